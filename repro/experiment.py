@@ -1,0 +1,113 @@
+"""A run with nothing left open: which network, data, recipe, length and protocol."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from repro.spec import Classifier, Evaluation, Model, head_name, key
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How weights are found. Learning rates are those of the loss as reduced here."""
+
+    name: str
+    optimizer: Literal["sgd", "adamw"]
+    lr: float
+    batch_size: int
+    weight_decay: float
+    momentum: float = 0.9
+    nesterov: bool = False
+    schedule: Literal["fixed", "poly", "onecycle"] = "poly"
+    warmup: float = 0.0
+    """Share of the steps over which the rate rises."""
+    loss: Literal["mean", "sum"] = "mean"
+    bias_lr: float = 1.0
+    """Factor on the rate of biases."""
+    bias_decay: bool = True
+    backbone_lr: float = 1.0
+    """Factor on the rate of the backbone."""
+    clip: float = 0.0
+    """Largest gradient norm; 0: not clipped."""
+    head_std: float = 0.01
+    """Standard deviation of the heads' normal initialisation; 0: by fan-in."""
+    frozen_bn: bool = False
+    flip: bool = True
+    rotate: bool = False
+    """Quarter turns as augmentation."""
+    scale: tuple[float, float] = (1.0, 1.0)
+    """Range of random scaling."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A split of a data set, and the frame that its images are padded or cropped to."""
+
+    dataset: str
+    split: str
+    height: int = 0
+    width: int = 0
+    """0: native size (evaluation), rounded up to the network's stride by padding."""
+    crop: bool = False
+    """Take a random window of the frame's size instead of padding to it."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """Weights from a file: the profile's own start ("imagenet"), or none ("random")."""
+
+    weights: str
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training and one evaluation of its weights. Its key is the content of all of it.
+
+    A run whose evaluation is the default has the key of its training; the runs of the same
+    training under other protocols name it as ``trained()`` and use its weights.
+    """
+
+    profile: str
+    model: Model | Classifier
+    train: tuple[Source, ...]
+    recipe: Recipe
+    steps: int
+    test: Source
+    start: Run | Start
+    evaluation: Evaluation = Evaluation()
+    label: str = field(default="", metadata={"unhashed": True}, compare=False)
+    """Free text for people; not part of the key."""
+
+    @property
+    def key(self) -> str:
+        """Ten hexadecimal digits; equal exactly when the experiments are."""
+        return key(self)
+
+    def trained(self) -> Run:
+        """Return the run that trains the weights this one evaluates (itself, by default)."""
+        from dataclasses import replace
+
+        return replace(self, evaluation=Evaluation()) if self.evaluation != Evaluation() else self
+
+    @property
+    def slug(self) -> str:
+        """Readable first part of the folder's name."""
+        if isinstance(self.model, Classifier):
+            name = f"cls-{self.model.backbone.replace('_', '-')}"
+        else:
+            name = head_name(self.model.head) + ("-br" if self.model.refine else "")
+        suffix = "" if self.evaluation == Evaluation() else "-" + _protocol(self.evaluation)
+        return f"{self.profile}-{name}{suffix}"
+
+
+def _protocol(evaluation: Evaluation) -> str:
+    """Return a short name of an evaluation that is not the default."""
+    parts = []
+    if len(evaluation.scales) > 1:
+        parts.append("ms")
+    if evaluation.crops:
+        parts.append(f"crops{evaluation.crops}")
+    if evaluation.crf is not None:
+        parts.append("crf")
+    return "-".join(parts) or "eval"

@@ -1,0 +1,174 @@
+"""Append, load and retract the records of runs: folders that merge, files that never change."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+SCHEMA = 1
+Status = Literal["ok", "diverged", "interrupted"]
+Counts = Mapping[str, NDArray[np.int64]]
+
+
+class RecordError(ValueError):
+    """A record that cannot be read or written, in one sentence."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """What one run left behind. ``meta`` is ``record.json`` whole.
+
+    ``counts`` (loaded when asked for): ``classes`` (n, c, 3) int, per image and class the pixels
+    of the intersection, the prediction and the label; ``distance`` (n, 42, 2) int, per image and
+    distance to the boundary in steps of one pixel (bin d holds distances in (d-1, d], the last one
+    the rest) the pixels right and seen; ``top5`` (n, 2) for classifiers: right in one, in five.
+    """
+
+    folder: Path
+    meta: Mapping[str, Any] = field(compare=False)
+    place: str
+    """"reference" or "local"."""
+
+    @property
+    def key(self) -> str:
+        """The run's content key."""
+        return str(self.meta["key"])
+
+    @property
+    def seed(self) -> int:
+        """The run's seed."""
+        return int(self.meta["seed"])
+
+    @property
+    def status(self) -> str:
+        """``ok``, ``diverged`` or ``interrupted``."""
+        return str(self.meta["status"])
+
+    @property
+    def name(self) -> str:
+        """The folder's name, which names the run in every output."""
+        return self.folder.name
+
+    def counts(self) -> dict[str, NDArray[np.int64]]:
+        """Read the raw counts; raise ``RecordError`` where they are missing or damaged."""
+        path = self.folder / "counts.npz"
+        try:
+            with np.load(path, allow_pickle=False) as archive:
+                return {name: archive[name].astype(np.int64) for name in archive.files}
+        except (OSError, ValueError, EOFError, KeyError) as error:
+            msg = f"{path}: counts cannot be read ({error}); retract the record or restore the file"
+            raise RecordError(msg) from error
+
+    def log(self) -> list[dict[str, Any]]:
+        """Read the training log: one mapping a line, lines cut short left out."""
+        path = self.folder / "log.jsonl"
+        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        return [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}")]
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """All records under some roots, and what was passed over and why."""
+
+    records: tuple[Record, ...]
+    passed_over: tuple[str, ...] = ()
+
+    def of(self, key: str, place: str | None = None) -> tuple[Record, ...]:
+        """Return the records of one key, in order of their seeds."""
+        found = (r for r in self.records if r.key == key and place in (None, r.place))
+        return tuple(sorted(found, key=lambda r: (r.place, r.seed)))
+
+
+def load(roots: Mapping[str, Path]) -> Shelf:
+    """Read every record under ``roots`` (place -> folder); say which ones were passed over."""
+    records: list[Record] = []
+    passed_over: list[str] = []
+    for place, root in roots.items():
+        for path in sorted(root.glob("*/record.json")):
+            if (path.parent / "retracted.json").exists():
+                continue
+            try:
+                records.append(_read(path, place))
+            except RecordError as error:
+                passed_over.append(str(error))
+    return Shelf(tuple(records), tuple(passed_over))
+
+
+def _read(path: Path, place: str) -> Record:
+    try:
+        meta = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        msg = f"{path}: cut short or unreadable, passed over and left in place ({error})"
+        raise RecordError(msg) from error
+    schema = meta.get("schema") if isinstance(meta, dict) else None
+    if schema != SCHEMA:
+        msg = f"{path}: schema {schema!r} is unknown to this version (it reads {SCHEMA}), passed over"
+        raise RecordError(msg)
+    if missing := [name for name in ("key", "seed", "status", "spec") if name not in meta]:
+        msg = f"{path}: lacks {', '.join(missing)}, passed over"
+        raise RecordError(msg)
+    return Record(path.parent, meta, place)
+
+
+def append(root: Path, name: str, meta: Mapping[str, Any], counts: Counts, extra: Iterable[Path] = ()) -> Path:
+    """Write a record whole or not at all; refuse to overwrite one.
+
+    Args:
+        root: folder of records, such as ``runs/local``.
+        name: folder name of the run.
+        meta: everything of ``record.json`` but the schema.
+        counts: arrays for ``counts.npz`` (none for a diverged run).
+        extra: files that are moved beside them (log, weights).
+
+    Raises:
+        RecordError: a record of this name exists, or the disk refuses.
+    """
+    target = root / name
+    if (target / "record.json").exists():
+        msg = f"{target}: a record is never overwritten; retract it first (repro retract {name})"
+        raise RecordError(msg)
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=f".{name}.", dir=root))
+        try:
+            _fill(partial, meta, counts, extra)
+            os.replace(partial, target)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+    except OSError as error:
+        msg = f"{target}: the record cannot be written ({error.strerror or error}); free space or choose another --runs folder"
+        raise RecordError(msg) from error
+    return target
+
+
+def _fill(folder: Path, meta: Mapping[str, Any], counts: Counts, extra: Iterable[Path]) -> None:
+    if counts:
+        small = {name: _smallest(array) for name, array in counts.items()}
+        np.savez_compressed(folder / "counts.npz", allow_pickle=False, **small)
+    for path in extra:
+        shutil.copy2(path, folder / path.name)
+    text = json.dumps({"schema": SCHEMA, **meta}, indent=1, sort_keys=True, allow_nan=False)
+    (folder / "record.json").write_text(text + "\n", encoding="utf-8")
+    folder.chmod(0o755)
+
+
+def _smallest(array: NDArray[np.int64]) -> NDArray[Any]:
+    """Store counts as uint32, or as they are where they do not fit."""
+    if array.size and 0 <= array.min() and array.max() < 2**32:
+        return array.astype(np.uint32)
+    return array
+
+
+def retract(record: Record, why: str) -> None:
+    """Withdraw a record by a file beside it that says why; nothing is deleted."""
+    text = json.dumps({"why": why}, ensure_ascii=False)
+    (record.folder / "retracted.json").write_text(text + "\n", encoding="utf-8")
