@@ -1,0 +1,225 @@
+"""What "train on VOC" means at each scale: paper, camvid, shapes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from repro.experiment import Recipe, Run, Source, Start
+from repro.spec import GCN, Classifier, Evaluation, Model, SpecError, Training
+
+
+@dataclass(frozen=True)
+class Role:
+    """The data that plays one role, how much of it is seen, and what it is tested on."""
+
+    train: tuple[Source, ...]
+    test: Source
+    images: int
+    """Images seen in a training; the number of steps follows from the batch."""
+    recipe: str = ""
+    """A recipe of its own; empty: the profile's."""
+
+
+@dataclass(frozen=True)
+class Profile:
+    """One scale at which every table can be run."""
+
+    name: str
+    about: str
+    backbones: Mapping[str, str]
+    """The paper's backbone -> the one that stands for it."""
+    pretrained: frozenset[str]
+    """Backbones whose training starts from an ImageNet weight file."""
+    roles: Mapping[str, Role]
+    recipes: Mapping[str, Recipe]
+    """By name; the first is the default."""
+    tests: Mapping[str, Source]
+    """Roles of ``Evaluation.data``: what replaces a role's own test split."""
+    largest_k: int = 99
+    """Cells of the last feature map: a larger kernel is cut to it."""
+
+    def resolve(
+        self, training: Training, evaluation: Evaluation | None = None, *, steps: int = 0, recipe: str = ""
+    ) -> Run | None:
+        """Return the run that fills a cell here, or None where this profile has no such data.
+
+        Args:
+            training: what the spec asks for.
+            evaluation: its protocol; None: the default.
+            steps: cut every training of the chain to this many steps; 0: the profile's length.
+            recipe: name of one of the profile's recipes; empty: the default.
+
+        Raises:
+            SpecError: the recipe is not one of the profile's.
+        """
+        role = self.roles.get(training.data)
+        start = self._start(training, steps, recipe)
+        if role is None or start is None:
+            return None
+        evaluation = evaluation or Evaluation()
+        test = self.tests.get(evaluation.data) if evaluation.data else role.test
+        if test is None:
+            return None
+        chosen = self._recipe(role.recipe or recipe)
+        return Run(
+            profile=self.name,
+            model=self._model(training.model),
+            train=role.train,
+            recipe=chosen,
+            steps=steps or max(1, role.images // chosen.batch_size),
+            test=test,
+            start=start,
+            evaluation=evaluation,
+        )
+
+    def _start(self, training: Training, steps: int, recipe: str) -> Run | Start | None:
+        backbone = self.backbones.get(training.model.backbone)
+        if backbone is None:
+            return None
+        init = training.init
+        if init is not None:
+            run = self.resolve(init, steps=steps, recipe=recipe)
+            if run is not None:
+                return run
+            if not isinstance(init.model, Classifier) or backbone not in self.pretrained:
+                return None
+        if isinstance(training.model, Model) and backbone in self.pretrained:
+            return Start("imagenet")
+        return Start("random")
+
+    def _recipe(self, name: str) -> Recipe:
+        chosen = name or next(iter(self.recipes))
+        if chosen not in self.recipes:
+            msg = f"recipe {chosen!r} is not one of profile {self.name}; choose from {', '.join(self.recipes)}"
+            raise SpecError(msg)
+        return self.recipes[chosen]
+
+    def _model(self, model: Model | Classifier) -> Model | Classifier:
+        model = replace(model, backbone=self.backbones[model.backbone])
+        if isinstance(model, Model) and isinstance(model.head, GCN) and isinstance(model.head.k, int):
+            return replace(model, head=GCN(min(model.head.k, self.largest_k)))
+        return model
+
+
+PAPER_RECIPE = Recipe(
+    name="paper",
+    optimizer="sgd",
+    lr=1e-10,
+    batch_size=1,
+    weight_decay=5e-4,
+    momentum=0.99,
+    schedule="fixed",
+    loss="sum",
+    bias_lr=2.0,
+    bias_decay=False,
+    frozen_bn=True,
+)
+FAST_RECIPE = Recipe(
+    name="fast",
+    optimizer="sgd",
+    lr=0.01,
+    batch_size=16,
+    weight_decay=5e-4,
+    schedule="poly",
+    warmup=0.02,
+    backbone_lr=0.1,
+    frozen_bn=True,
+)
+IMAGENET_RECIPE = Recipe(
+    name="imagenet", optimizer="sgd", lr=0.1, batch_size=256, weight_decay=1e-4, warmup=0.05, head_std=0.01
+)
+SHAPES_RECIPE = Recipe(
+    name="fast",
+    optimizer="sgd",
+    lr=0.05,
+    batch_size=16,
+    weight_decay=5e-4,
+    nesterov=True,
+    schedule="onecycle",
+    warmup=0.1,
+    rotate=True,
+    head_std=0.0,
+)
+
+
+def _voc(split: str, size: int = 512) -> Source:
+    return Source("voc", split, size, size)
+
+
+PAPER = Profile(
+    name="paper",
+    about="VOC 2012, SBD, COCO, Cityscapes and ImageNet as printed; for GPUs",
+    backbones={name: name for name in ("resnet152", "resnet101", "resnet50", "resnet50_gcn")},
+    pretrained=frozenset({"resnet152", "resnet101"}),
+    roles={
+        "voc_aug": Role((_voc("trainaug"),), _voc("val"), 300_000),
+        "coco_voc_aug": Role((Source("coco", "trainval", 640, 640), _voc("trainaug", 640)), _voc("val"), 300_000),
+        "voc": Role((_voc("train"),), _voc("val"), 60_000),
+        "cityscapes_mix": Role(
+            (
+                Source("cityscapes", "train_extra", 800, 800, crop=True),
+                Source("cityscapes", "train", 800, 800, crop=True),
+            ),
+            Source("cityscapes", "val"),
+            300_000,
+        ),
+        "cityscapes": Role(
+            (Source("cityscapes", "train", 800, 800, crop=True),), Source("cityscapes", "val"), 150_000
+        ),
+        "imagenet": Role(
+            (Source("imagenet", "train", 224, 224, crop=True),),
+            Source("imagenet", "val", 224, 224),
+            90 * 1_281_167,
+            recipe="imagenet",
+        ),
+    },
+    recipes={"paper": PAPER_RECIPE, "fast": FAST_RECIPE, "imagenet": IMAGENET_RECIPE},
+    tests={"voc_val": _voc("val"), "voc_test": _voc("test"), "cityscapes_test": Source("cityscapes", "test")},
+)
+
+_CAMVID = Source("camvid", "train", 384, 480)
+CAMVID = Profile(
+    name="camvid",
+    about="real street scenes (367 training, 101 validation), ImageNet ResNet-50; one GPU for an hour",
+    backbones={"resnet152": "resnet50", "resnet50": "resnet50"},
+    pretrained=frozenset({"resnet50"}),
+    roles={"voc_aug": Role((_CAMVID,), Source("camvid", "val", 384, 480), 30_000)},
+    recipes={"fast": replace(FAST_RECIPE, batch_size=8), "paper": PAPER_RECIPE},
+    tests={"voc_val": Source("camvid", "val", 384, 480)},
+)
+
+
+def _shapes(split: str) -> Source:
+    return Source("shapes", split, 128, 128)
+
+
+_SHAPES_VAL = _shapes("val")
+SHAPES = Profile(
+    name="shapes",
+    about="generated from a seed, nothing to download; a laptop, minutes",
+    backbones={"resnet152": "small", "resnet50": "small", "resnet50_gcn": "small_gcn"},
+    pretrained=frozenset(),
+    roles={
+        "voc_aug": Role((_shapes("train"),), _SHAPES_VAL, 8_000),
+        "coco_voc_aug": Role((_shapes("mix"), _shapes("train")), _SHAPES_VAL, 8_000),
+        "voc": Role((_shapes("fine"),), _SHAPES_VAL, 4_000),
+        "cityscapes_mix": Role((_shapes("mix"), _shapes("train")), _SHAPES_VAL, 8_000),
+        "cityscapes": Role((_shapes("train"),), _SHAPES_VAL, 4_000),
+        "imagenet": Role((_shapes("cls_train"),), _shapes("cls_val"), 8_000),
+        "control": Role((_shapes("control_train"),), _shapes("control_val"), 8_000),
+    },
+    recipes={"fast": SHAPES_RECIPE},
+    tests={"voc_val": _SHAPES_VAL},
+    largest_k=15,
+)
+
+PROFILES: Mapping[str, Profile] = {profile.name: profile for profile in (SHAPES, CAMVID, PAPER)}
+
+
+def get(name: str) -> Profile:
+    """Return a profile by name; raise ``SpecError`` with the known names otherwise."""
+    if name not in PROFILES:
+        msg = f"profile {name!r} is unknown; choose from {', '.join(PROFILES)}"
+        raise SpecError(msg)
+    return PROFILES[name]
