@@ -1,0 +1,61 @@
+"""The four heads of Figure 4, each a map from features to a score map of the same size."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from repro.models.blocks import GlobalConv, conv
+from repro.spec import GCN, PAPER_CHANNELS, Conv, Conv1x1, Head, SpecError, Stack
+
+
+def build_head(head: Head, in_channels: int, num_classes: int) -> nn.Module:
+    """Return one head of Figure 4: (n, in_channels, h, w) to (n, num_classes, h, w), no bias, no non-linearity.
+
+    Raises:
+        SpecError: a ``GCN`` with one size a stage was given where a single stage is built.
+    """
+    match head:
+        case GCN(int(k)):  # A
+            return GlobalConv(in_channels, num_classes, k)
+        case Conv1x1():  # B
+            return conv(in_channels, num_classes, 1, 1)
+        case Conv(k):  # C
+            return conv(in_channels, num_classes, k, k)
+        case Stack(k, m):  # D
+            return _stack(in_channels, scaled(m, in_channels), num_classes, (k - 1) // 2)
+        case _:
+            msg = f"build_head: one stage needs one kernel size, got {head}; use head_at(head, stage)"
+            raise SpecError(msg)
+
+
+def scaled(m: int, in_channels: int) -> int:
+    """Return the width of a stack at a stage: ``m`` of 2048, in the same proportion to ``in_channels``."""
+    return max(1, round(in_channels * m / PAPER_CHANNELS))
+
+
+def _stack(in_channels: int, m: int, num_classes: int, depth: int) -> nn.Sequential:
+    widths = [in_channels, *[m] * (depth - 1), num_classes]
+    return nn.Sequential(*(conv(c, out, 3, 3) for c, out in zip(widths, widths[1:], strict=False)))
+
+
+def head_at(head: Head, stage: int) -> Head:
+    """Return the head of one stage (2..5) where a ``GCN`` names four sizes; any other head as it is."""
+    match head:
+        case GCN(tuple(sizes)):
+            return GCN(sizes[stage - 2])
+        case _:
+            return head
+
+
+def init_head(head: nn.Module, std: float) -> None:
+    """Draw every convolution of a head from normal(0, std).
+
+    With ``std`` 0 each convolution has its own: ``1 / sqrt(in_channels * kernel height * kernel width)``, which
+    keeps the variance of the maps through a convolution without non-linearity.
+    """
+    for module in head.modules():
+        if isinstance(module, nn.Conv2d):
+            if std:
+                nn.init.normal_(module.weight, 0.0, std)
+            else:
+                nn.init.kaiming_normal_(module.weight, mode="fan_in", nonlinearity="linear")
