@@ -6,7 +6,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn import functional
 
 
 def conv(in_channels: int, out_channels: int, height: int, width: int) -> nn.Conv2d:
@@ -77,4 +77,4 @@ def pad_to_multiple(x: Tensor, stride: int) -> Tensor:
     """Pad (n, c, h, w) with zeros at the right and the bottom until ``stride`` divides h and w."""
     height, width = x.shape[-2:]
     bottom, right = -height % stride, -width % stride
-    return F.pad(x, (0, right, 0, bottom)) if bottom or right else x
+    return functional.pad(x, (0, right, 0, bottom)) if bottom or right else x

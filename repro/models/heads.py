@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from torch import nn
 
 from repro.models.blocks import GlobalConv, conv
@@ -35,7 +37,7 @@ def scaled(m: int, in_channels: int) -> int:
 
 def _stack(in_channels: int, m: int, num_classes: int, depth: int) -> nn.Sequential:
     widths = [in_channels, *[m] * (depth - 1), num_classes]
-    return nn.Sequential(*(conv(c, out, 3, 3) for c, out in zip(widths, widths[1:], strict=False)))
+    return nn.Sequential(*(conv(c, out, 3, 3) for c, out in pairwise(widths)))
 
 
 def head_at(head: Head, stage: int) -> Head:

@@ -1,4 +1,4 @@
-"""Residual backbones: ResNet with the stride where the paper's networks have it, and ResNet-GCN (Figure 5, Table 11)."""
+"""Residual backbones: ResNet with the stride where the paper has it, and ResNet-GCN (Figure 5, Table 11)."""
 
 from __future__ import annotations
 

@@ -1,0 +1,143 @@
+"""Parameters and multiply-adds from the architecture alone: nothing is allocated, nothing is computed.
+
+Convention: a multiply-add counts once. Torch's counter counts it as two operations, so its numbers are halved.
+Convolutions, deconvolutions and matrix products count; additions, biases, normalisation and pooling do not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any, Literal
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from repro.models import build, build_head
+from repro.models.network import ClassifierNet
+from repro.models.resnet import Bottleneck, GCNBlock
+from repro.spec import Classifier, Cost, Head, Model
+
+CONVENTION = "one multiply-add counts as one (torch's FlopCounterMode counts two: halved); additions are left out"
+
+Macs = dict[Literal["conv", "matmul"], int]
+Counter = Callable[[Callable[[], nn.Module], tuple[int, ...]], Macs]
+
+
+def torch_macs(make: Callable[[], nn.Module], shape: tuple[int, ...]) -> Macs:
+    """Count a module's multiply-adds on an input of ``shape`` by torch's own counter, on the meta device.
+
+    ``make`` builds the module; it is called under the meta device, so it allocates nothing.
+    """
+    with torch.device("meta"), torch.no_grad(), FlopCounterMode(display=False) as counter:
+        make().eval()(torch.empty(shape))
+    found = {str(op): flops // 2 for op, flops in counter.get_flop_counts().get("Global", {}).items()}
+    conv = found.pop("aten.convolution", 0)
+    return {"conv": conv, "matmul": sum(found.values())}
+
+
+def fvcore_macs(make: Callable[[], nn.Module], shape: tuple[int, ...]) -> Macs:
+    """Count as ``torch_macs`` does, by fvcore, on real tensors (it fails on the meta device): the second opinion."""
+    from fvcore.nn import FlopCountAnalysis  # noqa: PLC0415 - slow to import, rarely asked for
+
+    analysis = FlopCountAnalysis(make().eval(), torch.zeros(shape))
+    analysis.unsupported_ops_warnings(enabled=False).uncalled_modules_warnings(enabled=False)
+    found: dict[str, Any] = analysis.by_operator()
+    return {"conv": int(found["conv"]), "matmul": int(sum(found[op] for op in ("linear", "addmm", "matmul")))}
+
+
+def head_params(head: Head, in_channels: int, num_classes: int) -> int:
+    """Return the parameters of one head (Tables 2 and 4: 2048 channels, 21 classes)."""
+    return _params(lambda: build_head(head, in_channels, num_classes))
+
+
+def head_macs(head: Head, in_channels: int, num_classes: int, h: int, w: int, counter: Counter = torch_macs) -> int:
+    """Return the multiply-adds of one head on a map of ``h x w`` cells."""
+    return sum(counter(lambda: build_head(head, in_channels, num_classes), (1, in_channels, h, w)).values())
+
+
+def network_params(model: Model | Classifier, num_classes: int) -> int:
+    """Return the parameters of a whole network, with its backbone."""
+    return _params(lambda: build(model, num_classes))
+
+
+def network_macs(model: Model | Classifier, num_classes: int, h: int, w: int, counter: Counter = torch_macs) -> int:
+    """Return the multiply-adds of a whole network on one image of ``h x w`` pixels."""
+    return sum(counter(lambda: build(model, num_classes), (1, 3, h, w)).values())
+
+
+def classifier_conv_macs(classifier: Classifier, size: int = 224, counter: Counter = torch_macs) -> int:
+    """Return the multiply-adds of the convolutions alone on ``size x size`` pixels: "MFlops (Conv)" of Table 11."""
+    return counter(lambda: build(classifier, 1), (1, 3, size, size))["conv"]
+
+
+@cache
+def measure(cost: Cost, counter: Counter = torch_macs) -> int:
+    """Return the value of a count cell.
+
+    A head's multiply-adds are counted on res-5's map of a ``size x size`` image, at stride 32.
+    """
+    if isinstance(cost.of, Classifier):
+        if cost.what == "params":
+            return network_params(cost.of, cost.num_classes)
+        return classifier_conv_macs(cost.of, cost.size, counter)
+    if cost.what == "params":
+        return head_params(cost.of, cost.in_channels, cost.num_classes)
+    side = -(-cost.size // 32)
+    return head_macs(cost.of, cost.in_channels, cost.num_classes, side, side, counter)
+
+
+def _params(make: Callable[[], nn.Module]) -> int:
+    with torch.device("meta"):
+        return sum(parameter.numel() for parameter in make().parameters())
+
+
+@cache
+def layout(classifier: Classifier, size: int = 224, num_classes: int = 1000) -> tuple[tuple[str, str, str], ...]:
+    """Return Table 11 as (component, output size, description), read off the built modules.
+
+    The softmax that the last row names belongs to the loss, not to the module.
+    """
+    with torch.device("meta"), torch.no_grad():
+        net = build(classifier, num_classes).eval()
+        assert isinstance(net, ClassifierNet)
+        backbone = net.backbone
+        conv1 = backbone.conv1(torch.empty(1, 3, size, size))
+        pooled = backbone.maxpool(conv1)
+        rows = [("conv1", _side(conv1), f"{_conv(backbone.conv1)}, stride {backbone.conv1.stride[0]}")]
+        if isinstance(backbone.maxpool, nn.MaxPool2d):
+            pool = backbone.maxpool
+            rows.append(
+                ("pool", _side(pooled), f"{pool.kernel_size} x {pool.kernel_size} max pool, stride {pool.stride}")
+            )
+        x = pooled
+        for name, stage in backbone.stages.items():
+            x = stage(x)
+            rows.append((name.replace("res", "res-"), _side(x), _stage(stage)))
+    rows.append(("ImageNet Classifier", "1 x 1", f"global average pool, {net.fc.out_features}-d fc, softmax"))
+    return tuple(rows)
+
+
+def _side(x: torch.Tensor) -> str:
+    return f"{x.shape[-2]} x {x.shape[-1]}"
+
+
+def _conv(module: nn.Module) -> str:
+    assert isinstance(module, nn.Conv2d)
+    return f"{module.kernel_size[0]} x {module.kernel_size[1]}, {module.out_channels}"
+
+
+def _stage(stage: nn.Module) -> str:
+    """Describe the blocks of a stage; they differ in their stride only."""
+    texts = {_block(block) for block in stage.children()}
+    assert len(texts) == 1, texts
+    return f"[{texts.pop()}] x {len(list(stage.children()))}"
+
+
+def _block(block: nn.Module) -> str:
+    if isinstance(block, Bottleneck):
+        return "; ".join(_conv(module) for module in (block.conv1, block.conv2, block.conv3))
+    assert isinstance(block, GCNBlock)
+    lines = [f"({_conv(block.left[i])}) ({_conv(block.right[i])})" for i in (0, 3)]
+    return "; ".join([*lines, _conv(block.conv3)])
