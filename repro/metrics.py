@@ -1,0 +1,233 @@
+"""Counts of pixels and the scores that are derived from them: mIoU, pixel, boundary and internal accuracy, top-5 error.
+
+Every score is a fraction, pooled over the whole set (counts are summed over the images before any division), and is nan
+where nothing was counted: an empty score is never a zero.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Ints = NDArray[np.integer[Any]]
+Floats = NDArray[np.float64]
+
+BINS = 42
+"""Distance bins. Bin d holds the distances in (d - 1, d]; the last one everything beyond ``BINS - 2`` pixels."""
+WITHIN = 7
+"""Widest distance of the boundary region (Table 5)."""
+_BYTE = 256
+_NARROW = 32
+_WORD = 8
+_SHIFT = np.uint64(8)
+
+
+class MetricError(ValueError):
+    """Counts or label maps that have no score, in one sentence for the user."""
+
+
+def _ratio(right: NDArray[Any], seen: NDArray[Any]) -> Floats:
+    """Return ``right / seen``, nan where nothing was seen."""
+    out = np.full(np.shape(seen), math.nan)
+    np.divide(right, seen, out=out, where=np.asarray(seen) > 0)
+    return out
+
+
+def _shaped(counts: NDArray[Any], name: str, shape: tuple[int | None, ...]) -> Ints:
+    """Return ``counts`` when it has integers in this shape; ``None`` stands for any length."""
+    array = np.asarray(counts)
+    fits = array.ndim == len(shape) and all(w in (None, s) for w, s in zip(shape, array.shape, strict=True))
+    if not fits or array.dtype.kind not in "iu":
+        wanted = ", ".join("any" if size is None else str(size) for size in shape)
+        msg = f"{name}: needs integer counts of shape ({wanted}), got {array.dtype} {array.shape}"
+        raise MetricError(msg)
+    return array.astype(np.int64, copy=False)
+
+
+def iou(classes: Ints) -> Floats:
+    """Return each class's intersection over union, pooled over the set.
+
+    Args:
+        classes: (n, c, 3), per image and class the pixels of the intersection, the prediction and the label.
+
+    Returns:
+        (c,) fractions; nan for a class that occurs neither in a label nor in a prediction.
+    """
+    both, pred, label = _shaped(classes, "classes", (None, None, 3)).sum(axis=0).T
+    return _ratio(both, pred + label - both)
+
+
+def miou(classes: Ints) -> float:
+    """Return the mean of ``iou`` over the classes that occur in a label or in a prediction; nan when none does.
+
+    A class that is predicted but never labelled counts as 0: it is a mistake, not an absence. The paper's "Mean IoU"
+    (Tables 1 to 4 and 7 to 10) is this one.
+    """
+    each = iou(classes)
+    return float(each[~np.isnan(each)].mean()) if not np.isnan(each).all() else math.nan
+
+
+def pixel_acc(classes: Ints) -> float:
+    """Return the share of labelled pixels that are right; nan when none is labelled."""
+    both, _, label = _shaped(classes, "classes", (None, None, 3)).sum(axis=(0, 1))
+    return float(_ratio(both, label))
+
+
+def _near_far(distance: Ints, within: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return right and seen, (2,), up to ``within`` pixels from the boundary and beyond."""
+    if not 0 <= within <= BINS - 2:
+        msg = f"within: the bins end at {BINS - 2} pixels, got {within}"
+        raise MetricError(msg)
+    pooled = _shaped(distance, "distance", (None, BINS, 2)).sum(axis=0)
+    return pooled[: within + 1].sum(axis=0), pooled[within + 1 :].sum(axis=0)
+
+
+def boundary_acc(distance: Ints, within: int = WITHIN) -> float:
+    """Return the accuracy within ``within`` pixels of the nearest other label (Table 5); nan when no pixel is there.
+
+    Args:
+        distance: (n, 42, 2), per image and distance bin the pixels right and seen. Bin d holds the distances in
+            (d - 1, d]. A pixel beside an edge has distance 1, so bin 0 is always empty.
+        within: widest distance, in pixels.
+    """
+    near, _ = _near_far(distance, within)
+    return float(_ratio(near[0], near[1]))
+
+
+def internal_acc(distance: Ints, within: int = WITHIN) -> float:
+    """Return the accuracy farther than ``within`` pixels from any other label (Table 5); nan when no pixel is there."""
+    _, far = _near_far(distance, within)
+    return float(_ratio(far[0], far[1]))
+
+
+def boundary_share(distance: Ints, within: int = WITHIN) -> float:
+    """Return the share of the scored pixels that lie in the boundary region; nan when none is scored."""
+    near, far = _near_far(distance, within)
+    return float(_ratio(near[1], near[1] + far[1]))
+
+
+def profile(distance: Ints) -> Floats:
+    """Return the accuracy at each distance bin, (42,); nan in bins that hold no pixel (bin 0 always)."""
+    right, seen = _shaped(distance, "distance", (None, BINS, 2)).sum(axis=0).T
+    return _ratio(right, seen)
+
+
+def top5_err(top5: Ints) -> float:
+    """Return the share of images whose class is not among the best five (Table 6); nan for no image.
+
+    Args:
+        top5: (n, 2), per image 1 where the class was the best one, and 1 where it was among five.
+    """
+    array = _shaped(top5, "top5", (None, 2))
+    return float(1.0 - array[:, 1].mean()) if len(array) else math.nan
+
+
+_SCORES: dict[str, tuple[str, Callable[[Ints], float]]] = {
+    "miou": ("classes", miou),
+    "pixel_acc": ("classes", pixel_acc),
+    "boundary_acc": ("distance", boundary_acc),
+    "internal_acc": ("distance", internal_acc),
+    "top5_err": ("top5", top5_err),
+}
+
+
+def score(metric_name: str, counts: Mapping[str, Ints]) -> float:
+    """Return the metric of this name (``spec.Metric``) from a record's counts.
+
+    Raises:
+        MetricError: the metric is unknown, or the counts that it needs were not recorded.
+    """
+    if metric_name not in _SCORES:
+        msg = f"metric {metric_name!r} is unknown; there are {', '.join(_SCORES)}"
+        raise MetricError(msg)
+    name, function = _SCORES[metric_name]
+    if name not in counts:
+        msg = f"metric {metric_name}: needs the counts {name!r}, the record has {', '.join(sorted(counts)) or 'none'}"
+        raise MetricError(msg)
+    return function(counts[name])
+
+
+def _bytes(array: Ints, name: str, ignore: int | None) -> NDArray[np.uint8]:
+    """Return a label map as flat bytes; refuse values that are not labels."""
+    if array.dtype != np.uint8 and (
+        array.dtype.kind not in "iu" or (array.size and (array.min() < 0 or array.max() >= _BYTE))
+    ):
+        msg = f"{name}: needs whole numbers from 0 to {_BYTE - 1}" + ("" if ignore is None else f" (void is {ignore})")
+        raise MetricError(msg)
+    return np.ascontiguousarray(array, dtype=np.uint8).reshape(-1)
+
+
+def _table(labels: NDArray[np.uint8], pred: NDArray[np.uint8], stride: int) -> NDArray[np.int64]:
+    """Return how often each pair occurs, (256, stride), flat maps given; eight equal neighbours are counted as one.
+
+    Label maps are patches of one value, so most words of eight pixels hold one pair only.
+    """
+    words = labels.size // _WORD
+    first, other = (a[: words * _WORD].view(np.uint64) for a in (labels, pred))
+    alike = ((first ^ (first << _SHIFT)) | (other ^ (other << _SHIFT))) < _BYTE  # a byte equals the next one
+    if 2 * np.count_nonzero(alike) < words or not words:
+        return _pairs(labels, pred, stride).reshape(_BYTE, stride)
+    table = _WORD * _pairs(first[alike].astype(np.uint8), other[alike].astype(np.uint8), stride)
+    mixed = ~alike
+    for one, two in ((first[mixed], other[mixed]), (labels[words * _WORD :], pred[words * _WORD :])):
+        table += _pairs(one.view(np.uint8), two.view(np.uint8), stride)
+    return table.reshape(_BYTE, stride)
+
+
+def _pairs(labels: NDArray[np.uint8], pred: NDArray[np.uint8], stride: int) -> NDArray[np.int64]:
+    """Return how often each pair occurs, (256 * stride,); sixteen bits hold a pair."""
+    codes = labels.astype(np.uint16)
+    codes *= np.uint16(stride)
+    codes += pred
+    return np.bincount(codes, minlength=_BYTE * stride)
+
+
+def _checked(labels: Ints, pred: Ints, num_classes: int, ignore: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Return both maps as flat bytes; refuse maps that cannot be counted together."""
+    if labels.shape != pred.shape:
+        msg = f"labels {labels.shape} and prediction {pred.shape} differ in shape"
+        raise MetricError(msg)
+    if not 0 < num_classes < _BYTE:
+        msg = f"num_classes: needs 1 to {_BYTE - 1} classes, got {num_classes}"
+        raise MetricError(msg)
+    flat, guess = _bytes(labels, "labels", ignore), _bytes(pred, "prediction", None)
+    if guess.size and guess.max() >= num_classes:
+        msg = f"prediction: class {guess.max()} is outside the {num_classes} classes"
+        raise MetricError(msg)
+    return flat, guess
+
+
+def confusion(labels: Ints, pred: Ints, num_classes: int, ignore: int = 255) -> NDArray[np.int64]:
+    """Return the confusion matrix of one image or of many.
+
+    Args:
+        labels: label map of any shape; ``ignore`` marks void, which is not scored.
+        pred: predicted classes, same shape.
+        num_classes: number of classes c, 255 at most.
+        ignore: the void label.
+
+    Returns:
+        (c, c) pixels: row = label, column = prediction.
+
+    Raises:
+        MetricError: the shapes differ, or a value is neither a class nor void.
+    """
+    flat, guess = _checked(labels, pred, num_classes, ignore)
+    table = _table(flat, guess, _NARROW if num_classes <= _NARROW else _BYTE)
+    if 0 <= ignore < _BYTE:
+        table[ignore] = 0
+    if table[num_classes:].any():
+        wrong = num_classes + int(table[num_classes:].any(axis=1).argmax())
+        msg = f"labels: value {wrong} is neither one of the {num_classes} classes nor void ({ignore})"
+        raise MetricError(msg)
+    return table[:num_classes, :num_classes]
+
+
+def class_counts(labels: Ints, pred: Ints, num_classes: int, ignore: int = 255) -> NDArray[np.int64]:
+    """Return per class the pixels of the intersection, the prediction and the label, (c, 3); see ``confusion``."""
+    matrix = confusion(labels, pred, num_classes, ignore)
+    return np.stack([matrix.diagonal(), matrix.sum(axis=0), matrix.sum(axis=1)], axis=1)
