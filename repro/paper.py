@@ -156,6 +156,12 @@ def _faults(number: int, block: dict[str, Any]) -> list[str]:
         if labels.count(label) > 1:
             faults.append(f"table {number}: row {label!r} stands there twice")
         if block["unit"] or label in block.get("units", {}):
-            faults += [f"table {number}, row {label!r}: {text!r} is not a number" for text in texts if text and not _NUMBER.fullmatch(text)]
-    faults += [f"table {number}: unit of an unknown row {label!r}" for label in block.get("units", {}) if label not in labels]
+            faults += [
+                f"table {number}, row {label!r}: {text!r} is not a number"
+                for text in texts
+                if text and not _NUMBER.fullmatch(text)
+            ]
+    faults += [
+        f"table {number}: unit of an unknown row {label!r}" for label in block.get("units", {}) if label not in labels
+    ]
     return faults

@@ -187,6 +187,9 @@ class Layout:
 
     of: Classifier
     stage: str
+    """``stem``, ``pool``, ``res2``..``res5`` or ``classifier``."""
+    what: Literal["block", "size"] = "block"
+    """The layers of the stage, or the height and width of its output."""
 
 
 Cell = Score | Cost | Cited | Submitted | Layout
@@ -331,8 +334,8 @@ def head_name(head: Head) -> str:
     match normal(head):
         case GCN(int(k)):
             return f"gcn-k{k}"
-        case GCN(k):
-            return "gcn-k" + "_".join(str(size) for size in k)
+        case GCN(tuple(sizes)):
+            return "gcn-k" + "_".join(str(size) for size in sizes)
         case Conv(k):
             return f"conv-k{k}"
         case Stack(k, m):

@@ -17,7 +17,7 @@ from repro.spec import (
 )
 
 SIZES = (3, 5, 7, 9)
-HEADS = {"GCN": GCN, "Conv": Conv}
+HEADS: dict[str, type[GCN | Conv]] = {"GCN": GCN, "Conv": Conv}
 SCORE = {name: {k: Ref(f"Score ({name})", str(k)) for k in SIZES} for name in HEADS}
 PARAMS = {name: {k: Ref(f"# of Params ({name})", str(k)) for k in SIZES} for name in HEADS}
 
@@ -43,7 +43,10 @@ TABLE = Table(
     corner="k",
     columns=tuple(map(str, SIZES)),
     rows=(
-        *(Row(f"Score ({name})", tuple(Score(Training(Model(head(k)))) for k in SIZES)) for name, head in HEADS.items()),
+        *(
+            Row(f"Score ({name})", tuple(Score(Training(Model(head(k)))) for k in SIZES))
+            for name, head in HEADS.items()
+        ),
         *(Row(f"# of Params ({name})", tuple(Cost(head(k), "params") for k in SIZES)) for name, head in HEADS.items()),
     ),
     claims=(
