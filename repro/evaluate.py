@@ -1,0 +1,205 @@
+"""Weights to counts: single scale, multi-scale and flip, overlapping crops, dense CRF."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from repro import metrics, regions
+from repro.experiment import Source
+from repro.spec import Evaluation
+
+PIXELS_AT_ONCE = 2**18
+STRIDE = 32
+Bytes = NDArray[np.uint8]
+Counts = dict[str, NDArray[np.int64]]
+Item = tuple[int, Bytes, Bytes]
+Normalise = Callable[[Tensor], Tensor]
+Autocast = Callable[[], AbstractContextManager[Any]]
+
+
+class Refine(Protocol):
+    """Turns class probabilities (c, h, w) and the image (h, w, 3) into labels (h, w)."""
+
+    def __call__(self, probabilities: NDArray[np.float32], image: Bytes) -> Bytes:
+        """Return the label map."""
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """A network with a protocol: images in, label maps out.
+
+    ``normalise`` maps uint8 images (n, 3, h, w) to the network's float32 input; padding to
+    ``frame`` comes after it and is zero, so padded pixels are the mean colour.
+    """
+
+    net: nn.Module
+    normalise: Normalise
+    frame: tuple[int, int] = (0, 0)
+    evaluation: Evaluation = Evaluation()
+    device: torch.device = torch.device("cpu")
+    autocast: Autocast = nullcontext
+    refine: Refine | None = None
+
+    @torch.inference_mode()
+    def labels(self, images: list[Bytes]) -> list[Bytes]:
+        """Predict images (h, w, 3) of one size; return label maps (h, w)."""
+        batch = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).to(self.device)
+        x = self.normalise(batch).contiguous(memory_format=torch.channels_last)
+        if self._plain():
+            return list(self._logits(x).argmax(1).to(torch.uint8).cpu().numpy())
+        mean = self.probabilities(x)
+        if self.refine is None:
+            return list(mean.argmax(1).to(torch.uint8).cpu().numpy())
+        refine = self.refine
+        return [refine(p, image) for p, image in zip(mean.float().cpu().numpy(), images, strict=True)]
+
+    def _plain(self) -> bool:
+        e = self.evaluation
+        return e.scales == (1.0,) and not e.flip and not e.crops and self.refine is None
+
+    @torch.inference_mode()
+    def probabilities(self, x: Tensor) -> Tensor:
+        """Average the softmax over crops, scales and mirrors: (n, 3, h, w) to (n, c, h, w)."""
+        if not self.evaluation.crops:
+            return self._scales(x)
+        total = count = None
+        for top, left, side in crop_boxes(x.shape[2], x.shape[3], self.evaluation.crops):
+            part = self._scales(x[:, :, top : top + side, left : left + side])
+            if total is None or count is None:
+                total = part.new_zeros(x.shape[0], part.shape[1], x.shape[2], x.shape[3])
+                count = part.new_zeros(x.shape[2], x.shape[3])
+            total[:, :, top : top + side, left : left + side] += part
+            count[top : top + side, left : left + side] += 1
+        assert total is not None
+        assert count is not None
+        return total / count
+
+    def _scales(self, x: Tensor) -> Tensor:
+        h, w = x.shape[2:]
+        mean: Tensor | None = None
+        views = list(itertools.product(self.evaluation.scales, (False, True) if self.evaluation.flip else (False,)))
+        for scale, mirrored in views:
+            size = (max(1, round(h * scale)), max(1, round(w * scale)))
+            y = x if scale == 1.0 else nn.functional.interpolate(x, size, mode="bilinear", align_corners=False)
+            out = self._logits(y.flip(3) if mirrored else y, scale).softmax(1)
+            out = out.flip(3) if mirrored else out
+            if scale != 1.0:
+                out = nn.functional.interpolate(out, (h, w), mode="bilinear", align_corners=False)
+            mean = out if mean is None else mean + out
+        assert mean is not None
+        return mean / len(views)
+
+    def _logits(self, x: Tensor, scale: float = 1.0) -> Tensor:
+        """Run the network on the framed input and cut the frame off again; float32 out."""
+        h, w = x.shape[2:]
+        bottom, right = (
+            max(_up(round(side * scale)), have) - have for side, have in zip(self.frame, (h, w), strict=True)
+        )
+        padded = nn.functional.pad(x, (0, right, 0, bottom)) if bottom or right else x
+        with self.autocast():
+            out: Tensor = self.net(padded.contiguous(memory_format=torch.channels_last))
+        return out[:, :, :h, :w].float()
+
+
+def _up(side: int) -> int:
+    return -(-side // STRIDE) * STRIDE
+
+
+def crop_boxes(height: int, width: int, count: int) -> list[tuple[int, int, int]]:
+    """Return ``count`` squares (top, left, side), evenly spaced along the longer side, that cover the image.
+
+    Section 4.3: four crops of a 1024 x 2048 image start at x = 0, 341, 683, 1024.
+
+    Raises:
+        ValueError: so few squares cannot cover the image.
+    """
+    side = min(height, width)
+    room = max(height, width) - side
+    if count < 1 or count * side < max(height, width):
+        msg = f"{count} square crops of {side} cannot cover an image of {height} x {width}; ask for more crops"
+        raise ValueError(msg)
+    starts = [round(i * room / max(1, count - 1)) for i in range(count)]
+    return [(start, 0, side) if height > width else (0, start, side) for start in starts]
+
+
+def chunks(items: Iterable[Item]) -> Iterator[list[Item]]:
+    """Group consecutive images of one size, as many as one forward pass takes."""
+    for shape, group in itertools.groupby(items, key=lambda item: item[1].shape):
+        most = max(1, PIXELS_AT_ONCE // (shape[0] * shape[1]))
+        while part := list(itertools.islice(group, most)):
+            yield part
+
+
+def evaluate(
+    predictor: Predictor,
+    items: Iterable[Item],
+    num_classes: int,
+    progress: Callable[[int], None] = lambda _: None,
+) -> Counts:
+    """Count every image: ``classes`` (n, c, 3) and ``distance`` (n, 42, 2), see ``records.Record``.
+
+    Args:
+        predictor: network and protocol.
+        items: (index, image (h, w, 3), labels (h, w) with 255 void), each image once.
+        num_classes: c.
+        progress: called with the number of images done.
+    """
+    was_training = predictor.net.training
+    predictor.net.eval()
+    classes, distance = [], []
+    try:
+        for chunk in chunks(items):
+            for (_, _, labels), pred in zip(chunk, predictor.labels([i for _, i, _ in chunk]), strict=True):
+                bins = regions.distance_bins(labels, predictor.evaluation.rim, predictor.evaluation.distance)
+                classes.append(metrics.class_counts(labels, pred, num_classes))
+                distance.append(regions.region_counts(labels, pred, bins))
+            progress(len(classes))
+    finally:
+        predictor.net.train(was_training)
+    return {"classes": np.stack(classes).astype(np.int64), "distance": np.stack(distance).astype(np.int64)}
+
+
+@torch.inference_mode()
+def evaluate_classifier(
+    net: nn.Module,
+    normalise: Normalise,
+    items: Iterable[tuple[int, Bytes, int]],
+    device: torch.device,
+    autocast: Autocast = nullcontext,
+    progress: Callable[[int], None] = lambda _: None,
+) -> Counts:
+    """Count right answers per image: ``top5`` (n, 2), right in one and right in five (Table 6)."""
+    was_training = net.training
+    net.eval()
+    rows: list[tuple[int, int]] = []
+    try:
+        for group in _batches(items, 64):
+            images = torch.from_numpy(np.stack([image for _, image, _ in group])).permute(0, 3, 1, 2).to(device)
+            with autocast():
+                logits = net(normalise(images).contiguous(memory_format=torch.channels_last)).float()
+            best = logits.topk(min(5, logits.shape[1]), dim=1).indices.cpu().numpy()
+            rows += [(int(b[0] == y), int(y in b)) for b, (_, _, y) in zip(best, group, strict=True)]
+            progress(len(rows))
+    finally:
+        net.train(was_training)
+    return {"top5": np.array(rows, dtype=np.int64).reshape(-1, 2)}
+
+
+def _batches(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
+    iterator = iter(items)
+    while batch := list(itertools.islice(iterator, size)):
+        yield batch
+
+
+def frame_of(source: Source) -> tuple[int, int]:
+    """Return the frame that a test source pads to."""
+    return source.height, source.width

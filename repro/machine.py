@@ -1,0 +1,96 @@
+"""Where a run happens: folders, device, precision, threads. Nothing here changes a key."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from repro.spec import SpecError
+
+Precision = Literal["32-true", "bf16-mixed"]
+CHECKPOINT_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class Machine:
+    """The user's choices that are not part of the experiment."""
+
+    runs: Path = field(default_factory=lambda: Path("runs"))
+    cache: Path = field(default_factory=lambda: Path(os.environ.get("REPRO_CACHE", ".cache/repro")))
+    data_root: Path | None = None
+    weights: Path | None = None
+    """ImageNet weights (safetensors, torchvision's names) for profiles that start from them."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    precision: Literal["auto", "32", "bf16"] = "auto"
+    threads: int = 1
+    checkpoint_seconds: float = CHECKPOINT_SECONDS
+    compile: bool = False
+
+    @property
+    def local(self) -> Path:
+        """Folder of the records made here."""
+        return self.runs / "local"
+
+    @property
+    def reference(self) -> Path:
+        """Folder of the records that the project ships."""
+        return self.runs / "reference"
+
+    @property
+    def work(self) -> Path:
+        """Folder of unfinished runs: checkpoints and logs."""
+        return self.local / ".work"
+
+
+def from_environment(data_root: Path | None, weights: Path | None) -> tuple[Path | None, Path | None]:
+    """Fill a data root and weights that were not given from ``REPRO_DATA`` and ``REPRO_WEIGHTS``.
+
+    Raises:
+        SpecError: a path was given and does not exist.
+    """
+    root = data_root or (Path(os.environ["REPRO_DATA"]) if os.environ.get("REPRO_DATA") else None)
+    file = weights or (Path(os.environ["REPRO_WEIGHTS"]) if os.environ.get("REPRO_WEIGHTS") else None)
+    if root is not None and not root.is_dir():
+        raise SpecError(f"data root {root} is not a folder; give --data-root (or REPRO_DATA) an existing one")
+    if file is not None and not file.is_file():
+        raise SpecError(f"weights {file} are not a file; give --weights (or REPRO_WEIGHTS) an existing one")
+    return root, file
+
+
+def cpu_name() -> str:
+    """Return the processor's model name, as the system reports it."""
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
+
+
+def cpu_has_bf16() -> bool:
+    """Say whether the processor multiplies bfloat16 itself; elsewhere it is many times slower."""
+    info = Path("/proc/cpuinfo")
+    if not info.exists():
+        return False
+    text = info.read_text(encoding="utf-8", errors="replace")
+    return "avx512_bf16" in text or "amx_bf16" in text
+
+
+def git_commit() -> str:
+    """Return the checkout's commit, ``+`` appended when files differ from it; empty without git."""
+    here = Path(__file__).parent
+    try:
+        head = _git(here, "rev-parse", "--short=12", "HEAD")
+        dirty = _git(here, "status", "--porcelain", "--untracked-files=no", "--", "*.py", "*.toml")
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    return head + ("+" if dirty else "")
+
+
+def _git(folder: Path, *words: str) -> str:
+    done = subprocess.run(["git", "-C", str(folder), *words], capture_output=True, text=True, check=True)  # noqa: S603, S607 - fixed words, the user's own git
+    return done.stdout.strip()

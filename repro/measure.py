@@ -1,0 +1,120 @@
+"""Spec in, jobs out: which cells are missing, which share a training, in which order they run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from repro.experiment import Run
+from repro.profiles import Profile
+from repro.records import Shelf
+from repro.spec import Score, Table
+
+Place = tuple[int, str, str]
+"""Table number, row label, column label."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a user may change about every run of a plan; each makes other keys."""
+
+    steps: int = 0
+    recipe: str = ""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run with one seed, and the jobs whose weights it needs."""
+
+    run: Run
+    seed: int
+    after: tuple[str, ...] = ()
+    """Names of the jobs that come first."""
+
+    @property
+    def name(self) -> str:
+        """Folder name of its record."""
+        return folder_name(self.run, self.seed)
+
+    @property
+    def trains(self) -> bool:
+        """Whether it trains, or only evaluates another job's weights."""
+        return self.run.trained() == self.run
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Every score cell that was asked for, and the jobs that fill them, in an order that works."""
+
+    profile: str
+    cells: Mapping[Place, Run | None]
+    """None: this profile has no data for the cell."""
+    jobs: tuple[Job, ...]
+    done: frozenset[str]
+    """Names of the jobs that have a record already."""
+
+    @property
+    def missing(self) -> tuple[Job, ...]:
+        """The jobs that would run now."""
+        return tuple(job for job in self.jobs if job.name not in self.done)
+
+    @property
+    def trainings(self) -> int:
+        """Distinct trainings over all cells, seeds not counted."""
+        return len({job.run.key for job in self.jobs if job.trains})
+
+    def cells_of(self, run: Run) -> tuple[Place, ...]:
+        """Return the cells that a run fills."""
+        return tuple(place for place, filled in self.cells.items() if filled is not None and filled.key == run.key)
+
+
+def folder_name(run: Run, seed: int) -> str:
+    """Return ``<slug>-<key>-s<seed>``."""
+    return f"{run.slug}-{run.key}-s{seed}"
+
+
+def score_cells(tables: Iterable[Table], profile: Profile, options: Options) -> dict[Place, Run | None]:
+    """Resolve every score cell of some tables in a profile."""
+    return {
+        (table.number, row.label, column): profile.resolve(
+            cell.training, cell.evaluation, steps=options.steps, recipe=options.recipe
+        )
+        for table in tables
+        for row in table.rows
+        for column, cell in zip(table.columns, row.cells, strict=True)
+        if isinstance(cell, Score)
+    }
+
+
+def plan(
+    tables: Iterable[Table], profile: Profile, seeds: Iterable[int], shelf: Shelf, options: Options | None = None
+) -> Plan:
+    """Plan the runs of some tables: each experiment once, first stages first, what has a record marked."""
+    cells = score_cells(tables, profile, options or Options())
+    return plan_runs(profile.name, cells, seeds, shelf)
+
+
+def plan_runs(profile: str, cells: Mapping[Place, Run | None], seeds: Iterable[int], shelf: Shelf) -> Plan:
+    """Plan the runs of resolved cells; all runs of a seed come before the next seed's."""
+    jobs: dict[str, Job] = {}
+    for seed in seeds:
+        for run in cells.values():
+            if run is not None:
+                for job in _chain(run, seed):
+                    jobs.setdefault(job.name, job)
+    recorded = {(r.key, r.seed) for r in shelf.records if r.place == "local" and r.status in {"ok", "diverged"}}
+    done = frozenset(job.name for job in jobs.values() if (job.run.key, job.seed) in recorded)
+    return Plan(profile, dict(cells), tuple(jobs.values()), done)
+
+
+def _chain(run: Run, seed: int) -> Iterator[Job]:
+    """Yield what must run before a run, then the run."""
+    before: list[str] = []
+    trained = run.trained()
+    if trained != run:
+        yield from _chain(trained, seed)
+        before.append(folder_name(trained, seed))
+    elif isinstance(run.start, Run):
+        yield from _chain(run.start, seed)
+        before.append(folder_name(run.start, seed))
+    yield Job(run, seed, tuple(before))

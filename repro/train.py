@@ -1,0 +1,256 @@
+"""Train one run: one loop on Lightning Fabric, the same bits for the same seed, resumable at a step."""
+
+from __future__ import annotations
+
+import json
+import math
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from repro import checkpoint
+from repro.experiment import Recipe, Run
+from repro.spec import Classifier
+
+LOG_EVERY = 10
+POLY_POWER = 0.9
+Progress = Callable[[dict[str, Any]], None]
+BatchSource = Callable[[int], tuple[torch.Tensor, torch.Tensor]]
+
+
+class Interrupted(Exception):  # noqa: N818 - not an error: a stop that was asked for
+    """The run was asked to stop; its checkpoint holds every step that was finished."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a training ended."""
+
+    status: str
+    steps: int
+    seconds: float
+    images_per_second: float
+    final_loss: float | None
+    diverged_at: int | None = None
+    last_finite_loss: float | None = None
+
+
+@dataclass
+class StopFlag:
+    """Set by SIGTERM, SIGINT or Slurm's SIGUSR1; read between two steps."""
+
+    raised: bool = False
+    previous: dict[int, Any] = field(default_factory=dict)
+
+    def __enter__(self) -> StopFlag:
+        """Take over the signals."""
+        for name in ("SIGTERM", "SIGINT", "SIGUSR1"):
+            number = getattr(signal, name, None)
+            if number is not None:
+                self.previous[number] = signal.signal(number, self._raise)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Give the signals back."""
+        for number, handler in self.previous.items():
+            signal.signal(number, handler)
+
+    def _raise(self, *_: object) -> None:
+        self.raised = True
+
+
+def rate(recipe: Recipe, step: int, steps: int) -> float:
+    """Return the factor on the learning rate at a step, a pure function (a resume needs no state).
+
+    ``poly`` falls as (1 - t)^0.9, ``onecycle`` as a cosine; both rise over the warm-up.
+    """
+    if recipe.schedule == "fixed":
+        return 1.0
+    warm = int(recipe.warmup * steps)
+    if step < warm:
+        share = (step + 1) / (warm + 1)
+        return share if recipe.schedule == "poly" else 0.04 + 0.96 * (1 - math.cos(math.pi * share)) / 2
+    t = (step - warm) / max(1, steps - warm)
+    return float((1 - t) ** POLY_POWER) if recipe.schedule == "poly" else (1 + math.cos(math.pi * t)) / 2
+
+
+def parameter_groups(net: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
+    """Group parameters by the factors on their rate: backbone or not, bias or weight."""
+    backbone = {id(p) for p in getattr(net, "backbone", nn.Module()).parameters()}
+    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    for name, parameter in net.named_parameters():
+        if parameter.requires_grad:
+            groups.setdefault((id(parameter) in backbone, name.endswith("bias")), []).append(parameter)
+    return [
+        {
+            "params": parameters,
+            "scale": (recipe.backbone_lr if inside else 1.0) * (recipe.bias_lr if bias else 1.0),
+            "weight_decay": 0.0 if bias and not recipe.bias_decay else recipe.weight_decay,
+        }
+        for (inside, bias), parameters in sorted(groups.items(), key=lambda item: item[0])
+    ]
+
+
+def build_optimizer(net: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """Return the recipe's optimiser over the parameters that train."""
+    groups = parameter_groups(net, recipe)
+    if recipe.optimizer == "adamw":
+        return torch.optim.AdamW(groups, lr=recipe.lr, betas=(recipe.momentum, 0.999))
+    return torch.optim.SGD(groups, lr=recipe.lr, momentum=recipe.momentum, nesterov=recipe.nesterov)
+
+
+def loss_function(run: Run) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
+    """Return the softmax loss over all pixels that are not void (255), summed or averaged."""
+    reduction = run.recipe.loss
+
+    def loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        target = labels.long()
+        total = nn.functional.cross_entropy(logits.float(), target, ignore_index=255, reduction="sum")
+        if reduction == "sum":
+            return total
+        # A batch of nothing but void must give 0, not 0 / 0.
+        return total / (target != 255).sum().clamp(min=1)  # noqa: PLR2004 - void
+
+    return loss
+
+
+def train(
+    run: Run,
+    net: nn.Module,
+    batch: BatchSource,
+    fabric: Any,  # noqa: ANN401 - lightning_fabric.Fabric, imported by the caller alone
+    work: Path,
+    *,
+    progress: Progress = lambda _: None,
+    checkpoint_seconds: float = 30.0,
+) -> Outcome:
+    """Train ``net`` in place from its last checkpoint in ``work``, or from the start.
+
+    Args:
+        run: the experiment.
+        net: the network, initialised; moved to the device by Fabric.
+        batch: step -> (normalised images (n, 3, h, w), labels (n, h, w)), on the device; a pure
+            function, so that a resumed run sees the same batches.
+        fabric: device, precision and processes.
+        work: folder for checkpoints and ``log.jsonl``.
+        progress: called about twice a second with step, loss and rate.
+        checkpoint_seconds: time between two checkpoints.
+
+    Raises:
+        Interrupted: a stop signal came; every finished step is in the checkpoint.
+    """
+    optimizer = build_optimizer(net, run.recipe)
+    model, optimizer = fabric.setup(net, optimizer)
+    state = {"model": net, "optimizer": optimizer.optimizer if hasattr(optimizer, "optimizer") else optimizer}
+    step = checkpoint.resume(work, state, run.key)
+    loop = _Loop(run, model, optimizer, batch, fabric, work, progress, checkpoint_seconds, state)
+    with StopFlag() as stop:
+        return loop.run_from(step, stop)
+
+
+class _Loop:
+    """The loop's parts in one place; one instance lives for one training."""
+
+    def __init__(  # noqa: PLR0917 - private, called once
+        self,
+        run: Run,
+        model: nn.Module,
+        optimizer: Any,  # noqa: ANN401 - Fabric's wrapper
+        batch: BatchSource,
+        fabric: Any,  # noqa: ANN401 - see train
+        work: Path,
+        progress: Progress,
+        checkpoint_seconds: float,
+        state: dict[str, Any],
+    ) -> None:
+        self.run, self.model, self.optimizer, self.batch, self.fabric = run, model, optimizer, batch, fabric
+        self.work, self.progress, self.every, self.state = work, progress, checkpoint_seconds, state
+        self.loss = loss_function(run)
+        self.pending: list[torch.Tensor] = []
+        self.last_finite: float | None = None
+        self.began = self.saved = self.shown = time.perf_counter()
+
+    def run_from(self, first: int, stop: StopFlag) -> Outcome:
+        self.model.train()
+        for step in range(first, self.run.steps):
+            self.pending.append(self._step(step).detach())
+            last = step + 1 == self.run.steps
+            if last or (step + 1) % LOG_EVERY == 0:
+                if (bad := self._flush(step)) is not None:
+                    return self._outcome("diverged", first, bad)
+                self._maybe_save(step + 1)
+            if stop.raised and not last:
+                self._save(step + 1)
+                raise Interrupted
+        return self._outcome("ok", first, self.run.steps)
+
+    def _step(self, step: int) -> torch.Tensor:
+        recipe = self.run.recipe
+        factor = rate(recipe, step, self.run.steps)
+        for group in self.optimizer.param_groups:
+            group["lr"] = recipe.lr * group["scale"] * factor
+        images, labels = self.batch(step)
+        loss = self.loss(self.model(images), labels)
+        self.optimizer.zero_grad(set_to_none=True)
+        self.fabric.backward(loss)
+        if recipe.clip:
+            self.fabric.clip_gradients(self.model, self.optimizer, max_norm=recipe.clip, error_if_nonfinite=False)
+        self.optimizer.step()
+        return loss
+
+    def _flush(self, step: int) -> int | None:
+        """Log the losses since the last call; return the first step whose loss is not finite."""
+        losses = torch.stack(self.pending).tolist()
+        self.pending.clear()
+        first = step + 1 - len(losses)
+        for offset, value in enumerate(losses):
+            if not math.isfinite(value):
+                return first + offset
+            self.last_finite = value
+        self._log(step + 1, sum(losses) / len(losses))
+        return None
+
+    def _log(self, step: int, loss: float) -> None:
+        seconds = time.perf_counter() - self.began
+        if not self.fabric.is_global_zero:
+            return
+        line = {"step": step, "loss": loss, "lr": self.optimizer.param_groups[0]["lr"], "seconds": round(seconds, 2)}
+        with (self.work / "log.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+        if time.perf_counter() - self.shown > 0.5 or step == self.run.steps:  # noqa: PLR2004 - twice a second is enough for an eye
+            self.shown = time.perf_counter()
+            self.progress({"step": step, "steps": self.run.steps, "loss": loss})
+
+    def _maybe_save(self, step: int) -> None:
+        if time.perf_counter() - self.saved > self.every and step < self.run.steps:
+            self._save(step)
+
+    def _save(self, step: int) -> None:
+        if self.fabric.is_global_zero:
+            checkpoint.save(self.work, self.state, step, self.run.key)
+        self.saved = time.perf_counter()
+
+    def _outcome(self, status: str, first: int, step: int) -> Outcome:
+        seconds = time.perf_counter() - self.began
+        images = (step - first) * self.run.recipe.batch_size
+        diverged = status == "diverged"
+        return Outcome(
+            status=status,
+            steps=step,
+            seconds=seconds,
+            images_per_second=images / max(seconds, 1e-9),
+            final_loss=None if diverged else self.last_finite,
+            diverged_at=step if diverged else None,
+            last_finite_loss=self.last_finite if diverged else None,
+        )
+
+
+def is_classifier(run: Run) -> bool:
+    """Say whether a run trains a classifier (Table 6) and not a segmentation network."""
+    return isinstance(run.model, Classifier)
