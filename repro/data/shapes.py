@@ -1,0 +1,170 @@
+"""Generated images in which only the outline of an object tells its class; integers only, the same on every machine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from repro.data.outlines import ONE, OUTLINES, TURN, Points, coarsen, fill, place
+
+Bytes = NDArray[np.uint8]
+Grey = NDArray[np.int16]
+
+CLASSES: Final = ("background", "disc", "square", "triangle", "star", "cross")
+PALETTE: Final = ((0, 0, 0), (230, 80, 60), (70, 150, 230), (90, 190, 100), (170, 100, 210), (240, 140, 190))
+IMAGE_CLASSES: Final = tuple(OUTLINES)  # of the classification split
+IGNORE_INDEX: Final = 255
+SIZE: Final = 96
+
+# Grain of each texture: height and width of a noise cell in pixels. Mirroring an image keeps them apart.
+TEXTURES: Final = ((4, 4), (2, 2), (8, 8), (2, 8), (8, 2), (3, 16))
+CONTRAST: Final = 20  # noise cells are uniform in +-CONTRAST
+SIDES: Final = (
+    (36, 104),
+    (16, 40),
+)  # of the first and of the second object: root of its area, in 1/128 of the image's side
+SENSOR: Final = 6  # each pixel adds two uniform draws in +-SENSOR
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """What a name stands for: `count` images of the stream `seed`; `coarse` labels are a hurried annotator's."""
+
+    seed: int
+    count: int
+    coarse: bool = False
+
+
+SPLITS: Final = {
+    "train": Split(seed=1, count=1024),
+    "val": Split(seed=2, count=256),
+    "test": Split(seed=3, count=256),
+    "mix": Split(seed=4, count=2048, coarse=True),
+}
+IMAGE_SPLITS: Final = {"train": Split(seed=11, count=4096), "val": Split(seed=12, count=1000)}
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """One object of a scene: its class and its polygon, in 1/`ONE` pixel."""
+
+    label: int
+    points: Points
+
+
+def _draw_shape(rng: np.random.Generator, outline: str, label: int, size: int, sides: tuple[int, int]) -> _Shape:
+    """Place one outline at random; `sides` bounds the root of its area, in 1/128 of the image's side."""
+    side = int(rng.integers(sides[0], sides[1] + 1)) * size * ONE // 128
+    room = size * ONE - side
+    x, y, turn = (int(value) for value in rng.integers(0, (room + 1, room + 1, TURN)))
+    return _Shape(label, place(OUTLINES[outline], (x + side // 2, y + side // 2), side, turn))
+
+
+def _draw_scene(rng: np.random.Generator, size: int) -> list[_Shape]:
+    """One object of any size, and before it lies, half of the time, a smaller one."""
+    labels = rng.integers(1, len(CLASSES), size=2)
+    count = int(rng.integers(1, 3))
+    return [_draw_shape(rng, CLASSES[labels[i]], int(labels[i]), size, SIDES[i]) for i in range(count)]
+
+
+def _rasterise(shapes: list[_Shape], size: int) -> Bytes:
+    """Labels (size, size): later shapes cover earlier ones."""
+    labels = np.zeros((size, size), dtype=np.uint8)
+    for shape in shapes:
+        labels[fill(shape.points, size)] = shape.label
+    return labels
+
+
+def _annotate_coarsely(rng: np.random.Generator, shapes: list[_Shape], size: int) -> list[_Shape]:
+    """Vertices on a grid of a sixteenth of the image; one object in ten void, one in ten of a wrong class."""
+    hurried = []
+    for shape in shapes:
+        slip, other = (int(value) for value in rng.integers(0, (10, len(CLASSES) - 1)))
+        label = {0: IGNORE_INDEX, 1: other + 1}.get(slip, shape.label)
+        hurried.append(_Shape(label, coarsen(shape.points, size * ONE // 16)))
+    return hurried
+
+
+def _stretch(noise: Grey, cell: int, axis: int, start: int, size: int) -> Grey:
+    """Linear interpolation of `noise` along `axis`, one node every `cell` pixels; `size` pixels from `start` on."""
+    node, part = np.divmod(np.arange(start, start + size, dtype=np.int16), cell)
+    part = part[:, None] if axis == 0 else part
+    blend: Grey = noise.take(node, axis) * (cell - part) + noise.take(node + 1, axis) * part
+    return blend // np.int16(cell)
+
+
+def _texture(rng: np.random.Generator, kind: int, size: int) -> Grey:
+    """Grey noise (size, size) about zero, of the grain `TEXTURES[kind]`."""
+    height, width = TEXTURES[kind]
+    nodes = (size // height + 3, size // width + 3)
+    noise = rng.integers(-CONTRAST, CONTRAST + 1, size=nodes, dtype=np.int16)
+    top, left = (int(value) for value in rng.integers(0, (height, width)))
+    return _stretch(_stretch(noise, height, 0, top, size), width, 1, left, size)
+
+
+def _paint(rng: np.random.Generator, regions: Bytes, kinds: list[int], *, textured: bool) -> Bytes:
+    """Image (h, w, 3): region i gets the texture `kinds[i]` and a colour at least 40 from the ground's."""
+    size = regions.shape[0]
+    ground = rng.integers(0, 128, size=3)
+    shift = rng.integers(40, 89, size=(len(kinds), 3)) * (np.arange(len(kinds)) > 0)[:, None]
+    colours = ((ground + shift) % 128 + 64).astype(np.int16)
+    image = colours[regions]
+    if textured:
+        grey = np.stack([_texture(rng, kind, size) for kind in kinds])
+        image += np.take_along_axis(grey, regions[None].astype(np.intp), axis=0)[0][..., None]
+    sensor = rng.integers(-SENSOR, SENSOR + 1, size=(2, size, size, 3), dtype=np.int8)
+    image += sensor[0]
+    image += sensor[1]
+    return np.clip(image, 0, 255).astype(np.uint8)
+
+
+def _render(rng: np.random.Generator, shapes: list[_Shape], size: int, *, control: bool, textured: bool) -> Bytes:
+    """Paint a scene. Every image deals the textures to the classes afresh; in the control each class has its own."""
+    regions = _rasterise([_Shape(i, shape.points) for i, shape in enumerate(shapes, 1)], size)
+    dealt = np.argsort(rng.integers(0, 2**32, size=len(TEXTURES)), kind="stable")
+    labels = [0] + [shape.label for shape in shapes]
+    kinds = [label if control else int(dealt[label % len(TEXTURES)]) for label in labels]
+    return _paint(rng, regions, kinds, textured=textured)
+
+
+def make_image(
+    seed: int, index: int, *, size: int = SIZE, textured: bool = True, control: bool = False, coarse: bool = False
+) -> tuple[Bytes, Bytes]:
+    """Image (size, size, 3) and labels (size, size) number `index` of the stream `seed`.
+
+    `control` lets an object's texture tell its class and changes nothing else; `coarse` spoils the labels only;
+    without `textured` the regions are flat but for the sensor's noise.
+    """
+    scene_rng, paint_rng, label_rng = (np.random.Generator(np.random.PCG64([seed, index, part])) for part in range(3))
+    shapes = _draw_scene(scene_rng, size)
+    image = _render(paint_rng, shapes, size, control=control, textured=textured)
+    annotated = _annotate_coarsely(label_rng, shapes, size) if coarse else shapes
+    return image, _rasterise(annotated, size)
+
+
+def make_split(split: str, *, size: int = SIZE, control: bool = False, count: int | None = None) -> tuple[Bytes, Bytes]:
+    """Images (n, size, size, 3) and labels (n, size, size) of a name in `SPLITS`; `count` takes fewer or more."""
+    chosen = SPLITS[split]
+    total = chosen.count if count is None else count
+    images = np.empty((total, size, size, 3), dtype=np.uint8)
+    labels = np.empty((total, size, size), dtype=np.uint8)
+    for i in range(total):
+        images[i], labels[i] = make_image(chosen.seed, i, size=size, control=control, coarse=chosen.coarse)
+    return images, labels
+
+
+def make_image_split(split: str, *, size: int = SIZE, count: int | None = None) -> tuple[Bytes, NDArray[np.int64]]:
+    """Images (n, size, size, 3) of one object each and its class (n,) in `IMAGE_CLASSES`; names of `IMAGE_SPLITS`."""
+    chosen = IMAGE_SPLITS[split]
+    total = chosen.count if count is None else count
+    images = np.empty((total, size, size, 3), dtype=np.uint8)
+    labels = np.empty(total, dtype=np.int64)
+    for i in range(total):
+        rng = np.random.Generator(np.random.PCG64([chosen.seed, i]))
+        labels[i] = rng.integers(len(IMAGE_CLASSES))
+        shape = _draw_shape(rng, IMAGE_CLASSES[labels[i]], int(labels[i]) + 1, size, (40, 88))
+        images[i] = _render(rng, [shape], size, control=False, textured=True)
+    return images, labels

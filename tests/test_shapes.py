@@ -1,0 +1,159 @@
+"""The generated data set: the same bits everywhere, only outlines tell classes, and only the control says otherwise."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any, TypedDict
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from repro.data import shapes
+from repro.data.outlines import ONE, OUTLINES, TURN, fill, place
+from repro.data.shapes import Bytes
+
+
+class Options(TypedDict, total=False):
+    """Options of `make_image`."""
+
+    size: int
+    textured: bool
+    control: bool
+    coarse: bool
+
+
+def _digest(*arrays: NDArray[np.integer[Any]]) -> str:
+    """First 16 hex digits of the sha256 of the arrays' bytes."""
+    return hashlib.sha256(b"".join(np.ascontiguousarray(a).tobytes() for a in arrays)).hexdigest()[:16]
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, "862dbd84b287e8d9"),
+        ({"control": True}, "0ff84f29d4301f10"),
+        ({"coarse": True}, "e5d4244028b13b86"),
+        ({"textured": False}, "e32a08178700c7f6"),
+        ({"size": 128}, "6fad0252cb12f37a"),
+    ],
+)
+def test_images_are_the_same_on_every_machine(options: Options, expected: str) -> None:
+    """Integer arithmetic leaves nothing to a compiler or a library: the bytes are pinned."""
+    pairs = [shapes.make_image(7, index, **options) for index in range(4)]
+    assert _digest(*(array for pair in pairs for array in pair)) == expected
+
+
+def test_image_split_is_the_same_on_every_machine() -> None:
+    """The classification images are pinned too."""
+    assert _digest(*shapes.make_image_split("train", size=64, count=8)) == "26f7c86c690d5e9f"
+
+
+def test_shapes_types_and_ranges() -> None:
+    """Images are bytes (n, h, w, 3), labels bytes (n, h, w) within the class list."""
+    images, labels = shapes.make_split("val", count=48)
+    assert images.shape == (48, shapes.SIZE, shapes.SIZE, 3)
+    assert labels.shape == (48, shapes.SIZE, shapes.SIZE)
+    assert images.dtype == labels.dtype == np.uint8
+    assert set(np.unique(labels)) == set(range(len(shapes.CLASSES)))
+    assert len(shapes.PALETTE) == len(shapes.CLASSES) == len(shapes.TEXTURES)
+
+
+def test_control_changes_textures_only() -> None:
+    """The control has the labels, the colours and the scenes of the normal set, image by image."""
+    images, labels = shapes.make_split("val", count=32)
+    control_images, control_labels = shapes.make_split("val", count=32, control=True)
+    np.testing.assert_array_equal(labels, control_labels)
+    assert (images != control_images).any()
+    flat, _ = shapes.make_image(2, 0, textured=False)
+    flat_control, _ = shapes.make_image(2, 0, textured=False, control=True)
+    np.testing.assert_array_equal(flat, flat_control)
+
+
+def _grain(images: Bytes, labels: Bytes) -> NDArray[np.float64]:
+    """Mean absolute step (class, axis) between neighbours that both lie inside objects of one class."""
+    grey = images.astype(np.int64).sum(axis=3)
+    found = np.empty((len(shapes.CLASSES), 2))
+    for axis in (1, 2):
+        step = np.abs(np.diff(grey, axis=axis))
+        first = labels.take(range(labels.shape[axis] - 1), axis)
+        same = np.diff(labels.astype(np.int64), axis=axis) == 0
+        for label in range(len(shapes.CLASSES)):
+            found[label, axis - 1] = step[same & (first == label)].mean()
+    return found
+
+
+def test_texture_tells_the_class_only_in_the_control() -> None:
+    """Inside an object the steps from pixel to pixel are alike in all classes, but in the control set apart."""
+    normal = _grain(*shapes.make_split("train", count=300))
+    control = _grain(*shapes.make_split("train", count=300, control=True))
+    spread, spread_control = (grain.std(axis=0) / grain.mean(axis=0) for grain in (normal, control))
+    assert (spread < 0.06).all()
+    assert (spread_control > 0.2).all()
+
+
+def test_colour_does_not_tell_the_class() -> None:
+    """The mean colour of every class is the same, within what 300 images can show."""
+    images, labels = shapes.make_split("train", count=300)
+    means = np.array([images[labels == label].mean(axis=0) for label in range(len(shapes.CLASSES))])
+    assert np.ptp(means, axis=0).max() < 16
+
+
+def test_areas_range_from_small_to_most_of_the_image() -> None:
+    """Some objects cover less than 2 % of the image, some more than half, and no class is larger than another."""
+    shares = []
+    for index in range(300):
+        labels = shapes.make_image(1, index)[1]
+        shares += [float((labels == label).mean()) for label in np.unique(labels) if label]
+    assert min(shares) < 0.02
+    assert max(shares) > 0.5
+
+
+def test_splits_share_no_image() -> None:
+    """Every split draws from a stream of its own."""
+    splits = [*shapes.SPLITS.values(), *shapes.IMAGE_SPLITS.values()]
+    assert len({split.seed for split in splits}) == len(splits)
+    first = {_digest(shapes.make_split(name, count=1)[0]) for name in shapes.SPLITS}
+    assert len(first) == len(shapes.SPLITS)
+
+
+def test_an_image_does_not_depend_on_the_others() -> None:
+    """Image 3 of a split is image 3 of its stream, however many are made."""
+    images, labels = shapes.make_split("val", count=5)
+    image, label = shapes.make_image(shapes.SPLITS["val"].seed, 3)
+    np.testing.assert_array_equal(images[3], image)
+    np.testing.assert_array_equal(labels[3], label)
+
+
+def test_mix_has_true_images_and_coarse_labels() -> None:
+    """A hurried annotator's labels differ from the truth, mostly at the boundary, and some objects are void."""
+    images, coarse = shapes.make_split("mix", count=64)
+    pairs = [shapes.make_image(shapes.SPLITS["mix"].seed, index) for index in range(64)]
+    truth = np.stack([label for _, label in pairs])
+    np.testing.assert_array_equal(images, np.stack([image for image, _ in pairs]))
+    assert 0.02 < (coarse != truth).mean() < 0.2
+    assert (coarse == shapes.IGNORE_INDEX).any()
+
+
+def test_image_split_has_one_object_of_each_class() -> None:
+    """Labels of the classification split index its class list, and every class occurs."""
+    images, labels = shapes.make_image_split("val", size=64, count=200)
+    assert images.shape == (200, 64, 64, 3)
+    assert set(labels.tolist()) == set(range(len(shapes.IMAGE_CLASSES)))
+
+
+@pytest.mark.parametrize("name", OUTLINES)
+def test_every_outline_has_the_area_asked_for(name: str) -> None:
+    """Size never tells the class: at every angle a filled outline has the area side**2, within 5 %."""
+    for turn in (0, 77, TURN // 3):
+        inside = fill(place(OUTLINES[name], (64 * ONE, 64 * ONE), 50 * ONE, turn), 128)
+        assert inside.sum() == pytest.approx(50**2, rel=0.05)
+
+
+def test_fill_takes_pixels_by_their_centre() -> None:
+    """A square from 2 to 5 holds nine pixels, and one that leaves the image is clipped."""
+    corners = np.array([(2, 2), (5, 2), (5, 5), (2, 5)]) * ONE
+    inside = fill(corners, 8)
+    assert inside.sum() == 9
+    assert inside[2:5, 2:5].all()
+    assert fill(corners + 4 * ONE, 8).sum() == 4
