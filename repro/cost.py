@@ -6,6 +6,7 @@ Convolutions, deconvolutions and matrix products count; additions, biases, norma
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from functools import cache
 from typing import Any, Literal
@@ -39,11 +40,13 @@ def torch_macs(make: Callable[[], nn.Module], shape: tuple[int, ...]) -> Macs:
 
 def fvcore_macs(make: Callable[[], nn.Module], shape: tuple[int, ...]) -> Macs:
     """Count as ``torch_macs`` does, by fvcore, on real tensors (it fails on the meta device): the second opinion."""
-    from fvcore.nn import FlopCountAnalysis  # noqa: PLC0415 - slow to import, rarely asked for
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # fvcore's own use of deprecated parts of torch
+        from fvcore.nn import FlopCountAnalysis  # noqa: PLC0415 - slow to import, rarely asked for
 
-    analysis = FlopCountAnalysis(make().eval(), torch.zeros(shape))
-    analysis.unsupported_ops_warnings(enabled=False).uncalled_modules_warnings(enabled=False)
-    found: dict[str, Any] = analysis.by_operator()
+        analysis = FlopCountAnalysis(make().eval(), torch.zeros(shape))
+        analysis.unsupported_ops_warnings(enabled=False).uncalled_modules_warnings(enabled=False)
+        found: dict[str, Any] = analysis.by_operator()
     return {"conv": int(found["conv"]), "matmul": int(sum(found[op] for op in ("linear", "addmm", "matmul")))}
 
 

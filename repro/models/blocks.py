@@ -37,17 +37,21 @@ class GlobalConv(nn.Module):
 class BoundaryRefinement(nn.Module):
     """``s + residual(s)`` with ``residual = conv3x3(relu(conv3x3(s)))`` (Figure 2 C).
 
-    All maps are (n, channels, h, w). The convolutions have biases and no batch norm (the paper names neither); the
-    last one starts at zero, so the block starts as the identity.
+    All maps are (n, channels, h, w). The convolutions have biases and no batch norm (the paper names neither). The
+    last one starts at zero, so the block starts as the identity; the first one as in He 2015 with zero biases, so
+    that no channel starts dead however small the score map is.
     """
 
     def __init__(self, channels: int) -> None:
         """Make the residual branch."""
         super().__init__()
-        last = nn.Conv2d(channels, channels, 3, padding=1)
+        first, last = (nn.Conv2d(channels, channels, 3, padding=1) for _ in range(2))
+        nn.init.kaiming_normal_(first.weight, nonlinearity="relu")
         nn.init.zeros_(last.weight)
-        nn.init.zeros_(last.bias)  # type: ignore[arg-type]  # a Conv2d has one unless told otherwise
-        self.residual = nn.Sequential(nn.Conv2d(channels, channels, 3, padding=1), nn.ReLU(inplace=True), last)
+        for module in (first, last):
+            assert module.bias is not None
+            nn.init.zeros_(module.bias)
+        self.residual = nn.Sequential(first, nn.ReLU(inplace=True), last)
 
     def forward(self, s: Tensor) -> Tensor:
         """Refine a score map (n, channels, h, w)."""
