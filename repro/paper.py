@@ -6,7 +6,7 @@ import re
 import tomllib
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
+from pathlib import Path
 from typing import Any
 
 from repro.spec import Claim, Contrast, Ref
@@ -59,7 +59,7 @@ class Said:
 
 @cache
 def _data() -> dict[str, Any]:
-    return tomllib.loads(resources.files("repro").joinpath("paper.toml").read_text(encoding="utf-8"))
+    return tomllib.loads(Path(__file__).with_name("paper.toml").read_text(encoding="utf-8"))
 
 
 def _parse(text: str, unit: str, step: float | None = None) -> Printed:
