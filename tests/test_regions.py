@@ -1,0 +1,220 @@
+"""Distances, bands and object sizes: by hand, against scipy's exact transform and slow loops, then what is refused."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from numpy.typing import NDArray
+from PIL import Image
+from scipy import ndimage
+
+from repro import metrics, regions
+
+VOID = regions.VOID
+
+
+def exact(labels: NDArray[np.uint8], distance: str = "euclidean") -> NDArray[np.float64]:
+    """Distance to the nearest other label by scipy, label by label; infinite where there is none."""
+    out = np.full(labels.shape, np.inf)
+    for value in np.unique(labels):
+        inside = labels == value
+        if not inside.all():
+            transform = ndimage.distance_transform_edt if distance == "euclidean" else ndimage.distance_transform_cdt
+            out[inside] = transform(inside)[inside]
+    return out
+
+
+def binned(away: NDArray[np.float64], void: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Bins of exact distances: integers squared and compared, so no rounding is involved."""
+    square = np.where(np.isfinite(away), np.rint(away**2), 2.0**40)
+    bins = np.searchsorted(np.arange(41) ** 2, square, side="left")
+    bins[void] = VOID
+    return bins
+
+
+def picture(
+    seed: int, shape: tuple[int, int] = (90, 70), values: tuple[int, ...] = (0, 3, 7, 20, VOID)
+) -> NDArray[np.uint8]:
+    """Smooth patches of a few labels, with a void rim here and there."""
+    noise = ndimage.gaussian_filter(np.random.default_rng(seed).normal(size=(len(values), *shape)), (0, 6, 6))
+    return np.asarray(np.array(values, np.uint8)[noise.argmax(axis=0)])
+
+
+def test_distances_beside_a_straight_edge() -> None:
+    """Both pixels beside an edge have distance 1, the next ones 2."""
+    labels = np.repeat(np.array([[0, 0, 0, 5, 5]], np.uint8), 3, axis=0)
+    assert regions.distance_bins(labels).tolist() == [[3, 2, 1, 1, 2]] * 3
+
+
+def test_diagonal_distances_round_up() -> None:
+    """The square root of 2 lies in (1, 2], 5 = (3, 4) in (4, 5]: an exact whole distance stays in its bin."""
+    labels = np.zeros((9, 9), np.uint8)
+    labels[0, 0] = 1
+    bins = regions.distance_bins(labels)
+    assert (bins[1, 1], bins[3, 4], bins[4, 4], bins[0, 0]) == (2, 5, 6, 1)
+
+
+def test_void_rim_is_an_edge_or_is_filled() -> None:
+    """Void between two labels: an edge on both sides, or a true edge in its middle; void is never scored."""
+    labels = np.repeat(np.array([[0, 0, VOID, VOID, 1, 1]], np.uint8), 2, axis=0)
+    assert regions.distance_bins(labels)[0].tolist() == [2, 1, VOID, VOID, 1, 2]
+    assert regions.distance_bins(labels, rim="filled")[0].tolist() == [3, 2, VOID, VOID, 2, 3]
+    assert regions.fill_rim(labels)[0].tolist() == [0, 0, 0, 1, 1, 1]
+
+
+def test_the_disk_has_149_pixels() -> None:
+    """Facts: the true disk of radius 7, covered by a square, a diamond and four points."""
+    assert regions.disk(7).sum() == 149
+    square, diamond, left = regions._cover(7)
+    assert (square, diamond, left.sum()) == (3, 3, 4)
+
+
+def test_bins_and_metrics_agree_on_the_layout() -> None:
+    """Both modules stand alone; their one shared number is held here."""
+    assert regions.REST + 1 == metrics.BINS
+
+
+@pytest.mark.parametrize("rim", ["edge", "filled"])
+@pytest.mark.parametrize("distance", ["euclidean", "chessboard"])
+def test_bins_equal_scipy(rim: Any, distance: Any) -> None:
+    """Every pixel of many pictures, all four readings of the region."""
+    for seed in range(6):
+        labels = picture(seed)
+        full = regions.fill_rim(labels, distance) if rim == "filled" else labels
+        expected = binned(exact(full, distance), labels == VOID)
+        assert (regions.distance_bins(labels, rim, distance) == expected).all()
+        for within in (1, 2, 5, 7, 12):
+            assert (regions.boundary_band(labels, within, rim, distance) == (expected <= within)).all()
+
+
+def test_large_map_equals_scipy() -> None:
+    """1024 x 2048, distances in the hundreds: rounding inside the transform reaches no bin."""
+    labels = np.kron(picture(3, (64, 128)), np.ones((16, 16), np.uint8))
+    assert (regions.distance_bins(labels) == binned(exact(labels), labels == VOID)).all()
+
+
+def test_filled_rim_takes_a_nearest_label() -> None:
+    """Each void pixel gets a label that is as near as scipy's nearest one; other pixels keep theirs."""
+    labels = picture(8)
+    filled = regions.fill_rim(labels)
+    away = ndimage.distance_transform_edt(labels == VOID)
+    for value in np.unique(filled):
+        own = ndimage.distance_transform_edt(labels != value)
+        assert np.allclose(own[filled == value], away[filled == value], atol=1e-6)
+    assert (filled[labels != VOID] == labels[labels != VOID]).all()
+
+
+maps = hnp.arrays(
+    np.uint8, st.tuples(st.integers(0, 20), st.integers(0, 20)), elements=st.sampled_from([0, 1, 9, VOID])
+)
+
+
+@settings(max_examples=80, deadline=None)
+@given(labels=maps, within=st.integers(1, 12))
+def test_any_map_obeys_the_definition(labels: NDArray[np.uint8], within: int) -> None:
+    """No assumption about smoothness: noise, single pixels, empty maps, one label, void only."""
+    expected = binned(exact(labels), labels == VOID)
+    assert (regions.distance_bins(labels) == expected).all()
+    assert (regions.boundary_band(labels, within) == (expected <= within)).all()
+
+
+def test_one_label_has_no_boundary() -> None:
+    """Nothing else in the image: all pixels in the last bin, none in the band, with either rim."""
+    labels = np.full((20, 30), 4, np.uint8)
+    assert (regions.distance_bins(labels) == regions.REST).all()
+    assert not regions.boundary_band(labels).any()
+    assert not regions.boundary_band(np.full((4, 4), VOID, np.uint8), rim="filled").any()
+
+
+def test_region_counts_equal_slow_loop() -> None:
+    """Right and seen of each bin, pixel by pixel; the whole is every scored pixel."""
+    labels = picture(1)
+    pred = np.where(np.random.default_rng(0).random(labels.shape) < 0.3, 3, labels)
+    bins = regions.distance_bins(labels)
+    slow = np.zeros((regions.REST + 1, 2), np.int64)
+    for label, guess, where in zip(labels.ravel(), pred.ravel(), bins.ravel(), strict=True):
+        if label != VOID:
+            slow[where] += (label == guess, 1)
+    found = regions.region_counts(labels, pred, bins)
+    assert (found == slow).all()
+    assert found[:, 1].sum() == (labels != VOID).sum()
+    band = regions.boundary_band(labels)
+    assert metrics.boundary_acc(found[None]) == pytest.approx((labels == pred)[band].mean())
+    assert metrics.boundary_share(found[None]) == pytest.approx(band.sum() / (labels != VOID).sum())
+
+
+def test_size_counts_by_hand() -> None:
+    """A patch of 4 pixels, one of 1 pixel, and the same class apart from both: two objects, sizes 2 and 0."""
+    labels = np.zeros((6, 6), np.uint8)
+    labels[0:2, 0:2] = 3
+    labels[5, 5] = 3
+    pred = labels.copy()
+    pred[0, 0] = 0
+    counts = regions.size_counts(labels, pred)
+    assert counts[2].tolist() == [3, 4]
+    assert counts[0].tolist() == [1, 1]
+    assert counts[:, 1].sum() == 5
+    assert regions.size_counts(labels, pred, background=None)[:, 1].sum() == 36
+
+
+def test_diagonal_neighbours_are_one_object() -> None:
+    """Eight neighbours, and exactly 2^s pixels open size s."""
+    assert regions.size_counts(np.eye(8, dtype=np.uint8), np.eye(8, dtype=np.uint8))[3].tolist() == [8, 8]
+
+
+@pytest.mark.parametrize(
+    ("labels", "options", "says"),
+    [
+        (np.zeros((2, 3, 4), np.uint8), {}, r"needs a map \(h, w\)"),
+        (np.zeros((2, 3)), {}, "float64"),
+        (np.full((2, 3), 256), {}, "0..255"),
+        (np.zeros((2, 3), np.uint8), {"rim": "round"}, "'round'"),
+        (np.zeros((2, 3), np.uint8), {"distance": "taxi"}, "'taxi'"),
+    ],
+)
+def test_maps_without_regions_are_refused(labels: Any, options: Any, says: str) -> None:
+    """One sentence that names the shape, the value or the option, from both functions."""
+    for function in (regions.distance_bins, regions.boundary_band):
+        with pytest.raises(regions.RegionError, match=says):
+            function(labels, **options)
+
+
+def test_other_faults_are_refused() -> None:
+    """A band of no width, and maps that do not belong together."""
+    with pytest.raises(regions.RegionError, match="within"):
+        regions.boundary_band(np.zeros((2, 3), np.uint8), within=0)
+    with pytest.raises(regions.RegionError, match="differ in shape"):
+        regions.region_counts(np.zeros((2, 3), np.uint8), np.zeros((3, 2)), np.zeros((2, 3), np.uint8))
+
+
+@pytest.mark.realdata
+@pytest.mark.skipif("REPRO_DATA" not in os.environ, reason="REPRO_DATA is unset: no VOC masks to check")
+def test_every_voc_mask_equals_scipy() -> None:
+    """Evenly drawn masks of VOC and SBD (300; REPRO_ALL=1: all 12,031): band and bins are scipy's, pixel by pixel."""
+    folder = Path(os.environ["REPRO_DATA"]) / "VOCdevkit/VOC2012/SegmentationClassAug"
+    paths = sorted(folder.glob("*.png"))
+    assert paths, f"{folder} holds no masks"
+    step = 1 if os.environ.get("REPRO_ALL") else max(1, len(paths) // 300)
+    near = seen = 0
+    for path in paths[::step]:
+        labels = _palette(path)
+        expected = binned(exact(labels), labels == VOID)
+        band = regions.boundary_band(labels)
+        assert (regions.distance_bins(labels) == expected).all(), path.name
+        assert (band == (expected <= 7)).all(), path.name
+        near, seen = near + int(band.sum()), seen + int((labels != VOID).sum())
+    print(f"{len(paths[::step])} masks, boundary share {near / seen:.4f}")  # noqa: T201 - the number is wanted
+    assert 0.05 < near / seen < 0.25
+
+
+def _palette(path: Path) -> NDArray[np.uint8]:
+    """Read a palette PNG's indices."""
+    with Image.open(path) as image:
+        return np.array(image, np.uint8)
