@@ -1,0 +1,199 @@
+"""Decide claims: every comparison a weighted sum of cells with its interval, every claim one of four words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from repro import paper, statistics, verdicts
+from repro.measured import Evidence, Measurement
+from repro.profiles import Profile
+from repro.spec import Cell, Cited, Claim, Contrast, Cost, Layout, Ref, Score, Submitted, Table, key
+from repro.views import ClaimView, Effect
+
+POINTS = 100.0
+NAMED = 3
+"""Missing cells that a note names; the rest is counted."""
+Draws = Mapping[int, statistics.Draws]
+
+
+@dataclass(frozen=True)
+class Desk:
+    """What a comparison is made on: a profile, the evidence, stored counts, every table."""
+
+    profile: Profile
+    evidence: Evidence
+    counts: Mapping[str, int | str]
+    tables: Mapping[int, Table]
+
+    def run_key(self, cell: Score | Submitted) -> str | None:
+        """Return the key of the run that fills a cell; None where the profile has no data for it."""
+        run = self.profile.resolve(cell.training, cell.evaluation)
+        return None if run is None else run.key
+
+    def cell(self, ref: Ref, table: int) -> Cell | None:
+        """Return the cell that a claim of ``table`` points at; None where there is no such table or label."""
+        try:
+            return self.tables[ref.table or table].cell(ref.row, ref.column)
+        except (KeyError, ValueError):
+            return None
+
+
+@dataclass(frozen=True)
+class _Term:
+    """A cell of a comparison: an exact number, or a measurement."""
+
+    name: str
+    weight: float
+    exact: float | None = None
+    measurement: Measurement | None = None
+    metric: str = ""
+    missing: str = ""
+
+
+def judge(claim: Claim, table: int, desk: Desk, place: str) -> ClaimView:
+    """Return a claim of ``table`` with its verdict from the records of ``place``."""
+    effects = tuple(_effect(contrast, table, desk, place, len(claim.contrasts)) for contrast in claim.contrasts)
+    verdict, note = _verdict(effects)
+    return ClaimView(table, claim.name, claim.says, claim.where, place, verdict, effects, note, claim.refuted_in_print)
+
+
+def _verdict(effects: tuple[Effect, ...]) -> tuple[str, str]:
+    """Return the verdict on a sentence that says that all of its comparisons are true, and a note.
+
+    ``holds`` needs all of them, each shown at the full level: the chance that all are shown while one is untrue is at
+    most that level (an intersection-union test), so nothing has to be corrected. For ``fails`` one comparison out of
+    many is enough, which chance alone brings about the sooner the more there are: there each interval is widened
+    (Bonferroni).
+    """
+    measured = [effect for effect in effects if not effect.missing]
+    single = any(effect.seeds == 1 for effect in measured)
+    if not single and any(effect.state == "false" for effect in measured):
+        return "fails", ""
+    if len(measured) < len(effects):
+        gone = tuple(dict.fromkeys(name for effect in effects for name in effect.missing))
+        more = f" and {len(gone) - NAMED} more" if len(gone) > NAMED else ""
+        text = f"{len(measured)} of {len(effects)} comparisons can be made; missing: {'; '.join(gone[:NAMED])}{more}"
+        return "not run", text
+    if single:
+        return "undecided", "one seed: the interval is over images only, and no verdict is given"
+    return ("holds" if effects and all(effect.state == "true" for effect in effects) else "undecided"), ""
+
+
+def _effect(contrast: Contrast, table: int, desk: Desk, place: str, comparisons: int) -> Effect:
+    terms = [_term(weight, ref, table, desk, place) for weight, ref in contrast.terms]
+    effect = Effect(_text(contrast, table), float("nan"), bounds=_bounds(contrast))
+    if missing := tuple(f"{term.name} ({term.missing})" for term in terms if term.missing):
+        return replace(effect, missing=missing)
+    fixed = sum(term.weight * term.exact for term in terms if term.exact is not None)
+    measured = [term for term in terms if term.measurement is not None]
+    if not measured:
+        state = "true" if _inside(fixed, fixed, contrast) else "false"
+        return replace(effect, estimate=fixed, exact=True, state=state)
+    drawn = [(term.weight * POINTS, _draws(term, desk.evidence)) for term in measured]
+    found = statistics.contrast(drawn, comparisons=comparisons)
+    ends = {name: getattr(found, name) + fixed for name in ("estimate", "low", "high", "low_all", "high_all")}
+    state = _state(ends, contrast)
+    return replace(effect, **ends, seeds=found.seeds, images=found.images, state=state, note=_note(measured, found))
+
+
+def _state(ends: Mapping[str, float], contrast: Contrast) -> str:
+    if _inside(ends["low"], ends["high"], contrast):
+        return "true"
+    return "false" if _outside(ends["low_all"], ends["high_all"], contrast) else "open"
+
+
+def _inside(low: float, high: float, contrast: Contrast) -> bool:
+    above = contrast.above is None or low > contrast.above
+    return above and (contrast.below is None or high < contrast.below)
+
+
+def _outside(low: float, high: float, contrast: Contrast) -> bool:
+    under = contrast.above is not None and high <= contrast.above
+    return under or (contrast.below is not None and low >= contrast.below)
+
+
+def _term(weight: float, ref: Ref, table: int, desk: Desk, place: str) -> _Term:
+    name, number = _label(ref, table), ref.table or table
+    term = _Term(name, weight)
+    match cell := desk.cell(ref, table):
+        case Cost():
+            ours = desk.counts.get(key(cell))
+            return replace(term, exact=float(ours)) if isinstance(ours, int) else replace(term, missing="not run")
+        case Cited():
+            printed = paper.printed(number, ref.row, ref.column)
+            value = printed.value if printed else None
+            return replace(term, exact=value) if value is not None else replace(term, missing="not printed")
+        case Score():
+            return _scored(term, cell, desk, place)
+        case Submitted():
+            return replace(term, missing="awaiting the test server")
+        case Layout():
+            return replace(term, missing="not a number")
+        case None:
+            return replace(term, missing="no such cell")
+
+
+def _scored(term: _Term, cell: Score, desk: Desk, place: str) -> _Term:
+    run_key = desk.run_key(cell)
+    if run_key is None:
+        return replace(term, missing="no data")
+    found = desk.evidence.measure(run_key, place, cell.metric)
+    if found.status != "measured":
+        return replace(term, missing=found.status)
+    return replace(term, measurement=found, metric=cell.metric)
+
+
+def _draws(term: _Term, evidence: Evidence) -> Draws:
+    assert term.measurement is not None
+    return {s.seed: evidence.draws(s.record, term.metric) for s in term.measurement.samples}
+
+
+def _note(terms: list[_Term], found: statistics.Interval) -> str:
+    """Say which seeds are left out and why, and what the interval could not include."""
+    left = [
+        f"{t.name}: {len(t.measurement.diverged)} seed(s) diverged"
+        for t in terms
+        if t.measurement and t.measurement.diverged
+    ]
+    most = max(len(t.measurement.samples) for t in terms if t.measurement)
+    if found.paired and most > found.seeds > 0:
+        left.append(f"{found.seeds} seed(s) that all cells share")
+    if not found.paired:
+        left.append("no shared seeds: not paired over seeds")
+    if found.images < statistics.FEWEST_IMAGES:
+        left.append(f"{found.images} image(s): too few for an interval")
+    return "; ".join(left)
+
+
+def _label(ref: Ref, table: int) -> str:
+    name = f"{ref.row}, {ref.column}"
+    return f"Table {ref.table}: {name}" if ref.table not in (0, table) else name
+
+
+def _text(contrast: Contrast, table: int) -> str:
+    """Return the comparison in words, without the labels that all of its cells share."""
+    refs = [ref for _, ref in contrast.terms]
+    if any(ref.table not in (0, table) for ref in refs):
+        names = [_label(ref, table) for ref in refs]
+    elif len({ref.row for ref in refs}) == 1:
+        names = [ref.column for ref in refs]
+    elif len({ref.column for ref in refs}) == 1:
+        names = [ref.row for ref in refs]
+    else:
+        names = [_label(ref, table) for ref in refs]
+    shared = {ref.column for ref in refs} if len({ref.row for ref in refs}) > 1 else {ref.row for ref in refs}
+    parts = [_signed(weight, name) for (weight, _), name in zip(contrast.terms, names, strict=True)]
+    text = " ".join(parts).removeprefix("+ ")
+    return f"{text} ({shared.pop()})" if len(shared) == 1 and names != [_label(ref, table) for ref in refs] else text
+
+
+def _signed(weight: float, name: str) -> str:
+    size = "" if abs(weight) == 1 else f"{abs(weight):.3g} x "
+    return f"{'+' if weight > 0 else '−'} {size}{name}"  # noqa: RUF001 - a minus sign
+
+
+def _bounds(contrast: Contrast) -> str:
+    above = "" if contrast.above is None else f"> {contrast.above:g}"
+    below = "" if contrast.below is None else f"< {contrast.below:g}"
+    return " and ".join(part for part in (above, below) if part)

@@ -1,0 +1,203 @@
+"""Scores of records, derived from their raw counts: values by seed, what diverged, what cannot be trusted."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from repro import metrics, statistics
+from repro.records import Record, RecordError, Shelf
+
+Array = NDArray[np.int64]
+STATUSES = ("ok", "diverged", "interrupted")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The score of one seed, in points (per cent); nan where nothing was counted."""
+
+    seed: int
+    value: float
+    record: Record
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """Everything that the records of one place say about one cell."""
+
+    place: str
+    samples: tuple[Sample, ...] = ()
+    diverged: tuple[Record, ...] = ()
+    interrupted: tuple[Record, ...] = ()
+    faults: tuple[str, ...] = ()
+
+    @property
+    def values(self) -> tuple[float, ...]:
+        """The score of each seed that ran to its end, in points."""
+        return tuple(sample.value for sample in self.samples)
+
+    @property
+    def mean(self) -> float:
+        """Mean over those seeds; nan for none, or where a score is undefined."""
+        return float(np.mean(self.values)) if self.values else math.nan
+
+    @property
+    def std(self) -> float:
+        """Sample standard deviation over seeds; nan for fewer than two."""
+        if len(self.values) < 2 or math.isnan(self.mean):  # noqa: PLR2004
+            return math.nan
+        return float(np.std(self.values, ddof=1))
+
+    @property
+    def records(self) -> tuple[Record, ...]:
+        """Every record behind the cell, diverged and interrupted ones too."""
+        return (*(sample.record for sample in self.samples), *self.diverged, *self.interrupted)
+
+    @property
+    def status(self) -> str:
+        """One word of ``verdicts.STATUSES``."""
+        if self.samples:
+            return "no score" if math.isnan(self.mean) else "measured"
+        if self.diverged:
+            return "diverged"
+        return "unusable" if self.faults else "not run"
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Records by key and place, each read once; ``faults`` names those that cannot be used at all."""
+
+    shelf: Shelf
+    faults: tuple[str, ...] = field(init=False)
+    _sound: Mapping[tuple[str, str], tuple[Record, ...]] = field(init=False, repr=False)
+    _counts: dict[Record, dict[str, Array]] = field(init=False, repr=False, default_factory=dict)
+    _draws: dict[tuple[Record, str], statistics.Draws] = field(init=False, repr=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Sort the records by key and place, and name the ones without a usable key, seed or status."""
+        sound: dict[tuple[str, str], list[Record]] = defaultdict(list)
+        faults = list(self.shelf.passed_over)
+        for record in self.shelf.records:
+            if fault := _fault(record):
+                faults.append(fault)
+            else:
+                sound[record.key, record.place].append(record)
+        ordered = {name: tuple(sorted(found, key=lambda r: (r.seed, r.name))) for name, found in sound.items()}
+        object.__setattr__(self, "_sound", ordered)
+        object.__setattr__(self, "faults", tuple(faults))
+
+    def keys(self) -> dict[str, list[Record]]:
+        """Return every usable record by its key."""
+        found: dict[str, list[Record]] = defaultdict(list)
+        for (key, _), records in self._sound.items():
+            found[key] += records
+        return found
+
+    def counts(self, record: Record) -> dict[str, Array]:
+        """Return a record's raw counts; raise ``RecordError`` where they are missing, damaged or impossible."""
+        if record not in self._counts:
+            counts = record.counts()
+            if fault := _impossible(record, counts):
+                raise RecordError(f"{record.name} ({record.place}): {fault}; retract the record")
+            self._counts[record] = counts
+        return self._counts[record]
+
+    def draws(self, record: Record, metric: str) -> statistics.Draws:
+        """Return a record's score with its values on resampled images; records of one test set share the images."""
+        if (record, metric) not in self._draws:
+            name = fingerprint(_part(record.meta.get("spec"), "test"))
+            self._draws[record, metric] = statistics.draw(metric, self.counts(record), name)
+        return self._draws[record, metric]
+
+    def measure(self, key: str, place: str, metric: str) -> Measurement:
+        """Return what the records of ``place`` under ``key`` say in ``metric``."""
+        records = self._sound.get((key, place), ())
+        faults: list[str] = []
+        single = self._single(tuple(r for r in records if r.status == "ok"), faults)
+        samples = tuple(sample for record in single if (sample := self._sample(record, metric, faults)))
+        by = {status: tuple(r for r in records if r.status == status) for status in STATUSES}
+        return Measurement(place, samples, by["diverged"], by["interrupted"], tuple(faults))
+
+    def _sample(self, record: Record, metric: str, faults: list[str]) -> Sample | None:
+        try:
+            return Sample(record.seed, 100.0 * metrics.score(metric, self.counts(record)), record)
+        except ValueError as error:
+            text = str(error)
+            faults.append(text if record.name in text else f"{record.name} ({record.place}): {text}")
+            return None
+
+    def _single(self, records: tuple[Record, ...], faults: list[str]) -> list[Record]:
+        """Return one record a seed: the first of equal ones, none of those that disagree."""
+        seeds: dict[int, list[Record]] = defaultdict(list)
+        for record in records:
+            seeds[record.seed].append(record)
+        single = []
+        for seed, same in seeds.items():
+            if len(same) > 1 and not self._agree(same):
+                names = ", ".join(record.name for record in same)
+                faults.append(f"{names} ({same[0].place}): disagree under one key and seed {seed}, so none is used")
+            else:
+                single.append(same[0])
+        return single
+
+    def _agree(self, records: list[Record]) -> bool:
+        try:
+            first, *others = (self.counts(record) for record in records)
+        except RecordError:
+            return False
+        return all(
+            other.keys() == first.keys() and all(np.array_equal(other[name], first[name]) for name in first)
+            for other in others
+        )
+
+
+def _fault(record: Record) -> str:
+    """Return why a record has no place in any table, or nothing."""
+    try:
+        seed, status, key = record.seed, record.status, record.meta["key"]
+    except (TypeError, ValueError, OverflowError):
+        return f"{record.name} ({record.place}): seed {record.meta.get('seed')!r} is not a number, passed over"
+    if not isinstance(key, str) or not isinstance(record.meta["seed"], int):
+        return f"{record.name} ({record.place}): key {key!r} or seed {seed!r} is of the wrong kind, passed over"
+    if status not in STATUSES:
+        return f"{record.name} ({record.place}): status {status!r} is none of {', '.join(STATUSES)}, passed over"
+    return ""
+
+
+def _impossible(record: Record, counts: Mapping[str, Array]) -> str:
+    """Return what no evaluation could have counted, or nothing."""
+    if any(array.size and array.min() < 0 for array in counts.values()):
+        return "a count is negative"
+    if any(_more(array, small, large) for name in counts for array, small, large in _ordered(name, counts[name])):
+        return "a part is counted larger than its whole"
+    images = record.meta.get("test_images")
+    lengths = {len(array) for array in counts.values() if array.ndim}
+    if isinstance(images, int) and lengths - {images}:
+        return f"counts of {', '.join(map(str, sorted(lengths)))} images, and record.json says {images}"
+    return ""
+
+
+def _ordered(name: str, array: Array) -> list[tuple[Array, int, int]]:
+    """Return the columns of which one can never exceed the other."""
+    pairs = {"classes": ((0, 1), (0, 2)), "distance": ((0, 1),), "top5": ((0, 1),)}
+    return [(array, small, large) for small, large in pairs.get(name, ())]
+
+
+def _more(array: Array, small: int, large: int) -> bool:
+    return array.ndim > 0 and array.shape[-1] > large and bool((array[..., small] > array[..., large]).any())
+
+
+def _part(tree: object, name: str) -> object:
+    return tree.get(name) if isinstance(tree, Mapping) else None
+
+
+def fingerprint(value: Any) -> str:  # noqa: ANN401 - any part of record.json
+    """Return a part of ``record.json`` as one short text, the same for equal parts."""
+    return value if isinstance(value, str) else json.dumps(value, sort_keys=True, default=str)

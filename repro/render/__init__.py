@@ -1,0 +1,1 @@
+"""Rendered outputs: Markdown, LaTeX, HTML, CSV, JSON and figures."""

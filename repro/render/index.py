@@ -1,0 +1,84 @@
+"""The index of rendered tables: claims board, coverage, the words and how intervals are made, problems."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from repro import verdicts
+from repro.render.markdown import claims, escape, problems, row
+from repro.views import TableView
+
+METHOD = (
+    "A comparison is a weighted sum of cells, computed by seed and from the stored counts of every image. Its 95 % interval "
+    "adds two errors: the mean over seeds moves by Student's t of their spread, and the images by the bootstrap "
+    "(2,000 resamples, the same for all cells). All cells share seeds and images. A claim that makes several comparisons "
+    "holds when each is shown at 95 %: all must be, so no correction is due. It fails when one is refuted, and for that each "
+    "interval is widened by the number of comparisons (Bonferroni). Claims are not corrected against one another. With one "
+    "seed the interval is over images only, and no verdict is given. Sums of counts are exact."
+)
+
+
+def render(views: tuple[TableView, ...], faults: tuple[str, ...] = (), others: tuple[str, ...] = ()) -> str:
+    """Return the index page of one profile.
+
+    Args:
+        views: its tables.
+        faults: records that cannot be used at all, one sentence each.
+        others: records that no table shows, by name.
+    """
+    found = tuple(claim for view in views for claim in view.claims)
+    every = tuple(dict.fromkeys((*faults, *(problem for view in views for problem in view.problems))))
+    places = views[0].places if views else ()
+    parts = [
+        f"# `{views[0].profile}` · Tables and claims" if views else "# No tables",
+        f"Profile **{escape(views[0].profile)}**: {escape(views[0].about)}." if views else "",
+        "## Claims",
+        _summary(Counter(claim.verdict for claim in found)),
+        claims(found, places),
+        "## Tables",
+        _coverage(views),
+        "What is missing is named, with its cost, by `repro plan all`.",
+        '<a name="words"></a>\n\n## Words',
+        _words(),
+        METHOD,
+        _others(others),
+        problems(every),
+        "Rendered by `python -m repro.report` from records and specs; `--check` tells whether it is stale.",
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _summary(found: Counter[str]) -> str:
+    total = sum(found.values())
+    return (
+        f"{total} claims: " + ", ".join(f"{found[word]} {word}" for word in verdicts.CLAIMS if found[word]) + "."
+        if total
+        else ""
+    )
+
+
+def _coverage(views: tuple[TableView, ...]) -> str:
+    rows = [["Table", "Cells", "Filled", "Verdicts"], ["---", "---:", "---:", "---"]]
+    for view in views:
+        cells = [cell for cell in view.cells() if cell.kind != "empty"]
+        best = [cell.outcomes[0] for cell in cells]
+        filled = sum(outcome.status in {"measured", "computed", "cited"} for outcome in best)
+        words = Counter(outcome.verdict or outcome.status for outcome in best)
+        link = f"[{view.number}: {escape(view.title)}](table{view.number}.md)"
+        rows.append([link, str(len(cells)), str(filled), ", ".join(f"{n} {escape(word)}" for word, n in words.items())])
+    return "\n".join(row(cells) for cells in rows)
+
+
+def _words() -> str:
+    lines = []
+    for name, words in (("Cell", verdicts.STATUSES), ("Verdict", verdicts.CELLS), ("Claim", verdicts.CLAIMS)):
+        rows = [[name, "means"], ["---", "---"], *([f"**{word}**", escape(text)] for word, text in words.items())]
+        lines.append("\n".join(row(cells) for cells in rows))
+    return "\n\n".join(lines)
+
+
+def _others(names: tuple[str, ...]) -> str:
+    if not names:
+        return ""
+    head = "**Records that no table shows** (another length or recipe, a figure's own, or a spec that is no more):"
+    return head + "\n\n" + "\n".join(f"- {escape(name)}" for name in names)

@@ -1,0 +1,32 @@
+"""Tables as JSON: every number, word and record name of a ``TableView``."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from repro.records import Record
+from repro.views import TableView
+
+
+def render(views: tuple[TableView, ...]) -> str:
+    """Return tables as one JSON document; nan is null, a record is its name."""
+    return json.dumps({"tables": [plain(view) for view in views]}, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def plain(value: Any) -> Any:  # noqa: ANN401 - a tree of views becomes a tree of plain values
+    """Return frozen values as mappings, tuples as lists, nan as None."""
+    if isinstance(value, Record):
+        return value.name
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, Mapping):
+        return {str(name): plain(item) for name, item in value.items()}
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

@@ -1,0 +1,150 @@
+"""Tables as LaTeX (booktabs): each file stands alone behind ``\\input``; nothing from a record is ever a command."""
+
+from __future__ import annotations
+
+import unicodedata
+
+from repro.render import words
+from repro.render.grid import Grid, Line, layout
+from repro.views import ClaimView, TableView
+
+PACKAGES = ("booktabs", "array")
+LONG = 20
+"""Characters from which a column is set in paragraphs."""
+_SPECIAL = {
+    "\\": r"\textbackslash{}",
+    "{": r"\{",
+    "}": r"\}",
+    "$": r"\$",
+    "&": r"\&",
+    "#": r"\#",
+    "%": r"\%",
+    "_": r"\_",
+    "^": r"\textasciicircum{}",
+    "~": r"\textasciitilde{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    "`": r"\textquoteleft{}",
+    "[": "{[}",
+    "]": "{]}",
+    "*": "{*}",
+    "±": r"$\pm$",
+    "−": "$-$",  # noqa: RUF001 - the minus sign of ``words``
+    "–": "--",  # noqa: RUF001 - the dash of ``words``
+    "·": r"$\cdot$",
+    "×": r"$\times$",  # noqa: RUF001 - as printed
+    "≤": r"$\le$",
+    "≥": r"$\ge$",
+}
+
+
+def escape(text: str) -> str:
+    """Return text that LaTeX sets as it is, on one line; a letter that plain fonts lack becomes its base or ``?``."""
+    return "".join(_letter(letter) for letter in " ".join(text.split()))
+
+
+def _letter(letter: str) -> str:
+    if letter in _SPECIAL:
+        return _SPECIAL[letter]
+    if " " <= letter <= "~":
+        return letter
+    base = [part for part in unicodedata.normalize("NFKD", letter) if not unicodedata.combining(part)]
+    return "".join(_SPECIAL.get(part, part if " " <= part <= "~" else "?") for part in base)
+
+
+def render(view: TableView) -> str:
+    """Return one table as a float: its caption starts with the profile, its claims and provenance stand below."""
+    grid = layout(view, stacked=True)
+    lines = [
+        f"% Table {view.number}, profile {escape(view.profile)}. Needs \\usepackage{{{','.join(PACKAGES)}}}.",
+        r"\begin{table}[tbp]",
+        r"\centering\footnotesize\setlength{\tabcolsep}{3pt}",
+        f"\\caption{{\\texttt{{{escape(view.profile)}}}: Table {view.number} of the paper, {escape(view.title)}. {_about(view)}}}",
+        f"\\label{{tab:repro-{view.number}-{''.join(filter(str.isalnum, view.profile))}}}",
+        *_table(grid),
+        *_claims(view.claims, many=len(view.places) > 1),
+        *_notes(view),
+        r"\end{table}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _about(view: TableView) -> str:
+    if view.profile == "paper":
+        return "Scores in per cent."
+    return "Scores in per cent; they stand for trends only, never beside the paper's in absolute terms."
+
+
+def _table(grid: Grid) -> list[str]:
+    width = len(grid.header)
+    return [
+        f"\\begin{{tabular}}{{@{{}}{_columns(grid)}@{{}}}}",
+        r"\toprule",
+        " & ".join(escape(name) for name in grid.header) + r" \\",
+        r"\midrule",
+        *_body(grid, width),
+        r"\bottomrule",
+        r"\end{tabular}",
+    ]
+
+
+def _columns(grid: Grid) -> str:
+    """Return the column types: numbers to the right, long words in paragraphs that share the width."""
+    first = 1 if grid.tall else 2
+    cells = [line.cells for line in grid.lines if line.cells]
+    long = [any(len(row[i]) > LONG for row in cells) for i in range(len(cells[0]))] if cells else []
+    share = 0.7 / max(1, sum(long))
+    types = [f">{{\\raggedright\\arraybackslash}}p{{{share:.2f}\\linewidth}}" if wide else "r" for wide in long]
+    return "l" * first + "".join(types) + ("l" if grid.tall else "")
+
+
+def _body(grid: Grid, width: int) -> list[str]:
+    lines: list[str] = []
+    for line in grid.lines:
+        if line.head and lines and not grid.tall:
+            lines.append(r"\addlinespace")
+        lines.append(_line(line, width, tall=grid.tall))
+    return lines
+
+
+def _line(line: Line, width: int, *, tall: bool) -> str:
+    if not line.cells:
+        return f" & \\textit{{{escape(line.what)}}} & \\multicolumn{{{width - 2}}}{{l}}{{{escape(line.verdict)}}} \\\\"
+    middle = [] if tall else [f"\\textit{{{escape(line.what)}}}"]
+    last = [escape(line.verdict)] if tall else []
+    return " & ".join([escape(line.head), *middle, *map(escape, line.cells), *last]) + r" \\"
+
+
+def _claims(claims: tuple[ClaimView, ...], *, many: bool) -> list[str]:
+    if not claims:
+        return []
+    wide = r">{\raggedright\arraybackslash}p{%s\linewidth}"
+    return [
+        r"\par\medskip",
+        f"\\begin{{tabular}}{{@{{}}{wide % '0.42'}l{wide % '0.40'}@{{}}}}",
+        r"\toprule",
+        r"Claim of the paper & verdict & what decides (95\,\% interval, points) \\",
+        r"\midrule",
+        *(_claim(claim, many=many) for claim in claims),
+        r"\bottomrule",
+        r"\end{tabular}",
+    ]
+
+
+def _claim(claim: ClaimView, *, many: bool) -> str:
+    place = f" ({claim.place})" if many else ""
+    says = f"{claim.says} [{claim.where}]" + (
+        f" (in print: {claim.refuted_in_print})" if claim.refuted_in_print else ""
+    )
+    return f"{escape(says)} & {escape(claim.verdict + place)} & {escape(words.evidence(claim))} \\\\"
+
+
+def _notes(view: TableView) -> list[str]:
+    notes = [words.origin(found) for found in view.provenance]
+    notes += [f"counts: {view.counted}"] if view.counted else []
+    notes += [f"problem: {problem}" for problem in view.problems]
+    if not notes:
+        return []
+    body = r"\\ ".join(escape(note) for note in notes)
+    return [rf"\par\smallskip\begin{{minipage}}{{\linewidth}}\raggedright\scriptsize {body}\end{{minipage}}"]

@@ -1,0 +1,150 @@
+"""What a rendered table is made of: frozen values that hold every number, word and record that it shows."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from repro.measured import Measurement
+from repro.paper import Printed
+
+Kind = Literal["score", "cost", "layout", "cited", "submitted", "empty"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one place (``reference``, ``local``, or ``computed`` for counts) has for a cell.
+
+    ``value`` and ``difference`` (ours minus printed) are in the printed unit: points for scores, units for counts.
+    """
+
+    place: str
+    status: str
+    value: float = math.nan
+    words: str = ""
+    """A layout, which is no number."""
+    difference: float = math.nan
+    gain: float = math.nan
+    """Distance from the first cell of its kind in the row (or column), in points."""
+    verdict: str = ""
+    measurement: Measurement | None = None
+
+
+@dataclass(frozen=True)
+class CellView:
+    """One printed cell and what stands beside it."""
+
+    row: str
+    column: str
+    kind: Kind
+    printed: Printed | None
+    outcomes: tuple[Outcome, ...] = ()
+    key: str = ""
+    metric: str = ""
+    gain_printed: float = math.nan
+
+    def outcome(self, place: str) -> Outcome | None:
+        """Return the outcome of a place; counts stand for every place."""
+        return next((o for o in self.outcomes if o.place in (place, "computed")), None)
+
+
+@dataclass(frozen=True)
+class RowView:
+    """One printed row."""
+
+    label: str
+    cells: tuple[CellView, ...]
+
+
+@dataclass(frozen=True)
+class Effect:
+    """One comparison of a claim, in points or counts, with its interval.
+
+    ``low``..``high`` is the 95 % interval of this comparison alone, ``low_all``..``high_all`` the one widened for the
+    number of comparisons in the claim (Bonferroni). Both are nan where there is none.
+    """
+
+    text: str
+    estimate: float
+    low: float = math.nan
+    high: float = math.nan
+    low_all: float = math.nan
+    high_all: float = math.nan
+    bounds: str = "> 0"
+    exact: bool = False
+    seeds: int = 0
+    images: int = 0
+    note: str = ""
+    missing: tuple[str, ...] = ()
+    state: str = "open"
+    """``true``, ``false`` or ``open``: what this comparison alone shows."""
+
+
+@dataclass(frozen=True)
+class ClaimView:
+    """A sentence of the paper and what the records of one place say about it."""
+
+    table: int
+    name: str
+    says: str
+    where: str
+    place: str
+    verdict: str
+    effects: tuple[Effect, ...]
+    note: str = ""
+    refuted_in_print: str = ""
+
+    @property
+    def deciding(self) -> Effect | None:
+        """The comparison that decides: the first that fails, else the one nearest to its bound."""
+        usable = [effect for effect in self.effects if not effect.missing]
+        failing = [effect for effect in usable if effect.state == "false"]
+        return min(failing or usable, key=lambda effect: _slack(effect), default=None)
+
+
+def _slack(effect: Effect) -> float:
+    """Return how far the interval's lower end lies above zero, against its width (estimates for exact ones)."""
+    if effect.exact or math.isnan(effect.low):
+        return effect.estimate
+    return effect.low / max(effect.high - effect.low, 1e-9)
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where the numbers of one place come from; every field is sorted and free of repeats."""
+
+    place: str
+    recipes: tuple[str, ...]
+    steps: tuple[str, ...]
+    seeds: tuple[str, ...]
+    data: tuple[str, ...]
+    devices: tuple[str, ...]
+    precision: tuple[str, ...]
+    commits: tuple[str, ...]
+    torch: tuple[str, ...]
+    runs: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class TableView:
+    """One table as printed, with everything that was measured for it in one profile."""
+
+    number: int
+    title: str
+    corner: str
+    columns: tuple[str, ...]
+    rows: tuple[RowView, ...]
+    claims: tuple[ClaimView, ...]
+    profile: str
+    about: str
+    places: tuple[str, ...]
+    where: str = ""
+    provenance: tuple[Provenance, ...] = ()
+    counted: str = ""
+    """How counts were made; empty where the table has none."""
+    problems: tuple[str, ...] = ()
+
+    def cells(self) -> tuple[CellView, ...]:
+        """Return every cell, row by row."""
+        return tuple(cell for row in self.rows for cell in row.cells)
