@@ -15,14 +15,6 @@ Place = tuple[int, str, str]
 
 
 @dataclass(frozen=True)
-class Options:
-    """What a user may change about every run of a plan; each makes other keys."""
-
-    steps: int = 0
-    recipe: str = ""
-
-
-@dataclass(frozen=True)
 class Job:
     """One run with one seed, and the jobs whose weights it needs."""
 
@@ -73,12 +65,10 @@ def folder_name(run: Run, seed: int) -> str:
     return f"{run.slug}-{run.key}-s{seed}"
 
 
-def score_cells(tables: Iterable[Table], profile: Profile, options: Options) -> dict[Place, Run | None]:
+def score_cells(tables: Iterable[Table], profile: Profile) -> dict[Place, Run | None]:
     """Resolve every score cell of some tables in a profile."""
     return {
-        (table.number, row.label, column): profile.resolve(
-            cell.training, cell.evaluation, steps=options.steps, recipe=options.recipe
-        )
+        (table.number, row.label, column): profile.resolve(cell.training, cell.evaluation)
         for table in tables
         for row in table.rows
         for column, cell in zip(table.columns, row.cells, strict=True)
@@ -86,12 +76,9 @@ def score_cells(tables: Iterable[Table], profile: Profile, options: Options) -> 
     }
 
 
-def plan(
-    tables: Iterable[Table], profile: Profile, seeds: Iterable[int], shelf: Shelf, options: Options | None = None
-) -> Plan:
+def plan(tables: Iterable[Table], profile: Profile, seeds: Iterable[int], shelf: Shelf) -> Plan:
     """Plan the runs of some tables: each experiment once, first stages first, what has a record marked."""
-    cells = score_cells(tables, profile, options or Options())
-    return plan_runs(profile.name, cells, seeds, shelf)
+    return plan_runs(profile.name, score_cells(tables, profile), seeds, shelf)
 
 
 def plan_runs(profile: str, cells: Mapping[Place, Run | None], seeds: Iterable[int], shelf: Shelf) -> Plan:

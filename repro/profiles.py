@@ -38,48 +38,49 @@ class Profile:
     """Roles of ``Evaluation.data``: what replaces a role's own test split."""
     largest_k: int = 99
     """Cells of the last feature map: a larger kernel is cut to it."""
+    steps: int = 0
+    """Cut every training to this many steps; 0: as long as its role says."""
+    recipe: str = ""
+    """The recipe of every role that has none of its own; empty: the first."""
 
-    def resolve(
-        self, training: Training, evaluation: Evaluation | None = None, *, steps: int = 0, recipe: str = ""
-    ) -> Run | None:
-        """Return the run that fills a cell here, or None where this profile has no such data.
+    def __post_init__(self) -> None:
+        """Refuse a recipe that the profile does not have, and a negative length."""
+        if self.recipe and self.recipe not in self.recipes:
+            raise SpecError(
+                f"recipe {self.recipe!r} is not one of profile {self.name}; choose from {', '.join(self.recipes)}"
+            )
+        if self.steps < 0:
+            raise SpecError(f"steps {self.steps}: give a positive number, or 0 for the profile's own length")
 
-        Args:
-            training: what the spec asks for.
-            evaluation: its protocol; None: the default.
-            steps: cut every training of the chain to this many steps; 0: the profile's length.
-            recipe: name of one of the profile's recipes; empty: the default.
-
-        Raises:
-            SpecError: the recipe is not one of the profile's.
-        """
+    def resolve(self, training: Training, evaluation: Evaluation | None = None) -> Run | None:
+        """Return the run that fills a cell here, or None where this profile has no such data."""
         role = self.roles.get(training.data)
-        start = self._start(training, steps, recipe)
+        start = self._start(training)
         if role is None or start is None:
             return None
         evaluation = evaluation or Evaluation()
         test = self.tests.get(evaluation.data) if evaluation.data else role.test
         if test is None:
             return None
-        chosen = self._recipe(role.recipe or recipe)
+        chosen = self.recipes[role.recipe or self.recipe or next(iter(self.recipes))]
         return Run(
             profile=self.name,
             model=self._model(training.model),
             train=role.train,
             recipe=chosen,
-            steps=steps or max(1, role.images // chosen.batch_size),
+            steps=self.steps or max(1, role.images // chosen.batch_size),
             test=test,
             start=start,
             evaluation=evaluation,
         )
 
-    def _start(self, training: Training, steps: int, recipe: str) -> Run | Start | None:
+    def _start(self, training: Training) -> Run | Start | None:
         backbone = self.backbones.get(training.model.backbone)
         if backbone is None:
             return None
         init = training.init
         if init is not None:
-            run = self.resolve(init, steps=steps, recipe=recipe)
+            run = self.resolve(init)
             if run is not None:
                 return run
             if not isinstance(init.model, Classifier) or backbone not in self.pretrained:
@@ -87,13 +88,6 @@ class Profile:
         if isinstance(training.model, Model) and backbone in self.pretrained:
             return Start("imagenet")
         return Start("random")
-
-    def _recipe(self, name: str) -> Recipe:
-        chosen = name or next(iter(self.recipes))
-        if chosen not in self.recipes:
-            msg = f"recipe {chosen!r} is not one of profile {self.name}; choose from {', '.join(self.recipes)}"
-            raise SpecError(msg)
-        return self.recipes[chosen]
 
     def _model(self, model: Model | Classifier) -> Model | Classifier:
         model = replace(model, backbone=self.backbones[model.backbone])
@@ -217,9 +211,12 @@ SHAPES = Profile(
 PROFILES: Mapping[str, Profile] = {profile.name: profile for profile in (SHAPES, CAMVID, PAPER)}
 
 
-def get(name: str) -> Profile:
-    """Return a profile by name; raise ``SpecError`` with the known names otherwise."""
+def get(name: str, *, steps: int = 0, recipe: str = "") -> Profile:
+    """Return a profile by name, its trainings cut to ``steps`` or under another recipe where asked.
+
+    Raises:
+        SpecError: an unknown name, recipe, or a negative length; the sentence lists the known ones.
+    """
     if name not in PROFILES:
-        msg = f"profile {name!r} is unknown; choose from {', '.join(PROFILES)}"
-        raise SpecError(msg)
-    return PROFILES[name]
+        raise SpecError(f"profile {name!r} is unknown; choose from {', '.join(PROFILES)}")
+    return replace(PROFILES[name], steps=steps, recipe=recipe)

@@ -1,0 +1,152 @@
+"""The suite's commands: `nox -l` lists every table and figure; all sessions share one environment."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import os
+import re
+import subprocess
+import sys
+import venv
+from collections.abc import Callable
+from pathlib import Path
+
+import nox
+
+HERE = Path(__file__).parent
+LOCK = HERE / "requirements.lock"
+HOME = HERE / ".nox" / f"env-{sys.version_info[0]}.{sys.version_info[1]}"
+BIN = HOME / ("Scripts" if os.name == "nt" else "bin")
+PYTHON = BIN / "python"
+
+nox.options.sessions = ["tests"]
+nox.options.default_venv_backend = "none"
+nox.options.error_on_external_run = False
+
+
+def _stamp() -> str:
+    """What the environment must have been made from."""
+    return hashlib.sha256(LOCK.read_bytes() + (HERE / "pyproject.toml").read_bytes()).hexdigest()
+
+
+def _install() -> None:
+    """Fill the environment from the lock: by uv, which is quick, else by pip."""
+    pip = [str(PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    lock = ["--require-hashes", "--requirement", str(LOCK)]
+    project = ["--no-deps", "--editable", str(HERE)]
+    uv = [str(PYTHON), "-m", "uv", "pip", "install", "--quiet", "--python", str(PYTHON)]
+    if subprocess.run([*pip, "uv"], check=False).returncode == 0 and subprocess.run([*uv, *lock], check=False).returncode == 0:  # noqa: E501, S603
+        subprocess.run([*uv, *project], check=True)  # noqa: S603
+        return
+    print("uv could not install the lock; pip takes over (slower)", flush=True)
+    subprocess.run([*pip, *lock], check=True)  # noqa: S603
+    subprocess.run([*pip, *project], check=True)  # noqa: S603
+
+
+def environment(session: nox.Session) -> None:
+    """Make the shared environment where it is missing or older than the lock."""
+    mark = HOME / "stamp"
+    if not mark.exists() or mark.read_text() != _stamp():
+        session.log(f"installing the tested set into {HOME.relative_to(HERE)} (about 6 GB with torch; once)")
+        venv.create(HOME, with_pip=True, clear=True)
+        _install()
+        mark.write_text(_stamp())
+
+
+def repro(session: nox.Session, *words: str) -> None:
+    """Run `repro` in the shared environment."""
+    environment(session)
+    session.run(str(PYTHON), "-m", "repro", *words, external=True)
+
+
+def _pytest(session: nox.Session, *words: str) -> None:
+    environment(session)
+    session.run(str(PYTHON), "-m", "pytest", *words, external=True)
+
+
+def _describe(path: Path) -> str:
+    """First line of a spec's docstring, read without importing it."""
+    text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or path.stem
+    return text.splitlines()[0]
+
+
+def _session(path: Path) -> Callable[[nox.Session], None]:
+    """Make the session of one spec file."""
+    is_table = re.fullmatch(r"table\d+", path.stem) is not None
+
+    def run(session: nox.Session) -> None:
+        repro(session, "run" if is_table else "figure", path.stem, *session.posargs)
+
+    run.__doc__ = _describe(path)
+    return nox.session(name=path.stem, venv_backend="none")(run)
+
+
+def _order(path: Path) -> tuple[str, int]:
+    """Sort table2 before table10."""
+    name, number = re.fullmatch(r"([a-z_]+?)(\d*)", path.stem).groups()  # type: ignore[union-attr]
+    return (name if number else "~" + name, int(number or 0))
+
+
+for _path in sorted((HERE / "repro" / "specs").glob("[a-z]*.py"), key=_order):
+    globals()[_path.stem] = _session(_path)
+
+
+@nox.session(venv_backend="none")
+def report(session: nox.Session) -> None:
+    """Render every table, figure and claim from the records."""
+    environment(session)
+    session.run(str(PYTHON), "-m", "repro.report", *session.posargs, external=True)
+
+
+@nox.session(venv_backend="none")
+def tests(session: nox.Session) -> None:
+    """Run the tests."""
+    _pytest(session, "-n", "auto", *session.posargs)
+
+
+@nox.session(venv_backend="none")
+def counts(session: nox.Session) -> None:
+    """Check every printed parameter and multiply-add count."""
+    _pytest(session, "-k", "printed or counts", "tests/test_cost.py", *session.posargs)
+
+
+@nox.session(venv_backend="none")
+def lint(session: nox.Session) -> None:
+    """Check style: ruff with every rule, and its formatter."""
+    environment(session)
+    session.run(str(PYTHON), "-m", "ruff", "check", external=True)
+    session.run(str(PYTHON), "-m", "ruff", "format", "--check", external=True)
+
+
+@nox.session(venv_backend="none")
+def types(session: nox.Session) -> None:
+    """Check types: mypy, strict."""
+    environment(session)
+    session.run(str(PYTHON), "-m", "mypy", external=True)
+
+
+@nox.session(venv_backend="none")
+def imports(session: nox.Session) -> None:
+    """Check that each layer imports only from those below it."""
+    environment(session)
+    session.run(str(BIN / "lint-imports"), external=True)
+
+
+@nox.session(venv_backend="none")
+def bench(session: nox.Session) -> None:
+    """Measure the suite's speed beside its peers', as ratios in one sitting."""
+    environment(session)
+    for script in sorted((HERE / "benchmarks").glob("[a-z]*.py")):
+        session.run(str(PYTHON), str(script), *session.posargs, external=True)
+
+
+@nox.session(venv_backend="none")
+def lock(session: nox.Session) -> None:
+    """Write the hashed lock of the tested set anew."""
+    environment(session)
+    session.run(
+        str(PYTHON), "-m", "uv", "pip", "compile", "--quiet", "--universal", "--generate-hashes", "--no-header",
+        "--python-version", "3.11", "pyproject.toml", "--group", "test", "--group", "lint", "--upgrade",
+        "--output-file", str(LOCK), external=True,
+    )  # fmt: skip

@@ -1,0 +1,1 @@
+"""What each command does once its words are understood; imported only when it is called."""

@@ -1,0 +1,110 @@
+"""`repro cost`: every count that the paper prints beside the same count of the built modules."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table as Grid
+
+from repro import cost, paper, verdicts
+from repro.select import select_tables
+from repro.spec import Cell, Cost, Layout, Table, key
+
+CONVENTION = "parameters without biases; a multiply-add is one operation; convolutions only where the paper says so"
+
+
+@dataclass(frozen=True)
+class Counted:
+    """One count cell: where it stands, what is printed, what the modules have."""
+
+    table: int
+    row: str
+    column: str
+    printed: str
+    ours: int | str
+    verdict: str
+
+
+def count_cells(tables: list[Table], counter: cost.Counter) -> Iterator[Counted]:
+    """Count every cell of some tables that needs arithmetic only."""
+    for table in tables:
+        for row in table.rows:
+            for column, cell in zip(table.columns, row.cells, strict=True):
+                if isinstance(cell, Cost | Layout):
+                    yield _count(table.number, row.label, column, cell, counter)
+
+
+def _count(table: int, row: str, column: str, cell: Cell, counter: cost.Counter) -> Counted:
+    printed = paper.printed(table, row, column)
+    text = "" if printed is None else printed.text
+    ours = value(cell, counter)
+    if isinstance(ours, str):
+        verdict = verdicts.text(ours, text)
+    elif printed is None or printed.value is None:
+        verdict = ""
+    else:
+        verdict = verdicts.count(ours, printed.value, printed.step)
+    return Counted(table, row, column, text, ours, verdict)
+
+
+def value(cell: Cell, counter: cost.Counter = cost.torch_macs) -> int | str:
+    """Return the count or the layout of a cell, from modules on the meta device."""
+    if isinstance(cell, Cost):
+        return cost.measure(cell, counter)
+    assert isinstance(cell, Layout)
+    return layout_text(cell)
+
+
+def layout_text(cell: Layout) -> str:
+    """Return Table 11's size or description of one stage, read off the built classifier."""
+    component = {"stem": "conv1", "pool": "pool", "classifier": "ImageNet Classifier"}.get(cell.stage)
+    component = component or cell.stage.replace("res", "res-")
+    size, text = next((size, text) for name, size, text in cost.layout(cell.of) if name == component)
+    return size if cell.what == "size" else text
+
+
+def show(out: Console, words: tuple[str, ...], *, as_json: bool, fvcore: bool) -> bool:
+    """Print the counts of some tables; return whether every parameter count matches."""
+    counter = cost.fvcore_macs if fvcore else cost.torch_macs
+    found = list(count_cells(select_tables(list(words)), counter))
+    if as_json:
+        out.print_json(json.dumps({"convention": CONVENTION, "cells": [asdict(cell) for cell in found]}))
+    else:
+        _grid(out, found)
+    return all(cell.verdict != "differs" for cell in found if cell.table in {2, 4})
+
+
+def _grid(out: Console, found: list[Counted]) -> None:
+    if not found:
+        out.print("these tables have no counts; tables 2, 4 and 11 do")
+        return
+    grid = Grid("table", "row", "column", "printed", "ours", "verdict", box=None, padding=(0, 2, 0, 0))
+    for cell in found:
+        ours = f"{cell.ours:,}" if isinstance(cell.ours, int) else cell.ours
+        colour = {"matches": "green", "differs": "red"}.get(cell.verdict, "")
+        grid.add_row(str(cell.table), cell.row, cell.column, cell.printed, ours, f"[{colour}]{cell.verdict}[/]" if colour else "")
+    out.print(grid)
+    out.print(CONVENTION, style="dim", soft_wrap=True)
+
+
+def store(path: Path) -> int:
+    """Write every count of the suite to the file that the report reads; return their number."""
+    import torch
+
+    from repro.specs import tables
+
+    counts = {
+        key(cell): value(cell)
+        for table in tables().values()
+        for row in table.rows
+        for cell in row.cells
+        if isinstance(cell, Cost | Layout)
+    }
+    tree = {"convention": CONVENTION, "torch": torch.__version__.split("+")[0], "counts": counts}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(tree, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    return len(counts)

@@ -1,0 +1,162 @@
+"""`repro plan`, `status`, `retract`: what would run, what has run, what was withdrawn."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table as Grid
+
+from repro import estimate, profiles, records
+from repro.machine import Machine
+from repro.measure import Job, Place, Plan, plan
+from repro.progress import clock
+from repro.records import RecordError, Shelf
+from repro.select import seeds_from, select_tables
+from repro.spec import Table
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user asked for, as typed."""
+
+    tables: tuple[str, ...]
+    profile: str
+    seeds: int
+    steps: int
+    recipe: str
+    runs: Path
+
+    @property
+    def selected(self) -> list[Table]:
+        """The tables; raises ``SpecError`` for a word that names none."""
+        return select_tables(list(self.tables))
+
+    @property
+    def resolved(self) -> profiles.Profile:
+        """The profile with the asked-for length and recipe."""
+        return profiles.get(self.profile, steps=self.steps, recipe=self.recipe)
+
+    @property
+    def shelf(self) -> Shelf:
+        """All records, reference and local."""
+        place = Machine(runs=self.runs)
+        return records.load({"reference": place.reference, "local": place.local})
+
+    def plan(self, shelf: Shelf) -> Plan:
+        """The plan of all of it."""
+        return plan(self.selected, self.resolved, seeds_from(self.seeds), shelf)
+
+
+def show(out: Console, request: Request, *, as_json: bool) -> None:
+    """Print the plan: each run once, the cells that it fills, its length and its expected time."""
+    shelf = request.shelf
+    planned = request.plan(shelf)
+    times = estimate.Estimates.read(shelf)
+    if as_json:
+        out.print_json(json.dumps(_tree(planned, times)))
+        return
+    out.print(f"[bold]{request.profile}[/]: {request.resolved.about}", soft_wrap=True)
+    grid = Grid("run", "fills", "starts from", "steps", "expected", "", box=None, padding=(0, 2, 0, 0))
+    for job in planned.jobs:
+        state = "done" if job.name in planned.done else ""
+        grid.add_row(job.name, _places(planned.cells_of(job.run)), _start(job), f"{job.run.steps:,}",
+                     _expected(times, job), state)  # fmt: skip
+    out.print(grid)
+    _summary(out, planned, times)
+    for fault in shelf.passed_over:
+        out.print(f"passed over: {fault}", style="yellow", soft_wrap=True)
+
+
+def _expected(times: estimate.Estimates, job: Job) -> str:
+    seconds = times.seconds(job.run)
+    return "unknown" if seconds is None else clock(seconds)
+
+
+def _start(job: Job) -> str:
+    return job.after[0] if job.after else str(getattr(job.run.start, "weights", ""))
+
+
+def _summary(out: Console, planned: Plan, times: estimate.Estimates) -> None:
+    none = [place for place, run in planned.cells.items() if run is None]
+    known = [times.seconds(job.run) for job in planned.missing]
+    total = sum(seconds for seconds in known if seconds is not None)
+    out.print(
+        f"\n{len(planned.cells)} score cells, {planned.trainings} trainings, {len(planned.jobs)} runs; "
+        f"{len(planned.missing)} to do",
+        soft_wrap=True,
+    )
+    if planned.missing:
+        unknown = sum(seconds is None for seconds in known)
+        rest = f" and {unknown} runs of unknown length" if unknown else ""
+        out.print(f"expected: {clock(total)} of one process{rest} ({times.source})", soft_wrap=True)
+    if none:
+        out.print(f"no data in this profile for: {_places(tuple(none))}", style="dim", soft_wrap=True)
+
+
+def _places(places: tuple[Place, ...]) -> str:
+    """Return ``T1 15; T2 9`` for cells: table and column (and row where the column alone is not enough)."""
+    return "; ".join(f"T{table} {row}/{column}" for table, row, column in places)
+
+
+def _tree(planned: Plan, times: estimate.Estimates) -> dict[str, object]:
+    return {
+        "profile": planned.profile,
+        "cells": len(planned.cells),
+        "trainings": planned.trainings,
+        "without_data": [list(place) for place, run in planned.cells.items() if run is None],
+        "jobs": [
+            {
+                "name": job.name,
+                "key": job.run.key,
+                "seed": job.seed,
+                "trains": job.trains,
+                "after": list(job.after),
+                "steps": job.run.steps,
+                "fills": [list(place) for place in planned.cells_of(job.run)],
+                "expected_seconds": times.seconds(job.run),
+                "done": job.name in planned.done,
+            }
+            for job in planned.jobs
+        ],
+    }
+
+
+def status(out: Console, request: Request, *, as_json: bool) -> None:
+    """Print, by table, how many cells have records of every seed; then what is unfinished or passed over."""
+    shelf = request.shelf
+    planned = request.plan(shelf)
+    rows: dict[int, list[tuple[int, int, int]]] = defaultdict(list)
+    for (table, _, _), run in planned.cells.items():
+        if run is not None:
+            here = len(shelf.of(run.key, "local"))
+            rows[table].append((here > 0, len(shelf.of(run.key, "reference")) > 0, here))
+    work = sorted(path.name for path in Machine(runs=request.runs).work.glob("*/") if path.is_dir())
+    if as_json:
+        tree = {str(t): {"cells": len(r), "local": sum(x[0] for x in r), "reference": sum(x[1] for x in r)}
+                for t, r in rows.items()}  # fmt: skip
+        out.print_json(json.dumps({"tables": tree, "unfinished": work, "passed_over": list(shelf.passed_over)}))
+        return
+    grid = Grid("table", "cells", "reference", "local", box=None, padding=(0, 2, 0, 0))
+    for table, found in rows.items():
+        grid.add_row(f"table{table}", str(len(found)), str(sum(x[1] for x in found)), str(sum(x[0] for x in found)))
+    out.print(grid)
+    for name in work:
+        out.print(f"unfinished: {name} (the same repro run takes it up again)", soft_wrap=True)
+    for fault in shelf.passed_over:
+        out.print(f"passed over: {fault}", style="yellow", soft_wrap=True)
+
+
+def retract(out: Console, name: str, why: str, runs: Path) -> None:
+    """Withdraw a record of this machine or the project; raise ``RecordError`` where there is none."""
+    place = Machine(runs=runs)
+    shelf = records.load({"reference": place.reference, "local": place.local})
+    found = [record for record in shelf.records if record.name == name]
+    if not found:
+        raise RecordError(f"{name}: no record of this name under {runs}; repro status lists them")
+    for record in found:
+        records.retract(record, why)
+        out.print(f"retracted {record.folder}", soft_wrap=True)

@@ -1,0 +1,65 @@
+"""How long a run will take, from the records of runs like it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from statistics import median
+
+from repro.experiment import Run
+from repro.records import Record, Shelf
+
+
+@dataclass(frozen=True)
+class Estimates:
+    """Seconds a run took, by its key; local records count before the project's own."""
+
+    by_key: Mapping[str, float]
+    by_network: Mapping[str, float]
+    """Seconds a step, by profile and slug, for runs that differ in length only."""
+    scale: float
+    """How much slower this machine is than the one that made the reference records."""
+    source: str
+
+    @classmethod
+    def read(cls, shelf: Shelf) -> Estimates:
+        """Take the times of all records that ran to their end."""
+        reference = _times(r for r in shelf.records if r.place == "reference" and r.status == "ok")
+        local = _times(r for r in shelf.records if r.place == "local" and r.status == "ok")
+        both = sorted(set(reference) & set(local))
+        scale = median(local[key] / reference[key] for key in both) if both else 1.0
+        source = "times of this machine's own runs" if local else "times of the reference records' machine"
+        if both and len(local) < len(reference):
+            source = f"reference times x {scale:.2f}, this machine's pace over {len(both)} runs"
+        by_key = {key: seconds * scale for key, seconds in reference.items()} | local
+        return cls(by_key, _per_step(shelf, scale), scale, source)
+
+    def seconds(self, run: Run) -> float | None:
+        """Return the expected seconds of a run in one process; None where nothing like it was ever run."""
+        if run.key in self.by_key:
+            return self.by_key[run.key]
+        per_step = self.by_network.get(run.slug)
+        return None if per_step is None else per_step * run.steps
+
+
+def _times(records: object) -> dict[str, float]:
+    found: dict[str, list[float]] = {}
+    for record in records:  # type: ignore[attr-defined]
+        if isinstance(seconds := record.meta.get("seconds_total"), int | float):
+            found.setdefault(record.key, []).append(float(seconds))
+    return {key: median(values) for key, values in found.items()}
+
+
+def _per_step(shelf: Shelf, scale: float) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for record in shelf.records:
+        if (pace := _pace(record)) is not None and record.status == "ok":
+            found[str(record.meta.get("slug"))] = pace * (scale if record.place == "reference" else 1.0)
+    return found
+
+
+def _pace(record: Record) -> float | None:
+    seconds, steps = record.meta.get("seconds_total"), record.meta.get("steps")
+    if isinstance(seconds, int | float) and isinstance(steps, int) and steps:
+        return float(seconds) / steps
+    return None

@@ -1,0 +1,237 @@
+"""Everything one job holds open: its data, its network, its Fabric."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from collections.abc import Callable, Iterator
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from repro import evaluate, machine, models, train
+from repro.data import Dataset, load
+from repro.data import store as stores
+from repro.data.store import Store
+from repro.data.transforms import Batches, normalise
+from repro.experiment import Run, Source, Start
+from repro.fabric import open_fabric
+from repro.machine import Machine
+from repro.records import Record
+from repro.spec import CRF, Classifier, Score, canonical
+
+Emit = Callable[[dict[str, Any]], None]
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+class WorkError(ValueError):
+    """A job that cannot be done as asked, in one sentence."""
+
+
+def peak_memory() -> int:
+    """Return the process's largest resident size so far, in bytes; 0 where the system does not tell."""
+    try:
+        import resource
+    except ImportError:
+        return 0
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return int(peak if sys.platform == "darwin" else peak * 1024)
+
+
+class Session:
+    """One job: opened once, trained, evaluated, described."""
+
+    def __init__(self, run: Run, seed: int, place: Machine, work: Path, parent: Record | None) -> None:
+        """Open Fabric and the data; nothing is built before it is needed.
+
+        Raises:
+            WorkError: weights that the run starts from were not given.
+        """
+        self.run, self.seed, self.place, self.work, self.parent = run, seed, place, work, parent
+        torch.set_num_threads(place.threads)
+        torch.use_deterministic_algorithms(mode=True, warn_only=True)
+        self.stillborn = parent is not None and parent.status == "diverged"
+        if isinstance(run.start, Start) and run.start.weights != "random" and place.weights is None and self.trains:
+            raise WorkError(
+                f"{run.slug}: profile {run.profile} starts from ImageNet weights of {run.model.backbone}; "
+                "give --weights FILE (or REPRO_WEIGHTS), a safetensors file with torchvision's names"
+            )
+        self.fabric = open_fabric(place)
+        self.leads = bool(self.fabric.is_global_zero)
+        self.precision = str(self.fabric._precision.precision)  # noqa: SLF001 - Fabric has no public name for it
+        if self.precision != "32-true" or place.device == "cuda":
+            torch.backends.cudnn.benchmark = False
+
+    @property
+    def trains(self) -> bool:
+        """Whether this job trains weights, or evaluates another's."""
+        return self.run.trained() == self.run
+
+    @cached_property
+    def test_set(self) -> Dataset:
+        """The data set that is evaluated on."""
+        return load(self.run.test.dataset, self.run.test.split, self.place.data_root)
+
+    @cached_property
+    def test(self) -> Store:
+        """Its decoded store."""
+        return stores.open_store(self.test_set, self.place.cache)
+
+    @cached_property
+    def train_stores(self) -> tuple[Store, ...]:
+        """The decoded stores of the training mix."""
+        return tuple(stores.open_store(load(s.dataset, s.split, self.place.data_root), self.place.cache)
+                     for s in self.run.train)  # fmt: skip
+
+    @cached_property
+    def normalise(self) -> Callable[[Tensor], Tensor]:
+        """Mean subtraction as the backbone's weights expect it."""
+        if isinstance(self.run.model.backbone, str) and self.run.model.backbone.startswith("small"):
+            return partial(normalise, mean=(0.5,) * 3, std=(0.25,) * 3)
+        return partial(normalise, mean=IMAGENET_MEAN, std=IMAGENET_STD)
+
+    @cached_property
+    def net(self) -> nn.Module:
+        """The network as the run starts: seeded, then filled from where the run starts."""
+        torch.manual_seed(self.seed)
+        net = models.build(self.run.model, len(self.test_set.classes), head_std=self.run.recipe.head_std)
+        if self.parent is not None:
+            self._inherit(net, load_file(self.parent.folder / "weights.safetensors"))
+        elif self.place.weights is not None and isinstance(self.run.start, Start) and self.run.start.weights != "random":
+            models.load_backbone(net.backbone, self.place.weights)
+        if self.run.recipe.frozen_bn:
+            models.freeze_bn(net.backbone)
+        return net.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+
+    def _inherit(self, net: nn.Module, weights: dict[str, Tensor]) -> None:
+        """Take a parent's weights: all of them, or a classifier's backbone.
+
+        Raises:
+            WorkError: the parent has other shapes (another number of classes, another backbone).
+        """
+        if isinstance(getattr(self.parent_run, "model", None), Classifier) and not isinstance(self.run.model, Classifier):
+            weights = {name: value for name, value in weights.items() if name.startswith("backbone.")}
+        own = net.state_dict()
+        wrong = [n for n, value in weights.items() if n not in own or own[n].shape != value.shape]
+        missing = [n for n in own if n not in weights and (n.startswith("backbone.") or len(weights) == len(own))]
+        if wrong or missing:
+            assert self.parent is not None
+            raise WorkError(
+                f"{self.parent.folder / 'weights.safetensors'}: {(wrong + missing)[0]} does not fit {self.run.slug} "
+                "(another number of classes or another backbone); start from a training of the same network"
+            )
+        net.load_state_dict(weights, strict=False)
+
+    @property
+    def parent_run(self) -> Run | Start:
+        """The run whose weights this one begins with, or the start without a run."""
+        return self.run.start if self.trains else self.run.trained()
+
+    def train(self, emit: Emit) -> train.Outcome | None:
+        """Train, or return None where another run's weights are evaluated."""
+        if not self.trains:
+            return None
+        batches = self._batches()
+        size = self.run.recipe.batch_size
+        emit({"phase": "train", "batch": size})
+        return train.train(
+            self.run, self.net, batches, self.fabric, self.work,
+            progress=lambda event: emit({"phase": "train", "batch": size, **event}),
+            checkpoint_seconds=self.place.checkpoint_seconds,
+        )  # fmt: skip
+
+    def _batches(self) -> train.BatchSource:
+        recipe, source = self.run.recipe, self.run.train[0]
+        world, rank = self.fabric.world_size, self.fabric.global_rank
+        if recipe.batch_size % world:
+            raise WorkError(f"batch {recipe.batch_size} does not divide over {world} processes; start another number")
+        batches = Batches(
+            self.train_stores, height=source.height, width=source.width, crop=source.crop,
+            batch_size=recipe.batch_size, seed=self.seed, flip=recipe.flip, rotate=recipe.rotate, scale=recipe.scale,
+            rank=rank, world=world,
+        )  # fmt: skip
+
+        def batch(step: int) -> tuple[Tensor, Tensor]:
+            images, labels = batches.batch(step)
+            device = self.fabric.device
+            return self.normalise(images.to(device, non_blocking=True)), labels.to(device, non_blocking=True)
+
+        return batch
+
+    def evaluate(self, emit: Emit) -> evaluate.Counts:
+        """Evaluate every test image once and return the raw counts."""
+        emit({"phase": "evaluate", "step": 0, "steps": len(self.test)})
+        net = self.net.to(self.fabric.device)
+
+        def progress(done: int) -> None:
+            emit({"phase": "evaluate", "step": done, "steps": len(self.test)})
+
+        if isinstance(self.run.model, Classifier):
+            items = ((i, self.test.image(i), int(self.test.labels(i))) for i in range(len(self.test)))
+            return evaluate.evaluate_classifier(
+                net, self.normalise, items, self.fabric.device, self.fabric.autocast, progress
+            )
+        predictor = self.predictor(net)
+        items_ = ((i, self.test.image(i), self.test.labels(i)) for i in range(len(self.test)))
+        return evaluate.evaluate(predictor, items_, len(self.test_set.classes), progress)
+
+    def predictor(self, net: nn.Module) -> evaluate.Predictor:
+        """Return the run's protocol around a network."""
+        crf = self.run.evaluation.crf
+        return evaluate.Predictor(
+            net=net, normalise=self.normalise, frame=evaluate.frame_of(self.run.test), evaluation=self.run.evaluation,
+            device=self.fabric.device, autocast=self.fabric.autocast, refine=None if crf is None else _crf(crf),
+        )  # fmt: skip
+
+    def export(self) -> Path:
+        """Write the trained weights beside the log; return the file."""
+        path = self.work / "weights.safetensors"
+        save_file({n: v.detach().cpu().contiguous() for n, v in self.net.state_dict().items()}, path)
+        return path
+
+    def facts(self) -> dict[str, Any]:
+        """Describe the run and what it ran on, for its record."""
+        run = self.run
+        return {
+            "key": run.key,
+            "seed": self.seed,
+            "profile": run.profile,
+            "recipe": run.recipe.name,
+            "slug": run.slug,
+            "spec": canonical(run),
+            "classes": list(self.test_set.classes),
+            "test_images": len(self.test),
+            "steps": run.steps,
+            "device": self._device(),
+            "threads": torch.get_num_threads(),
+            "world_size": self.fabric.world_size,
+            "precision": self.precision,
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "platform": platform.system(),
+            "git_commit": machine.git_commit(),
+            "data": self._fingerprints(),
+            "weights_from": None if self.parent is None else self.parent.name,
+        }
+
+    def _device(self) -> str:
+        if self.fabric.device.type == "cuda":
+            return str(torch.cuda.get_device_name(self.fabric.device))
+        return machine.cpu_name()
+
+    def _fingerprints(self) -> dict[str, str]:
+        used = {f"{s.dataset}/{s.split}": st for s, st in zip(self.run.train, self.train_stores, strict=True)
+                if self.trains}  # fmt: skip
+        return {name: st.fingerprint for name, st in (used | {f"{self.run.test.dataset}/{self.run.test.split}": self.test}).items()}
+
+
+def _crf(crf: CRF) -> evaluate.Refine:
+    """Return the dense CRF with its parameters bound."""
+    from repro.crf import refine
+
+    return partial(refine, crf=crf)

@@ -1,0 +1,106 @@
+"""Do one job from start to record: data, network, training, evaluation."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import filelock
+
+from repro import records
+from repro.experiment import Run
+from repro.machine import Machine
+from repro.session import Session, WorkError, peak_memory
+from repro.train import Interrupted
+
+__all__ = ["Done", "Interrupted", "WorkError", "execute"]
+
+Emit = Callable[[dict[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a job ended: ``ok``, ``diverged``, ``interrupted``, ``busy`` (another process has it), ``error``."""
+
+    name: str
+    status: str
+    message: str = ""
+    seconds: float = 0.0
+
+
+def execute(run: Run, seed: int, name: str, place: Machine, emit: Emit) -> Done:
+    """Run a job unless its record exists; hold its lock meanwhile.
+
+    Args:
+        run: what to train and evaluate.
+        seed: of initialisation and batches.
+        name: folder of its record under ``place.local``.
+        place: folders, device, precision, threads.
+        emit: receives progress events with ``phase`` and ``step``/``steps``.
+    """
+    work = place.work / name
+    work.mkdir(parents=True, exist_ok=True)
+    lock = filelock.FileLock(place.work / f"{name}.lock")
+    try:
+        with lock.acquire(blocking=False):
+            if (place.local / name / "record.json").exists():
+                return Done(name, "ok")
+            return _locked(run, seed, name, place, work, emit)
+    except filelock.Timeout:
+        return Done(name, "busy")
+
+
+def _locked(run: Run, seed: int, name: str, place: Machine, work: Path, emit: Emit) -> Done:
+    began = time.perf_counter()
+    emit({"phase": "data"})
+    parent = _parent(run, seed, place)
+    session = Session(run, seed, place, work, parent)
+    outcome = None if session.stillborn else session.train(emit)
+    meta = session.facts() | (dataclasses.asdict(outcome) if outcome else {})
+    counts: dict[str, Any] = {}
+    files: list[Path] = []
+    if session.stillborn:
+        meta |= {"status": "diverged", "diverged_at": 0}
+    elif outcome is None or outcome.status == "ok":
+        counts = session.evaluate(emit)
+        meta |= {"status": "ok"}
+    if outcome:
+        files = [work / "log.jsonl", *([session.export()] if outcome.status == "ok" else [])]
+    meta |= {"seconds_total": round(time.perf_counter() - began, 2), "peak_memory_bytes": peak_memory()}
+    if session.leads:
+        records.append(place.local, name, meta, counts, files)
+        shutil.rmtree(work, ignore_errors=True)
+    return Done(name, str(meta["status"]), _why(meta), time.perf_counter() - began)
+
+
+def _why(meta: dict[str, Any]) -> str:
+    if meta["status"] != "diverged":
+        return ""
+    if not meta["diverged_at"]:
+        return f"the training it builds on, {meta['weights_from']}, diverged"
+    return f"loss not finite at step {meta['diverged_at']}, last finite loss {meta['last_finite_loss']:.3g}"
+
+
+def _parent(run: Run, seed: int, place: Machine) -> records.Record | None:
+    """Return the record whose weights a run needs; None where it needs none.
+
+    Raises:
+        WorkError: there is no such record, or it lies here without its weights.
+    """
+    needed = run.trained() if run.trained() != run else run.start
+    if not isinstance(needed, Run):
+        return None
+    found = [r for r in records.load({"local": place.local}).of(needed.key) if r.seed == seed]
+    if not found:
+        raise WorkError(f"{needed.slug}-{needed.key}-s{seed}: no record on this machine; run the table that trains it")
+    if found[0].status == "ok" and not (found[0].folder / "weights.safetensors").exists():
+        raise WorkError(
+            f"{found[0].folder}: the record is here without weights.safetensors; "
+            f"retract it (repro retract {found[0].name} --why 'weights lost') and run again"
+        )
+    return found[0]
