@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from repro.spec import Claim, Contrast, Ref
+from repro.spec import Claim, Contrast
 
 _NUMBER = re.compile(r"(?P<digits>\d[\d,]*(?:\.(?P<decimals>\d+))?)(?P<suffix>[K%]?)")
 _UNITS = {"": 1.0, "%": 1.0, "params": 1.0, "MFLOPs": 1e6}
@@ -86,6 +86,11 @@ def cells(table: int) -> dict[tuple[str, str], Printed]:
     }
 
 
+def columns(table: int) -> tuple[str, ...]:
+    """Return the column labels of a table in the order of print; empty for one that is not the paper's."""
+    return tuple(_data()["tables"].get(str(table), {"columns": ()})["columns"])
+
+
 def printed(table: int, row: str, column: str) -> Printed | None:
     """Return what the paper prints at two labels; ``None`` where it prints nothing."""
     return cells(table).get((row, column))
@@ -119,17 +124,23 @@ def numbers() -> tuple[int, ...]:
     return tuple(sorted(int(number) for number in _data()["tables"]))
 
 
-def _value(ref: Ref, table: int) -> float:
-    cell = printed(ref.table or table, ref.row, ref.column)
+def section(name: str) -> dict[str, Any]:
+    """Return a section of ``paper.toml`` as it stands: ``figure2``, ``words`` or ``slides``."""
+    return dict(_data()[name])
+
+
+def number(table: int, row: str, column: str) -> float:
+    """Return the printed number at two labels, in the printed unit; raise ``PaperError`` where there is none."""
+    cell = printed(table, row, column)
     if cell is None or cell.value is None:
-        msg = f"table {ref.table or table}: the paper prints no number at row {ref.row!r}, column {ref.column!r}"
+        msg = f"table {table}: the paper prints no number at row {row!r}, column {column!r}"
         raise PaperError(msg)
     return cell.value
 
 
 def difference(contrast: Contrast, table: int) -> float:
     """Return the weighted sum of a contrast on the printed numbers, in the printed unit."""
-    return round(sum(weight * _value(ref, table) for weight, ref in contrast.terms), 6)
+    return round(sum(weight * number(ref.table or table, ref.row, ref.column) for weight, ref in contrast.terms), 6)
 
 
 def verdict(claim: Claim, table: int) -> bool:

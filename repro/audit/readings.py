@@ -1,0 +1,152 @@
+"""What the paper leaves open: for each reading, the printed numbers that it reproduces and those that it breaks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from repro import formulas
+from repro.audit.counts import ROUNDING, cells
+from repro.audit.networks import GCN_STAGES, HUNDRED, ROW, printed_width, solve_width
+from repro.audit.scores import STEP
+from repro.audit.sizes import STRIDE
+from repro.paper import number, said
+from repro.spec import Classifier, Cost, Head, Stack
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One way to read an open question. ``taken`` marks the one that the suite takes by default."""
+
+    question: str
+    option: str
+    taken: bool
+    reproduces: tuple[str, ...]
+    breaks: tuple[str, ...]
+
+
+def readings() -> tuple[Reading, ...]:
+    """Return every reading of every open question, options of one question together."""
+    return tuple(reading for part in (_heads(), _networks(), _sentences()) for reading in part)
+
+
+def _reading(question: str, option: str, checks: Mapping[str, bool], *, taken: bool = False) -> Reading:
+    kept = tuple(name for name, holds in checks.items() if holds)
+    return Reading(question, option, taken, kept, tuple(name for name in checks if name not in kept))
+
+
+def _counted(count: Callable[[Cost], float]) -> dict[str, bool]:
+    """Tell for each printed head count whether ``count`` gives it to one step (1K)."""
+    return {f"{text.text} ({place})": text.matches(count(cost)) for place, (cost, text) in cells(2, 4).items()}
+
+
+def _params(cost: Cost, in_channels: int = 2048, num_classes: int = 21, *, bias: bool = False) -> int:
+    assert not isinstance(cost.of, Classifier)
+    return formulas.head_params(cost.of, in_channels, num_classes, bias=bias)
+
+
+def _every_stage(cost: Cost) -> int:
+    return sum(_params(cost, in_channels) for in_channels in (256, 512, 1024, 2048))
+
+
+def _separate_scores(cost: Cost) -> int:
+    """Count a stack that ends in ``m`` channels, with a 1 x 1 for the scores after it."""
+    head: Head | Classifier = cost.of
+    if not isinstance(head, Stack):
+        return _params(cost)
+    m = head.m
+    return 9 * (2048 * m + ((head.k - 1) // 2 - 1) * m * m) + 21 * m
+
+
+def _heads() -> Iterator[Reading]:
+    question = "biases of the heads"
+    yield _reading(question, "none", _counted(_params), taken=True)
+    yield _reading(question, "one a channel", _counted(lambda cost: _params(cost, bias=True)))
+    question = "heads that are counted"
+    yield _reading(question, "the one after res-5", _counted(_params), taken=True)
+    yield _reading(question, "all four, res-2 to res-5", _counted(_every_stage))
+    question = "classes"
+    yield _reading(question, "20 and background", _counted(_params), taken=True)
+    yield _reading(question, "20", _counted(lambda cost: _params(cost, num_classes=20)))
+    question = "where a stack makes scores"
+    yield _reading(question, "in its last 3 x 3 (figure 4 D)", _counted(_params), taken=True)
+    yield _reading(question, "in a 1 x 1 after it", _counted(_separate_scores))
+    question = "rounding of counts to thousands"
+    for option, rule in ROUNDING.items():
+        checks = {
+            f"{text.text} ({place})": f"{rule(_params(cost) / 1000)}K" == text.text
+            for place, (cost, text) in cells(2, 4).items()
+        }
+        yield _reading(question, option, checks, taken=option == "to nearest")
+
+
+def _mflops(network: Classifier, factor: int = 1, left_out: tuple[str, ...] = ()) -> dict[str, bool]:
+    """Tell whether a network's count, rounded to hundreds of millions, is what Table 11 prints."""
+    column = formulas.NETWORKS[network.backbone]
+    found = factor * sum(layer.macs for part, layer in formulas.network(network) if part not in left_out)
+    printed = number(11, ROW, column)
+    return {f"{printed / 1e6:.0f} ({column}, {found / 1e6:,.0f} counted)": abs(found - printed) <= HUNDRED / 2}
+
+
+def _networks() -> Iterator[Reading]:
+    plain, gcn = Classifier("resnet50"), Classifier("resnet50_gcn")
+    question = "branches of a ResNet-GCN block"
+    for option, joined in (("concat", 2), ("sum", 1)):
+        widths = {
+            f"m' = {printed_width(row)} ({row}, {solve_width(row, joined):.1f} solved)": abs(
+                solve_width(row, joined) - printed_width(row)
+            )
+            < 1
+            for row in GCN_STAGES
+        }
+        network = Classifier("resnet50_gcn", branches="concat" if joined == 2 else "sum")  # noqa: PLR2004
+        yield _reading(question, option, {**widths, **_mflops(network)}, taken=option == "concat")
+    question = "convolution that carries a bottleneck's stride"
+    for option, stride in (("the first 1 x 1", "conv1"), ("the 3 x 3", "conv2")):
+        pair = (
+            Classifier(backbone, stride_in="conv1" if stride == "conv1" else "conv2") for backbone in formulas.NETWORKS
+        )
+        checks = {name: holds for network in pair for name, holds in _mflops(network).items()}
+        yield _reading(question, option, checks, taken=stride == "conv1")
+    question = "MFLOPs (Conv)"
+    for option, factor, left_out in (
+        ("multiply-adds of every convolution", 1, ()),
+        ("a multiply-add is two", 2, ()),
+        ("without conv1", 1, ("conv1",)),
+        ("without the shortcuts", 1, ("shortcut",)),
+    ):
+        checks = {**_mflops(plain, factor, left_out), **_mflops(gcn, factor, left_out)}
+        yield _reading(question, option, checks, taken=option.startswith("multiply-adds"))
+
+
+def _sentences() -> Iterator[Reading]:
+    question = '"the smallest one" of section 4.1.1'
+    for option, column in (("k = 3", "3"), ("the baseline", "base")):
+        lead = number(1, "Score", "15") - number(1, "Score", column)
+        checks = {f"5.5 ({lead:.1f} counted)": abs(lead - said("margin_k15").value) < STEP / 2}
+        yield _reading(question, option, checks, taken=column == "base")
+    question = '"large kernel sizes" of section 4.1.1 (2)'
+    for least in (3, 5, 7, 9):
+        sizes = [k for k in (3, 5, 7, 9, 11) if k >= least]
+        checks = {
+            f"GCN over the stack at k = {k}": number(3, "Score (GCN)", str(k)) > number(3, "Score (Stack)", str(k))
+            for k in sizes
+        }
+        yield _reading(question, f"k >= {least}", checks, taken=least == 7)  # noqa: PLR2004
+    question = "crops of a Cityscapes image"
+    side, width, height = (int(said(f"cityscapes_{name}").value) for name in ("tile", "width", "height"))
+    tiles = int(said("cityscapes_tiles").value)
+    apart = -(-width // side) * -(-height // side)
+    yield _reading(question, "apart", {f"{tiles} crops ({apart} counted)": apart == tiles})
+    spaced = {(width - side) * i // (tiles - 1) for i in range(tiles)}
+    yield _reading(
+        question,
+        "evenly spaced, overlapping",
+        {f"{tiles} crops ({len(spaced)} counted)": len(spaced) == tiles},
+        taken=True,
+    )
+    question = "kernel that makes a map global"
+    cells_wide = int(said("input_size").value) // STRIDE
+    for option, k in (("as large as the map", cells_wide), ("twice the map less one", 2 * cells_wide - 1)):
+        checks = {f"k = {said('k_largest').printed.text} roughly": abs(k - said("k_largest").value) <= 1}
+        yield _reading(question, option, checks, taken=option.startswith("as"))
