@@ -1,0 +1,108 @@
+"""What every data set gives: names, classes, and image i with its labels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+IGNORE_INDEX = 255
+"""Label of pixels that are neither trained on nor scored ("void")."""
+
+Bytes = NDArray[np.uint8]
+Colour = tuple[int, int, int]
+Kind = Literal["segmentation", "classification"]
+Item = tuple[Bytes, Any]
+"""Image (h, w, 3) RGB, and labels (h, w) uint8 or one class as an int."""
+
+
+class DataError(ValueError):
+    """Data that cannot be used as asked: what, where and what to do, in one sentence."""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """One split of a data set, decoded when read.
+
+    ``labelled`` is False where the labels are kept by a test server; every pixel then reads 255.
+    ``root`` is the folder that is only ever read; ``version`` names what is not in files, such as a generator's code.
+    """
+
+    name: str
+    split: str
+    classes: tuple[str, ...]
+    palette: tuple[Colour, ...]
+    ids: tuple[str, ...]
+    reader: Callable[[int], Item] = field(repr=False, compare=False)
+    files: Callable[[int], tuple[Path, ...]] = field(repr=False, compare=False, default=lambda _: ())
+    kind: Kind = "segmentation"
+    labelled: bool = True
+    root: Path | None = None
+    version: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse a split without images, and one that holds a name twice."""
+        if not self.ids:
+            raise DataError(f"{self.name}/{self.split} holds no images{_at(self.root)}; check the data root")
+        if len(set(self.ids)) != len(self.ids):
+            twice = next(name for name in sorted(self.ids) if self.ids.count(name) > 1)
+            raise DataError(f"{self.name}/{self.split} lists {twice} twice{_at(self.root)}; remove one of the two")
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return len(self.ids)
+
+    def read(self, i: int) -> Item:
+        """Decode image ``i``: (h, w, 3) uint8 RGB, and its labels (h, w) uint8 with 255 void, or its class.
+
+        Raises:
+            DataError: a file is unreadable, a mask has another size than its image, or a label is outside the classes.
+        """
+        return self.reader(i)
+
+    def sources(self, i: int) -> tuple[Path, ...]:
+        """Return the files that image ``i`` and its labels are decoded from."""
+        return self.files(i)
+
+
+def _at(root: Path | None) -> str:
+    return f" in {root}" if root else ""
+
+
+def concatenate(parts: Sequence[Dataset]) -> Dataset:
+    """Join splits of one class list into one (Stage-1 of sections 4.2 and 4.3); ids get their part's name before them.
+
+    Raises:
+        DataError: the parts have different classes or kinds.
+    """
+    first = parts[0]
+    for part in parts[1:]:
+        if (part.classes, part.kind) != (first.classes, first.kind):
+            raise DataError(f"{first.name} and {part.name} have different classes and cannot be mixed; choose others")
+    starts = np.cumsum([0, *(len(part) for part in parts)])
+
+    def read(i: int) -> Item:
+        part = int(np.searchsorted(starts, i, side="right")) - 1
+        return parts[part].read(i - int(starts[part]))
+
+    def files(i: int) -> tuple[Path, ...]:
+        part = int(np.searchsorted(starts, i, side="right")) - 1
+        return parts[part].sources(i - int(starts[part]))
+
+    return Dataset(
+        name="+".join(part.name for part in parts),
+        split="+".join(part.split for part in parts),
+        classes=first.classes,
+        palette=first.palette,
+        ids=tuple(f"{part.name}/{part.split}/{name}" for part in parts for name in part.ids),
+        reader=read,
+        files=files,
+        kind=first.kind,
+        labelled=all(part.labelled for part in parts),
+        root=next((part.root for part in parts if part.root), None),
+        version="+".join(part.version for part in parts),
+    )

@@ -1,0 +1,233 @@
+"""Batches for training, a pure function of seed and step; images for evaluation; normalisation on the device."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from repro.data.dataset import IGNORE_INDEX, Bytes, DataError
+from repro.data.store import Store
+from repro.experiment import Source
+
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+FILL = tuple(round(255 * value) for value in IMAGENET_MEAN)
+"""Colour of padded pixels before normalisation; ``normalise`` makes them exactly zero."""
+_ORDER, _DRAWS = 1 << 61, 1 << 62
+
+
+@dataclass(frozen=True)
+class Batches:
+    """Training batches from one store or several (a mix), each image padded or cropped to ``source``'s frame.
+
+    ``batch(step)`` depends on nothing but the fields and the step, so a resumed run needs no replay; with ``world``
+    processes each makes its own share of the same global batch. Images are padded at the bottom and on the right,
+    never resized (unless ``scale`` asks for it as an augmentation); where scaling or ``source.crop`` leaves an image
+    larger than the frame, a random window is taken.
+
+    Raises:
+        DataError: an image does not fit its frame, the share is not whole, or the stores differ in classes.
+    """
+
+    stores: Sequence[Store]
+    source: Source
+    batch_size: int
+    seed: int
+    flip: bool = True
+    rotate: bool = False
+    scale: tuple[float, float] = (1.0, 1.0)
+    rank: int = 0
+    world: int = 1
+    _starts: NDArray[np.int64] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Check that every image fits, and number the images of all stores."""
+        if self.batch_size % self.world or not 0 <= self.rank < self.world:
+            raise DataError(f"a batch of {self.batch_size} does not divide among {self.world} processes; change one")
+        if len({(store.classes, store.kind) for store in self.stores}) != 1:
+            raise DataError("a mix needs stores of the same classes and kind; choose others")
+        if not self.source.height or not self.source.width:
+            raise DataError(f"training on {self.source.dataset} needs a frame; give its height and width")
+        for store in self.stores:
+            self._check_fit(store)
+        object.__setattr__(self, "_starts", np.cumsum([0, *(len(store) for store in self.stores)]))
+
+    def _check_fit(self, store: Store) -> None:
+        if self.source.crop or self.scale[1] > 1.0:
+            return
+        sides = np.sort(store.sizes, axis=1) if self.rotate else store.sizes
+        frame = sorted((self.source.height, self.source.width)) if self.rotate else self._frame
+        turned = self.rotate and frame[0] != frame[1] and (sides.max() > frame[0])
+        bad = np.flatnonzero((sides > np.array(frame)).any(axis=1) | turned)
+        if bad.size:
+            h, w = store.sizes[bad[0]]
+            raise DataError(
+                f"image {store.ids[bad[0]]} of {store.name} is {h}x{w} and does not fit the frame "
+                f"{self.source.height}x{self.source.width} (h x w); enlarge the frame or set crop"
+            )
+
+    @property
+    def _frame(self) -> tuple[int, int]:
+        return self.source.height, self.source.width
+
+    def __len__(self) -> int:
+        """Return the number of images of all stores."""
+        return int(self._starts[-1])
+
+    def batch(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return images (n, 3, h, w) uint8, channels last, and labels (n, h, w) uint8 or (n,) int64 for a step."""
+        images, labels, _ = self.draw(step)
+        return images, labels
+
+    def draw(self, step: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Return ``batch(step)`` and the size (n, 2) of each image within its frame; the rest is padding."""
+        share = self.batch_size // self.world
+        chosen = self.indices(step)[self.rank * share :][:share]
+        draws = _uniform(self.seed, _DRAWS + step, 8 * self.batch_size).reshape(-1, 8)[self.rank * share :][:share]
+        images = np.empty((share, *self._frame, 3), np.uint8)
+        whole = self.stores[0].kind == "classification"
+        labels = np.empty(share, np.int64) if whole else np.empty((share, *self._frame), np.uint8)
+        sizes = np.empty((share, 2), np.int64)
+        for j, index in enumerate(chosen.tolist()):
+            image, target = self._augmented(index, draws[j])
+            sizes[j] = image.shape[:2]
+            _place(image, images[j], FILL)
+            if whole:
+                labels[j] = target
+            else:
+                _place(target, labels[j], IGNORE_INDEX)
+        return torch.from_numpy(images).permute(0, 3, 1, 2), torch.from_numpy(labels), torch.from_numpy(sizes)
+
+    def ready(
+        self,
+        step: int,
+        mean: Sequence[float] = IMAGENET_MEAN,
+        std: Sequence[float] = IMAGENET_STD,
+        device: torch.device | str = "cpu",
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the normalised images (n, 3, h, w) float32 and the labels of a step, on the device."""
+        images, labels, sizes = self.draw(step)
+        images, labels = (part.to(device, non_blocking=True) for part in (images, labels))
+        return normalise(images, mean, std, sizes), labels
+
+    def indices(self, step: int) -> NDArray[np.int64]:
+        """Return the global batch of a step (batch_size,): every epoch is one permutation of all images."""
+        n = len(self)
+        epochs, places = np.divmod(step * self.batch_size + np.arange(self.batch_size), n)
+        orders = {int(epoch): _permutation(self.seed, int(epoch), n) for epoch in np.unique(epochs)}
+        return np.array([orders[int(e)][p] for e, p in zip(epochs, places, strict=True)], dtype=np.int64)
+
+    def _augmented(self, index: int, draws: NDArray[np.float64]) -> tuple[Bytes, Any]:
+        part = int(np.searchsorted(self._starts, index, side="right")) - 1
+        store, i = self.stores[part], index - int(self._starts[part])
+        pair = [store.image(i), store.labels(i)]
+        if self.scale != (1.0, 1.0):
+            pair = _scaled(pair, self.scale[0] + (self.scale[1] - self.scale[0]) * float(draws[0]))
+        if self.rotate and (turns := int(draws[1] * 4)):
+            pair = [cv2.rotate(x, turns - 1) if x.ndim else x for x in pair]  # type: ignore[misc]
+        pair = [_window(x, self._frame, draws[2], draws[3]) for x in pair]
+        if self.flip and draws[4] < 0.5:  # noqa: PLR2004 - half of the images
+            pair = [cv2.flip(x, 1) if x.ndim else x for x in pair]  # type: ignore[misc]
+        return pair[0], pair[1]
+
+
+def _scaled(pair: list[Bytes], factor: float) -> list[Bytes]:
+    h, w = pair[0].shape[:2]
+    size = (max(1, round(w * factor)), max(1, round(h * factor)))
+    smooth = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
+    modes = (smooth, cv2.INTER_NEAREST_EXACT)
+    return [cv2.resize(x, size, interpolation=m) if x.ndim else x for x, m in zip(pair, modes, strict=True)]  # type: ignore[misc]
+
+
+def _window(x: Bytes, frame: tuple[int, int], down: float, across: float) -> Bytes:
+    """Cut (h, w, ...) to at most the frame, at a place given by two draws from [0, 1)."""
+    if not x.ndim:
+        return x
+    top = int(down * (max(0, x.shape[0] - frame[0]) + 1))
+    left = int(across * (max(0, x.shape[1] - frame[1]) + 1))
+    return x[top : top + frame[0], left : left + frame[1]]
+
+
+def _place(part: Bytes, frame: Bytes, fill: int | tuple[int, ...]) -> None:
+    """Copy ``part`` into the upper left of ``frame`` and fill the rest."""
+    h, w = part.shape[:2]
+    frame[:h, :w] = part
+    frame[h:] = fill
+    frame[:h, w:] = fill
+
+
+def _raw(seed: int, stream: int, count: int) -> NDArray[np.uint64]:
+    """Return the first draws of a counter-based generator's stream, the same on every machine and numpy."""
+    bits: NDArray[np.uint64] = np.random.Philox(key=np.array([seed, stream], dtype=np.uint64)).random_raw(count)
+    return bits
+
+
+def _uniform(seed: int, stream: int, count: int) -> NDArray[np.float64]:
+    return (_raw(seed, stream, count) >> np.uint64(11)).astype(np.float64) * 2.0**-53
+
+
+@lru_cache(maxsize=4)
+def _permutation(seed: int, epoch: int, n: int) -> NDArray[np.int64]:
+    return np.argsort(_raw(seed, _ORDER + epoch, n), kind="stable")
+
+
+def normalise(
+    images: torch.Tensor, mean: Sequence[float], std: Sequence[float], sizes: torch.Tensor | None = None
+) -> torch.Tensor:
+    """Return ``(images / 255 - mean) / std`` (n, 3, h, w) float32 on the images' device, padding at zero.
+
+    Args:
+        images: (n, 3, h, w) uint8 RGB; its memory layout is kept.
+        mean: of each channel, for values in [0, 1].
+        std: likewise.
+        sizes: height and width (n, 2) of each image within its frame; None: no padding.
+    """
+    factor = torch.tensor([1 / (255 * s) for s in std], device=images.device).view(1, 3, 1, 1)
+    shift = torch.tensor([-m / s for m, s in zip(mean, std, strict=True)], device=images.device).view(1, 3, 1, 1)
+    out = torch.addcmul(shift, images.float(), factor)
+    if sizes is not None:
+        _blank(out, sizes)
+    return out
+
+
+def _blank(out: torch.Tensor, sizes: torch.Tensor) -> None:
+    """Zero what lies below and right of each image in place; one stroke where all have one size."""
+    rows = sizes.tolist()
+    for j, (h, w) in enumerate(rows[:1] if rows.count(rows[0]) == len(rows) else rows):
+        part = out if rows.count(rows[0]) == len(rows) else out[j : j + 1]
+        if h < out.shape[2]:
+            part[:, :, h:] = 0
+        if w < out.shape[3]:
+            part[:, :, :h, w:] = 0
+
+
+def eval_images(
+    store: Store, source: Source | None = None, rank: int = 0, world: int = 1
+) -> Iterator[tuple[int, Bytes, Any]]:
+    """Yield (i, image (h, w, 3), labels (h, w) or class) of every ``world``-th image from ``rank`` on, native size.
+
+    With a classification store and a ``source``, images are cut to its frame about their centre (section 4.2.1: 224
+    of 256); nothing else is ever cut or resized.
+    """
+    for i in range(rank, len(store), world):
+        image, labels = store.image(i), store.labels(i)
+        if store.kind == "classification":
+            yield i, centre_crop(image, source.height, source.width) if source else image, int(labels)
+        else:
+            yield i, image, labels
+
+
+def centre_crop(image: Bytes, height: int, width: int) -> Bytes:
+    """Return the centre (height, width, 3) of an image; 0 keeps a side; raise ``DataError`` where it is smaller."""
+    h, w = image.shape[:2]
+    height, width = height or h, width or w
+    if h < height or w < width:
+        raise DataError(f"an image of {h}x{w} has no centre of {height}x{width}; give a smaller frame")
+    top, left = (h - height + 1) // 2, (w - width + 1) // 2
+    return image[top : top + height, left : left + width]
