@@ -94,14 +94,15 @@ class Batches:
         whole = self.stores[0].kind == "classification"
         labels = np.empty(share, np.int64) if whole else np.empty((share, *self._frame), np.uint8)
         sizes = np.empty((share, 2), np.int64)
+        blank, void = _blanks(*self._frame)
         for j, index in enumerate(chosen.tolist()):
             image, target = self._augmented(index, draws[j])
             sizes[j] = image.shape[:2]
-            _place(image, images[j], FILL)
+            _place(image, images[j], blank)
             if whole:
                 labels[j] = target
             else:
-                _place(target, labels[j], IGNORE_INDEX)
+                _place(target, labels[j], void)
         return torch.from_numpy(images).permute(0, 3, 1, 2), torch.from_numpy(labels), torch.from_numpy(sizes)
 
     def ready(
@@ -154,12 +155,18 @@ def _window(x: Bytes, frame: tuple[int, int], down: float, across: float) -> Byt
     return x[top : top + frame[0], left : left + frame[1]]
 
 
-def _place(part: Bytes, frame: Bytes, fill: int | tuple[int, ...]) -> None:
-    """Copy ``part`` into the upper left of ``frame`` and fill the rest."""
+def _place(part: Bytes, frame: Bytes, blank: Bytes) -> None:
+    """Copy ``part`` into the upper left of ``frame``, and from ``blank`` what lies below and right of it."""
     h, w = part.shape[:2]
     frame[:h, :w] = part
-    frame[h:] = fill
-    frame[:h, w:] = fill
+    frame[h:] = blank[h:]
+    frame[:h, w:] = blank[:h, w:]
+
+
+@lru_cache(maxsize=8)
+def _blanks(height: int, width: int) -> tuple[Bytes, Bytes]:
+    """Return an image (h, w, 3) and labels (h, w) of nothing but padding."""
+    return np.full((height, width, 3), FILL, np.uint8), np.full((height, width), IGNORE_INDEX, np.uint8)
 
 
 def _raw(seed: int, stream: int, count: int) -> NDArray[np.uint64]:
@@ -183,14 +190,17 @@ def normalise(
     """Return ``(images / 255 - mean) / std`` (n, 3, h, w) float32 on the images' device, padding at zero.
 
     Args:
-        images: (n, 3, h, w) uint8 RGB; its memory layout is kept.
+        images: (n, 3, h, w) uint8 RGB; the result is channels last.
         mean: of each channel, for values in [0, 1].
         std: likewise.
         sizes: height and width (n, 2) of each image within its frame; None: no padding.
     """
-    factor = torch.tensor([1 / (255 * s) for s in std], device=images.device).view(1, 3, 1, 1)
-    shift = torch.tensor([-m / s for m, s in zip(mean, std, strict=True)], device=images.device).view(1, 3, 1, 1)
-    out = torch.addcmul(shift, images.float(), factor)
+    n, _, h, w = images.shape
+    factor = torch.tensor([1 / (255 * s) for s in std], device=images.device).repeat(w)
+    shift = torch.tensor([-m / s for m, s in zip(mean, std, strict=True)], device=images.device).repeat(w)
+    # Rows of all three channels side by side: four times as fast on a CPU as broadcasting over channels.
+    rows = images.permute(0, 2, 3, 1).reshape(n * h, 3 * w).float()
+    out = torch.addcmul(shift, rows, factor, out=rows).view(n, h, w, 3).permute(0, 3, 1, 2)
     if sizes is not None:
         _blank(out, sizes)
     return out
