@@ -20,7 +20,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-out = Console(highlight=False)
+WIDE = 140
+"""Columns where the output is no terminal and has no width of its own."""
+out = Console(highlight=False) if sys.stdout.isatty() else Console(highlight=False, width=WIDE)
 err = Console(stderr=True, highlight=False)
 
 Tables = Annotated[list[str], typer.Argument(help="table2, 2, 1,3-5 or all", show_default=False)]

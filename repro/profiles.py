@@ -125,12 +125,12 @@ IMAGENET_RECIPE = Recipe(
 )
 SHAPES_RECIPE = Recipe(
     name="fast",
-    optimizer="sgd",
-    lr=0.05,
-    batch_size=16,
-    weight_decay=5e-4,
-    nesterov=True,
-    schedule="onecycle",
+    optimizer="adamw",
+    lr=5e-3,
+    batch_size=8,
+    weight_decay=0.01,
+    bias_decay=False,
+    schedule="poly",
     warmup=0.1,
     rotate=True,
     head_std=0.0,
@@ -185,7 +185,7 @@ CAMVID = Profile(
 
 
 def _shapes(split: str) -> Source:
-    return Source("shapes", split, 128, 128)
+    return Source("shapes", split, 96, 96)
 
 
 _SHAPES_VAL = _shapes("val")
@@ -195,13 +195,13 @@ SHAPES = Profile(
     backbones={"resnet152": "small", "resnet50": "small", "resnet50_gcn": "small_gcn"},
     pretrained=frozenset(),
     roles={
-        "voc_aug": Role((_shapes("train"),), _SHAPES_VAL, 8_000),
-        "coco_voc_aug": Role((_shapes("mix"), _shapes("train")), _SHAPES_VAL, 8_000),
-        "voc": Role((_shapes("fine"),), _SHAPES_VAL, 4_000),
-        "cityscapes_mix": Role((_shapes("mix"), _shapes("train")), _SHAPES_VAL, 8_000),
-        "cityscapes": Role((_shapes("train"),), _SHAPES_VAL, 4_000),
-        "imagenet": Role((_shapes("cls_train"),), _shapes("cls_val"), 8_000),
-        "control": Role((_shapes("control_train"),), _shapes("control_val"), 8_000),
+        "voc_aug": Role((_shapes("train"),), _SHAPES_VAL, 12_000),
+        "coco_voc_aug": Role((_shapes("mix"), _shapes("train")), _SHAPES_VAL, 12_000),
+        "voc": Role((_shapes("train"),), _SHAPES_VAL, 6_000),
+        "cityscapes_mix": Role((_shapes("mix"), _shapes("train")), _SHAPES_VAL, 12_000),
+        "cityscapes": Role((_shapes("train"),), _SHAPES_VAL, 6_000),
+        "imagenet": Role((_shapes("cls_train"),), _shapes("cls_val"), 12_000),
+        "control": Role((_shapes("control_train"),), _shapes("control_val"), 12_000),
     },
     recipes={"fast": SHAPES_RECIPE},
     tests={"voc_val": _SHAPES_VAL},

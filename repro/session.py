@@ -17,16 +17,15 @@ from repro import evaluate, machine, models, train
 from repro.data import Dataset, load
 from repro.data import store as stores
 from repro.data.store import Store
-from repro.data.transforms import Batches, normalise
-from repro.experiment import Run, Source, Start
+from repro.data.transforms import IMAGENET_MEAN, IMAGENET_STD, Batches, eval_images, normalise
+from repro.experiment import Run, Start
 from repro.fabric import open_fabric
 from repro.machine import Machine
 from repro.records import Record
-from repro.spec import CRF, Classifier, Score, canonical
+from repro.spec import CRF, Classifier, canonical
 
 Emit = Callable[[dict[str, Any]], None]
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
+GENERATED_MEAN, GENERATED_STD = (128 / 255,) * 3, (48 / 255,) * 3
 
 
 class WorkError(ValueError):
@@ -88,12 +87,17 @@ class Session:
         return tuple(stores.open_store(load(s.dataset, s.split, self.place.data_root), self.place.cache)
                      for s in self.run.train)  # fmt: skip
 
-    @cached_property
+    @property
+    def colours(self) -> dict[str, tuple[float, float, float]]:
+        """Mean and standard deviation of colours in [0, 1], as the backbone's weights expect them."""
+        if self.run.test.dataset == "shapes":
+            return {"mean": GENERATED_MEAN, "std": GENERATED_STD}
+        return {"mean": IMAGENET_MEAN, "std": IMAGENET_STD}
+
+    @property
     def normalise(self) -> Callable[[Tensor], Tensor]:
-        """Mean subtraction as the backbone's weights expect it."""
-        if isinstance(self.run.model.backbone, str) and self.run.model.backbone.startswith("small"):
-            return partial(normalise, mean=(0.5,) * 3, std=(0.25,) * 3)
-        return partial(normalise, mean=IMAGENET_MEAN, std=IMAGENET_STD)
+        """Mean subtraction (section 4) and scaling."""
+        return partial(normalise, **self.colours)
 
     @cached_property
     def net(self) -> nn.Module:
@@ -151,17 +155,10 @@ class Session:
         if recipe.batch_size % world:
             raise WorkError(f"batch {recipe.batch_size} does not divide over {world} processes; start another number")
         batches = Batches(
-            self.train_stores, height=source.height, width=source.width, crop=source.crop,
-            batch_size=recipe.batch_size, seed=self.seed, flip=recipe.flip, rotate=recipe.rotate, scale=recipe.scale,
-            rank=rank, world=world,
+            self.train_stores, source, recipe.batch_size, self.seed, flip=recipe.flip, rotate=recipe.rotate,
+            scale=recipe.scale, rank=rank, world=world,
         )  # fmt: skip
-
-        def batch(step: int) -> tuple[Tensor, Tensor]:
-            images, labels = batches.batch(step)
-            device = self.fabric.device
-            return self.normalise(images.to(device, non_blocking=True)), labels.to(device, non_blocking=True)
-
-        return batch
+        return partial(batches.ready, device=self.fabric.device, **self.colours)
 
     def evaluate(self, emit: Emit) -> evaluate.Counts:
         """Evaluate every test image once and return the raw counts."""
@@ -171,14 +168,12 @@ class Session:
         def progress(done: int) -> None:
             emit({"phase": "evaluate", "step": done, "steps": len(self.test)})
 
+        items = eval_images(self.test, self.run.test)
         if isinstance(self.run.model, Classifier):
-            items = ((i, self.test.image(i), int(self.test.labels(i))) for i in range(len(self.test)))
             return evaluate.evaluate_classifier(
                 net, self.normalise, items, self.fabric.device, self.fabric.autocast, progress
             )
-        predictor = self.predictor(net)
-        items_ = ((i, self.test.image(i), self.test.labels(i)) for i in range(len(self.test)))
-        return evaluate.evaluate(predictor, items_, len(self.test_set.classes), progress)
+        return evaluate.evaluate(self.predictor(net), items, len(self.test_set.classes), progress)
 
     def predictor(self, net: nn.Module) -> evaluate.Predictor:
         """Return the run's protocol around a network."""

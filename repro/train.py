@@ -149,9 +149,21 @@ def train(
     model, optimizer = fabric.setup(net, optimizer)
     state = {"model": net, "optimizer": optimizer.optimizer if hasattr(optimizer, "optimizer") else optimizer}
     step = checkpoint.resume(work, state, run.key)
+    before = _trim_log(work / "log.jsonl", step)
     loop = _Loop(run, model, optimizer, batch, fabric, work, progress, checkpoint_seconds, state)
+    loop.began -= before
     with StopFlag() as stop:
         return loop.run_from(step, stop)
+
+
+def _trim_log(path: Path, step: int) -> float:
+    """Drop lines after the step that a resumed run starts at; return the seconds spent up to it."""
+    if not path.exists():
+        return 0.0
+    lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.endswith("}")]
+    kept = [line for line in lines if json.loads(line)["step"] <= step]
+    path.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
+    return float(json.loads(kept[-1])["seconds"]) if kept else 0.0
 
 
 class _Loop:
@@ -183,12 +195,14 @@ class _Loop:
             last = step + 1 == self.run.steps
             if last or (step + 1) % LOG_EVERY == 0:
                 if (bad := self._flush(step)) is not None:
-                    return self._outcome("diverged", first, bad)
+                    return self._outcome("diverged", bad)
                 self._maybe_save(step + 1)
             if stop.raised and not last:
                 self._save(step + 1)
                 raise Interrupted
-        return self._outcome("ok", first, self.run.steps)
+        if self.every < float("inf"):
+            self._save(self.run.steps)
+        return self._outcome("ok", self.run.steps)
 
     def _step(self, step: int) -> torch.Tensor:
         recipe = self.run.recipe
@@ -236,9 +250,9 @@ class _Loop:
             checkpoint.save(self.work, self.state, step, self.run.key)
         self.saved = time.perf_counter()
 
-    def _outcome(self, status: str, first: int, step: int) -> Outcome:
+    def _outcome(self, status: str, step: int) -> Outcome:
         seconds = time.perf_counter() - self.began
-        images = (step - first) * self.run.recipe.batch_size
+        images = step * self.run.recipe.batch_size
         diverged = status == "diverged"
         return Outcome(
             status=status,
