@@ -47,7 +47,7 @@ def fvcore_macs(make: Callable[[], nn.Module], shape: tuple[int, ...]) -> Macs:
         analysis = FlopCountAnalysis(make().eval(), torch.zeros(shape))
         analysis.unsupported_ops_warnings(enabled=False).uncalled_modules_warnings(enabled=False)
         found: dict[str, Any] = analysis.by_operator()
-    return {"conv": int(found["conv"]), "matmul": int(sum(found[op] for op in ("linear", "addmm", "matmul")))}
+    return {"conv": int(found["conv"]), "matmul": int(sum(found[op] for op in ("linear", "addmm", "matmul", "mm")))}
 
 
 def head_params(head: Head, in_channels: int, num_classes: int) -> int:

@@ -6,7 +6,8 @@ from itertools import pairwise
 
 from torch import nn
 
-from repro.models.blocks import GlobalConv, conv
+from repro.models.blocks import conv
+from repro.models.fast import global_conv
 from repro.spec import GCN, PAPER_CHANNELS, Conv, Conv1x1, Head, SpecError, Stack
 
 
@@ -18,7 +19,7 @@ def build_head(head: Head, in_channels: int, num_classes: int) -> nn.Module:
     """
     match head:
         case GCN(int(k)):  # A
-            return GlobalConv(in_channels, num_classes, k)
+            return global_conv(in_channels, num_classes, k)
         case Conv1x1():  # B
             return conv(in_channels, num_classes, 1, 1)
         case Conv(k):  # C
