@@ -1,0 +1,139 @@
+"""The printed numbers: how they are parsed, looked up, compared, and what a typing error gets."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from repro import paper
+from repro.spec import Claim, Contrast, Ref, exceeds
+
+
+def test_score() -> None:
+    """A score keeps its text, its unit and its last place."""
+    cell = paper.printed(1, "Score", "base")
+    assert cell == paper.Printed("69.0", 69.0, "%", 0.1, 1)
+
+
+def test_count_in_thousands() -> None:
+    """260K is 260000 parameters, printed to a thousand."""
+    cell = paper.printed(2, "# of Params (GCN)", "3")
+    assert cell is not None
+    assert (cell.value, cell.unit, cell.step) == (260_000, "params", 1000)
+
+
+def test_mflops() -> None:
+    """3700 MFLOPs are 3.7e9 multiply-adds, read to the hundred."""
+    cell = paper.printed(11, "MFlops (Conv)", "ResNet50")
+    assert cell is not None
+    assert (cell.value, cell.unit, cell.step) == (3.7e9, "MFLOPs", 1e8)
+
+
+def test_words_have_no_value() -> None:
+    """A block of Table 11 is words: no number, nothing matches it."""
+    cell = paper.printed(11, "res-5", "ResNet50-GCN")
+    assert cell is not None
+    assert cell.text == "[(1 x 7, 128) (7 x 1, 128); (7 x 1, 128) (1 x 7, 128); 1 x 1, 2048] x 3"
+    assert cell.value is None
+    assert not cell.matches(3)
+
+
+def test_empty_cell_and_unknown_labels() -> None:
+    """Where nothing is printed there is nothing: an empty cell, another label, another table."""
+    assert paper.printed(7, "Stage-3-MS(%)", "GCN") is None
+    assert paper.printed(1, "Score", "17") is None
+    assert paper.printed(12, "Score", "3") is None
+
+
+@pytest.mark.parametrize(
+    ("ours", "matches"), [(260_694, True), (259_000, True), (261_001, False), (258_999, False), (float("nan"), False)]
+)
+def test_matches_to_one_step(ours: float, matches: bool) -> None:
+    """A count matches within one printed step, and nan matches nothing."""
+    cell = paper.printed(2, "# of Params (GCN)", "3")
+    assert cell is not None
+    assert cell.matches(ours) is matches
+
+
+def test_cells_of_every_table() -> None:
+    """Each table prints as many cells as the paper's has."""
+    printed = {number: len(paper.cells(number)) for number in paper.numbers()}
+    assert printed == {1: 8, 2: 16, 3: 10, 4: 8, 5: 9, 6: 6, 7: 11, 8: 13, 9: 4, 10: 9, 11: 22}
+
+
+def test_text() -> None:
+    """A number of the text says its places; separators and the per cent sign are read."""
+    assert paper.said("voc_aug_train").value == 10_582
+    assert paper.said("cityscapes_coarse").value == 19_998
+    headline = paper.said("voc_test")
+    assert (headline.value, headline.printed.unit) == (82.2, "%")
+    assert {"abstract", "5"} <= set(headline.places)
+
+
+def test_unknown_number_of_the_text() -> None:
+    """An unknown name is said by one sentence that names it."""
+    with pytest.raises(paper.PaperError, match=r"'nothing'.*add it under"):
+        paper.said("nothing")
+
+
+def test_difference_is_exact() -> None:
+    """Decimal differences come without the dust of binary fractions."""
+    lead = exceeds(Ref("Score", "15"), Ref("Score", "3"))
+    assert paper.difference(lead, 1) == 4.4
+
+
+@pytest.mark.parametrize(
+    ("above", "below", "holds"),
+    [(4.3, None, True), (4.4, None, False), (None, 4.5, True), (None, 4.4, False), (4.3, 4.5, True), (4.5, 4.6, False)],
+)
+def test_verdict_is_strict(above: float | None, below: float | None, holds: bool) -> None:
+    """A contrast must lie strictly between its bounds."""
+    contrast = Contrast(((1.0, Ref("Score", "15")), (-1.0, Ref("Score", "3"))), above, below)
+    assert paper.verdict(Claim("c", "says", "here", (contrast,)), 1) is holds
+
+
+def test_verdict_needs_every_contrast() -> None:
+    """One contrast that fails is enough to deny a claim."""
+    a, b = Ref("Score", "3"), Ref("Score", "5")
+    assert paper.verdict(Claim("c", "says", "here", (exceeds(b, a),)), 1)
+    assert not paper.verdict(Claim("c", "says", "here", (exceeds(b, a), exceeds(a, b))), 1)
+
+
+def test_other_table() -> None:
+    """A reference with a table of its own is looked up there."""
+    assert paper.difference(exceeds(Ref("GCN", "Overall (IoU)", table=5), Ref("Score", "15")), 1) == 0
+
+
+def test_claim_over_nothing() -> None:
+    """A claim over a cell that is not printed names the cell."""
+    with pytest.raises(paper.PaperError, match=r"table 1: .*row 'Score', column '17'"):
+        paper.number(1, "Score", "17")
+
+
+def test_check_is_clean() -> None:
+    """The file as it stands has no fault."""
+    assert paper.check() == ()
+
+
+@pytest.mark.parametrize(
+    ("block", "fault"),
+    [
+        ({"columns": ["a", "b"], "unit": "%", "rows": [["r", "1.0"]]}, "1 entries under 2 columns"),
+        ({"columns": ["a"], "unit": "%", "rows": [["r", "1.0"], ["r", "2.0"]]}, "stands there twice"),
+        ({"columns": ["a"], "unit": "%", "rows": [["r", "7O.1"]]}, "'7O.1' is not a number"),
+        ({"columns": ["a"], "unit": "%", "rows": [["r", "1.0"]], "units": {"s": "params"}}, "unknown row 's'"),
+    ],
+)
+def test_check_finds_typing_errors(monkeypatch: pytest.MonkeyPatch, block: dict[str, object], fault: str) -> None:
+    """A ragged row, a row twice, a letter in a number and a unit for nothing are each named."""
+    monkeypatch.setattr(paper, "_data", lambda: {"tables": {"3": block}, "text": {}})
+    assert any(fault in found and "table 3" in found for found in paper.check())
+
+
+def test_no_heavy_import() -> None:
+    """Looking up a printed number imports neither torch nor numpy (fresh process)."""
+    code = "import sys, repro.paper as p; p.printed(1, 'Score', '3'); print({'torch', 'numpy'} & set(sys.modules))"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "set()"
