@@ -36,7 +36,10 @@ def _install() -> None:
     lock = ["--require-hashes", "--requirement", str(LOCK)]
     project = ["--no-deps", "--editable", str(HERE)]
     uv = [str(PYTHON), "-m", "uv", "pip", "install", "--quiet", "--python", str(PYTHON)]
-    if subprocess.run([*pip, "uv"], check=False).returncode == 0 and subprocess.run([*uv, *lock], check=False).returncode == 0:  # noqa: E501, S603
+    if (
+        subprocess.run([*pip, "uv"], check=False).returncode == 0
+        and subprocess.run([*uv, *lock], check=False).returncode == 0
+    ):  # noqa: E501, S603
         subprocess.run([*uv, *project], check=True)  # noqa: S603
         return
     print("uv could not install the lock; pip takes over (slower)", flush=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from repro import paper, statistics, verdicts
+from repro import paper, statistics
 from repro.measured import Evidence, Measurement
 from repro.profiles import Profile
 from repro.spec import Cell, Cited, Claim, Contrast, Cost, Layout, Ref, Score, Submitted, Table, key

@@ -42,7 +42,7 @@ def fvcore_macs(make: Callable[[], nn.Module], shape: tuple[int, ...]) -> Macs:
     """Count as ``torch_macs`` does, by fvcore, on real tensors (it fails on the meta device): the second opinion."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # fvcore's own use of deprecated parts of torch
-        from fvcore.nn import FlopCountAnalysis  # noqa: PLC0415 - slow to import, rarely asked for
+        from fvcore.nn import FlopCountAnalysis
 
         analysis = FlopCountAnalysis(make().eval(), torch.zeros(shape))
         analysis.unsupported_ops_warnings(enabled=False).uncalled_modules_warnings(enabled=False)

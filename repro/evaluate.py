@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -44,8 +44,8 @@ class Predictor:
     net: nn.Module
     normalise: Normalise
     frame: tuple[int, int] = (0, 0)
-    evaluation: Evaluation = Evaluation()
-    device: torch.device = torch.device("cpu")
+    evaluation: Evaluation = field(default_factory=Evaluation)
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     autocast: Autocast = nullcontext
     refine: Refine | None = None
 
@@ -139,7 +139,7 @@ def chunks(items: Iterable[Item]) -> Iterator[list[Item]]:
             yield part
 
 
-def evaluate(
+def evaluate_images(
     predictor: Predictor,
     items: Iterable[Item],
     num_classes: int,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from repro.spec import Classifier, Evaluation, Model, head_name, key
@@ -75,9 +75,7 @@ class Run:
     steps: int
     test: Source
     start: Run | Start
-    evaluation: Evaluation = Evaluation()
-    label: str = field(default="", metadata={"unhashed": True}, compare=False)
-    """Free text for people; not part of the key."""
+    evaluation: Evaluation = field(default_factory=Evaluation)
 
     @property
     def key(self) -> str:
@@ -86,8 +84,6 @@ class Run:
 
     def trained(self) -> Run:
         """Return the run that trains the weights this one evaluates (itself, by default)."""
-        from dataclasses import replace
-
         return replace(self, evaluation=Evaluation()) if self.evaluation != Evaluation() else self
 
     @property

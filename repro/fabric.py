@@ -54,8 +54,9 @@ def _fabric_class() -> type[Fabric]:
     if hidden:
         sys.modules["torchmetrics"] = None  # type: ignore[assignment]
     try:
-        from lightning_fabric import Fabric
+        import lightning_fabric
     finally:
         if hidden:
             del sys.modules["torchmetrics"]
-    return Fabric
+    found: type[Fabric] = lightning_fabric.Fabric
+    return found

@@ -185,11 +185,9 @@ class _State:
         """Take out the jobs that can start now: a free process, and nothing before them open."""
         now = time.monotonic()
         settled = self.finished | self.spoiled
-        able = [
-            job
-            for job in self.waiting
-            if set(job.after) <= settled and self.not_before.get(job.name, 0.0) <= now
-        ][: max(0, count - len(self.running))]
+        able = [job for job in self.waiting if set(job.after) <= settled and self.not_before.get(job.name, 0.0) <= now][
+            : max(0, count - len(self.running))
+        ]
         self.waiting = [job for job in self.waiting if job not in able]
         return able
 

@@ -158,9 +158,7 @@ PAPER = Profile(
             Source("cityscapes", "val"),
             300_000,
         ),
-        "cityscapes": Role(
-            (Source("cityscapes", "train", 800, 800, crop=True),), Source("cityscapes", "val"), 150_000
-        ),
+        "cityscapes": Role((Source("cityscapes", "train", 800, 800, crop=True),), Source("cityscapes", "val"), 150_000),
         "imagenet": Role(
             (Source("imagenet", "train", 224, 224, crop=True),),
             Source("imagenet", "val", 224, 224),

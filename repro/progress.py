@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from rich.console import Console
 from rich.live import Live
@@ -66,10 +66,12 @@ class Display(Protocol):
     def __call__(self, name: str, event: Mapping[str, Any]) -> None:
         """Take in one event."""
 
-    def __enter__(self) -> Display:
+    def __enter__(self) -> Self:
         """Begin."""
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
         """End."""
 
 
@@ -94,12 +96,14 @@ class LiveDisplay:
         self.paces: dict[str, Pace] = {}
         self.ended = 0
 
-    def __enter__(self) -> LiveDisplay:
+    def __enter__(self) -> Self:
         """Take over the lower part of the terminal."""
         self.live.__enter__()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
         """Leave the terminal as it was."""
         self.live.__exit__(kind, value, trace)
 
@@ -134,7 +138,7 @@ class PlainDisplay:
         self.paces: dict[str, Pace] = {}
         self.said: dict[str, float] = {}
 
-    def __enter__(self) -> PlainDisplay:
+    def __enter__(self) -> Self:
         """Begin."""
         return self
 
@@ -145,7 +149,9 @@ class PlainDisplay:
         """Print what is new, rarely."""
         if "ended" in event:
             self.ended += 1
-            self.console.print(Text(f"[{self.ended}/{self.total}] ").append(ending(name, event["ended"])), soft_wrap=True)
+            self.console.print(
+                Text(f"[{self.ended}/{self.total}] ").append(ending(name, event["ended"])), soft_wrap=True
+            )
             return
         pace = self.paces.setdefault(name, Pace())
         pace.take(event)

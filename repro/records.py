@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Mapping
@@ -141,11 +140,12 @@ def append(root: Path, name: str, meta: Mapping[str, Any], counts: Counts, extra
         partial = Path(tempfile.mkdtemp(prefix=f".{name}.", dir=root))
         try:
             _fill(partial, meta, counts, extra)
-            os.replace(partial, target)
+            partial.replace(target)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
     except OSError as error:
-        msg = f"{target}: the record cannot be written ({error.strerror or error}); free space or choose another --runs folder"
+        why = error.strerror or error
+        msg = f"{target}: the record cannot be written ({why}); free space or choose another --runs folder"
         raise RecordError(msg) from error
     return target
 
@@ -163,7 +163,7 @@ def _fill(folder: Path, meta: Mapping[str, Any], counts: Counts, extra: Iterable
 
 def _smallest(array: NDArray[np.int64]) -> NDArray[Any]:
     """Store counts as uint32, or as they are where they do not fit."""
-    if array.size and 0 <= array.min() and array.max() < 2**32:
+    if array.size and array.min() >= 0 and array.max() < 2**32:
         return array.astype(np.uint32)
     return array
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from repro.experiment import Run
 from repro.measured import Evidence
 from repro.profiles import PROFILES, Profile, get
 from repro.records import Shelf, load
-from repro.render import csv, index, json, latex, markdown
+from repro.render import csv, document, index, json, latex, markdown
 from repro.spec import Score, Submitted
 from repro.views import TableView
 
@@ -101,14 +102,16 @@ def _chain(run: object) -> set[str]:
     return {run.key, run.trained().key} | _chain(run.start) if isinstance(run, Run) else set()
 
 
-def files(report: Report, formats: Sequence[str]) -> dict[str, str]:
-    """Return each output file's text by its name."""
+def files(report: Report, formats: Sequence[str], figures: Sequence[str] = ()) -> dict[str, str]:
+    """Return each output file's text by its name; ``figures`` are paths for the LaTeX document."""
     found: dict[str, str] = {}
     for form in ("md", "tex", "csv"):
         if form in formats:
             found |= {f"table{view.number}.{form}": _one(view, form) for view in report.views}
     if "md" in formats:
         found["README.md"] = index.render(report.views, report.faults, report.others)
+    if "tex" in formats:
+        found["document.tex"] = document.render(report.views, figures)
     if "json" in formats:
         found["report.json"] = json.render(report.views)
     return found
@@ -154,13 +157,20 @@ def _run(options: argparse.Namespace) -> int:
     for profile in _profiles(options.profile, shelf):
         report = build(profile, shelf, counts, _numbers(options.select), places)
         folder = out if profile.name == DEFAULT_PROFILE else out / profile.name
-        texts = files(report, _formats(options.format))
+        texts = files(report, _formats(options.format), _figures(folder, profile, options.figures))
         if options.select:
-            texts.pop("README.md", None)
+            texts = {name: text for name, text in texts.items() if name.startswith("table")}
         stale += [folder / n for n in differing(folder, texts)] if options.check else write(folder, texts)
     said = "stale" if options.check else "written"
     sys.stdout.write("".join(f"{said}: {path}\n" for path in stale) or f"up to date: {out}\n")
     return int(bool(options.check and stale))
+
+
+def _figures(folder: Path, profile: Profile, figures: Path) -> list[str]:
+    """Return the paths, from the report's folder, of the figures that were drawn for a profile."""
+    own = figures if profile.name == DEFAULT_PROFILE else figures / profile.name
+    found = sorted(own.glob("*.pdf"), key=lambda path: (len(path.stem), path.stem))
+    return [Path(os.path.relpath(path, folder)).as_posix() for path in found]
 
 
 def _profiles(name: str, shelf: Shelf) -> list[Profile]:
@@ -178,7 +188,7 @@ def _numbers(names: Sequence[str]) -> list[int]:
         text = name.removeprefix("table")
         if not text.isdecimal() or int(text) not in known:
             msg = (
-                f"--select {name}: there is no such table; choose from {', '.join(f'table{n}' for n in sorted(known))}"
+                f"--select {name}: there is no such table; known are table{', table'.join(map(str, sorted(known)))}"
             )
             raise ReportError(msg)
         numbers.append(int(text))
@@ -200,6 +210,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--format", default=",".join(DEFAULT_FORMATS), help="any of " + ",".join(FORMATS))
     parser.add_argument("--out", type=Path, help="folder to write to (default: tables, or build/tables with --local)")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of the records")
+    parser.add_argument("--figures", type=Path, default=Path("figures"), help="folder of the figures")
     parser.add_argument("--local", action="store_true", help="show runs/local beside runs/reference")
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 and name what is stale")
     return parser

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -13,16 +13,18 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from repro import evaluate, machine, models, train
+from repro import machine, models
 from repro.data import Dataset, load
 from repro.data import store as stores
 from repro.data.store import Store
 from repro.data.transforms import IMAGENET_MEAN, IMAGENET_STD, Batches, eval_images, normalise
+from repro.evaluate import Counts, Predictor, Refine, evaluate_classifier, evaluate_images, frame_of
 from repro.experiment import Run, Start
 from repro.fabric import open_fabric
 from repro.machine import Machine
 from repro.records import Record
 from repro.spec import CRF, Classifier, canonical
+from repro.train import BatchSource, Outcome, train
 
 Emit = Callable[[dict[str, Any]], None]
 GENERATED_MEAN, GENERATED_STD = (128 / 255,) * 3, (48 / 255,) * 3
@@ -30,6 +32,11 @@ GENERATED_MEAN, GENERATED_STD = (128 / 255,) * 3, (48 / 255,) * 3
 
 class WorkError(ValueError):
     """A job that cannot be done as asked, in one sentence."""
+
+
+def colours(dataset: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return mean and standard deviation of colours in [0, 1]: the generator's own, else ImageNet's."""
+    return (GENERATED_MEAN, GENERATED_STD) if dataset == "shapes" else (IMAGENET_MEAN, IMAGENET_STD)
 
 
 def peak_memory() -> int:
@@ -88,16 +95,10 @@ class Session:
                      for s in self.run.train)  # fmt: skip
 
     @property
-    def colours(self) -> dict[str, tuple[float, float, float]]:
-        """Mean and standard deviation of colours in [0, 1], as the backbone's weights expect them."""
-        if self.run.test.dataset == "shapes":
-            return {"mean": GENERATED_MEAN, "std": GENERATED_STD}
-        return {"mean": IMAGENET_MEAN, "std": IMAGENET_STD}
-
-    @property
     def normalise(self) -> Callable[[Tensor], Tensor]:
-        """Mean subtraction (section 4) and scaling."""
-        return partial(normalise, **self.colours)
+        """Mean subtraction (section 4) and scaling, as the backbone's weights expect them."""
+        mean, std = colours(self.run.test.dataset)
+        return partial(normalise, mean=mean, std=std)
 
     @cached_property
     def net(self) -> nn.Module:
@@ -106,11 +107,13 @@ class Session:
         net = models.build(self.run.model, len(self.test_set.classes), head_std=self.run.recipe.head_std)
         if self.parent is not None:
             self._inherit(net, load_file(self.parent.folder / "weights.safetensors"))
-        elif self.place.weights is not None and isinstance(self.run.start, Start) and self.run.start.weights != "random":
+        elif (
+            self.place.weights is not None and isinstance(self.run.start, Start) and self.run.start.weights != "random"
+        ):
             models.load_backbone(net.backbone, self.place.weights)
         if self.run.recipe.frozen_bn:
             models.freeze_bn(net.backbone)
-        return net.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+        return net.to(memory_format=torch.channels_last)
 
     def _inherit(self, net: nn.Module, weights: dict[str, Tensor]) -> None:
         """Take a parent's weights: all of them, or a classifier's backbone.
@@ -118,7 +121,9 @@ class Session:
         Raises:
             WorkError: the parent has other shapes (another number of classes, another backbone).
         """
-        if isinstance(getattr(self.parent_run, "model", None), Classifier) and not isinstance(self.run.model, Classifier):
+        if isinstance(getattr(self.parent_run, "model", None), Classifier) and not isinstance(
+            self.run.model, Classifier
+        ):
             weights = {name: value for name, value in weights.items() if name.startswith("backbone.")}
         own = net.state_dict()
         wrong = [n for n, value in weights.items() if n not in own or own[n].shape != value.shape]
@@ -136,20 +141,20 @@ class Session:
         """The run whose weights this one begins with, or the start without a run."""
         return self.run.start if self.trains else self.run.trained()
 
-    def train(self, emit: Emit) -> train.Outcome | None:
+    def train(self, emit: Emit) -> Outcome | None:
         """Train, or return None where another run's weights are evaluated."""
         if not self.trains:
             return None
         batches = self._batches()
         size = self.run.recipe.batch_size
         emit({"phase": "train", "batch": size})
-        return train.train(
+        return train(
             self.run, self.net, batches, self.fabric, self.work,
             progress=lambda event: emit({"phase": "train", "batch": size, **event}),
             checkpoint_seconds=self.place.checkpoint_seconds,
         )  # fmt: skip
 
-    def _batches(self) -> train.BatchSource:
+    def _batches(self) -> BatchSource:
         recipe, source = self.run.recipe, self.run.train[0]
         world, rank = self.fabric.world_size, self.fabric.global_rank
         if recipe.batch_size % world:
@@ -158,9 +163,10 @@ class Session:
             self.train_stores, source, recipe.batch_size, self.seed, flip=recipe.flip, rotate=recipe.rotate,
             scale=recipe.scale, rank=rank, world=world,
         )  # fmt: skip
-        return partial(batches.ready, device=self.fabric.device, **self.colours)
+        mean, std = colours(self.run.test.dataset)
+        return partial(batches.ready, mean=mean, std=std, device=self.fabric.device)
 
-    def evaluate(self, emit: Emit) -> evaluate.Counts:
+    def evaluate(self, emit: Emit) -> Counts:
         """Evaluate every test image once and return the raw counts."""
         emit({"phase": "evaluate", "step": 0, "steps": len(self.test)})
         net = self.net.to(self.fabric.device)
@@ -170,16 +176,14 @@ class Session:
 
         items = eval_images(self.test, self.run.test)
         if isinstance(self.run.model, Classifier):
-            return evaluate.evaluate_classifier(
-                net, self.normalise, items, self.fabric.device, self.fabric.autocast, progress
-            )
-        return evaluate.evaluate(self.predictor(net), items, len(self.test_set.classes), progress)
+            return evaluate_classifier(net, self.normalise, items, self.fabric.device, self.fabric.autocast, progress)
+        return evaluate_images(self.predictor(net), items, len(self.test_set.classes), progress)
 
-    def predictor(self, net: nn.Module) -> evaluate.Predictor:
+    def predictor(self, net: nn.Module) -> Predictor:
         """Return the run's protocol around a network."""
         crf = self.run.evaluation.crf
-        return evaluate.Predictor(
-            net=net, normalise=self.normalise, frame=evaluate.frame_of(self.run.test), evaluation=self.run.evaluation,
+        return Predictor(
+            net=net, normalise=self.normalise, frame=frame_of(self.run.test), evaluation=self.run.evaluation,
             device=self.fabric.device, autocast=self.fabric.autocast, refine=None if crf is None else _crf(crf),
         )  # fmt: skip
 
@@ -222,10 +226,13 @@ class Session:
     def _fingerprints(self) -> dict[str, str]:
         used = {f"{s.dataset}/{s.split}": st for s, st in zip(self.run.train, self.train_stores, strict=True)
                 if self.trains}  # fmt: skip
-        return {name: st.fingerprint for name, st in (used | {f"{self.run.test.dataset}/{self.run.test.split}": self.test}).items()}
+        return {
+            name: st.fingerprint
+            for name, st in (used | {f"{self.run.test.dataset}/{self.run.test.split}": self.test}).items()
+        }
 
 
-def _crf(crf: CRF) -> evaluate.Refine:
+def _crf(crf: CRF) -> Refine:
     """Return the dense CRF with its parameters bound."""
     from repro.crf import refine
 

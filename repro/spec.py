@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import itertools
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 PAPER_CHANNELS = 2048
@@ -148,7 +149,7 @@ class Score:
     """A cell that needs a trained network."""
 
     training: Training
-    evaluation: Evaluation = Evaluation()
+    evaluation: Evaluation = field(default_factory=Evaluation)
     metric: Metric = "miou"
 
 
@@ -281,7 +282,7 @@ def exceeds(better: Ref, worse: Ref, by: float = 0.0) -> Contrast:
 
 def rises(*cells: Ref) -> tuple[Contrast, ...]:
     """Each cell is larger than the one before it."""
-    return tuple(exceeds(after, before) for before, after in zip(cells, cells[1:], strict=False))
+    return tuple(exceeds(after, before) for before, after in itertools.pairwise(cells))
 
 
 def falls(*cells: Ref) -> tuple[Contrast, ...]:
@@ -309,18 +310,21 @@ def canonical(value: Any) -> Any:  # noqa: ANN401 - a tree of plain values
     value = normal(value)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         tree: dict[str, Any] = {"type": type(value).__name__}
-        for field in dataclasses.fields(value):
-            if field.metadata.get("unhashed"):
-                continue
-            item = getattr(value, field.name)
-            if item != field.default:
-                tree[field.name] = canonical(item)
+        for part in dataclasses.fields(value):
+            item = getattr(value, part.name)
+            if item != _default(part):
+                tree[part.name] = canonical(item)
         return tree
     if isinstance(value, list | tuple):
         return [canonical(item) for item in value]
     if isinstance(value, dict):
         return {str(name): canonical(item) for name, item in value.items()}
     return value
+
+
+def _default(part: dataclasses.Field[Any]) -> Any:  # noqa: ANN401 - any field's own kind
+    """Return what a field holds when nobody sets it; ``MISSING`` where it must be set."""
+    return part.default if part.default_factory is dataclasses.MISSING else part.default_factory()
 
 
 def key(value: Any) -> str:  # noqa: ANN401 - any frozen value

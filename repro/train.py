@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import nn
@@ -48,7 +48,7 @@ class StopFlag:
     raised: bool = False
     previous: dict[int, Any] = field(default_factory=dict)
 
-    def __enter__(self) -> StopFlag:
+    def __enter__(self) -> Self:
         """Take over the signals."""
         for name in ("SIGTERM", "SIGINT", "SIGUSR1"):
             number = getattr(signal, name, None)
@@ -169,7 +169,7 @@ def _trim_log(path: Path, step: int) -> float:
 class _Loop:
     """The loop's parts in one place; one instance lives for one training."""
 
-    def __init__(  # noqa: PLR0917 - private, called once
+    def __init__(
         self,
         run: Run,
         model: nn.Module,

@@ -25,7 +25,7 @@ STATUSES = {
 CELLS = {
     "matches": "the count differs from the print by no more than its last printed place (1K for parameters)",
     "differs": "the count differs from the print by more than that",
-    "within": f"equivalence is shown: both one-sided t-tests over seeds reject a distance of {MARGIN} points or more (5 %)",
+    "within": f"equivalent: two one-sided t-tests over seeds reject a distance of {MARGIN} points or more (5 %)",
     "outside": f"the 90 % interval over seeds lies wholly beyond {MARGIN} points from the print",
     "undecided": "neither of the two is shown; more seeds would tell",
     "one seed": "no verdict from a single seed",
@@ -84,6 +84,6 @@ def _p(values: Sequence[float], mean: float, side: str) -> float:
     if max(values) == min(values):
         beyond = values[0] > mean if side == "greater" else values[0] < mean
         return 0.0 if beyond else 1.0
-    from scipy import stats  # noqa: PLC0415 - takes longer than the whole report; only paper-scale tables need it
+    from scipy import stats
 
     return float(stats.ttest_1samp(values, mean, alternative=side).pvalue)

@@ -100,7 +100,7 @@ class ClaimView:
         """The comparison that decides: the first that fails, else the one nearest to its bound."""
         usable = [effect for effect in self.effects if not effect.missing]
         failing = [effect for effect in usable if effect.state == "false"]
-        return min(failing or usable, key=lambda effect: _slack(effect), default=None)
+        return min(failing or usable, key=_slack, default=None)
 
 
 def _slack(effect: Effect) -> float:

@@ -86,7 +86,9 @@ def _grid(out: Console, found: list[Counted]) -> None:
     for cell in found:
         ours = f"{cell.ours:,}" if isinstance(cell.ours, int) else cell.ours
         colour = {"matches": "green", "differs": "red"}.get(cell.verdict, "")
-        grid.add_row(str(cell.table), cell.row, cell.column, cell.printed, ours, f"[{colour}]{cell.verdict}[/]" if colour else "")
+        grid.add_row(
+            str(cell.table), cell.row, cell.column, cell.printed, ours, f"[{colour}]{cell.verdict}[/]" if colour else ""
+        )
     out.print(grid)
     out.print(CONVENTION, style="dim", soft_wrap=True)
 

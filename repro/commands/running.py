@@ -108,7 +108,9 @@ def _run(
             return Local(count, place).run(jobs, plan.done, watch)
         except KeyboardInterrupt:
             pass
-    out.print("stopped: what was finished is kept, what was running goes on from its checkpoint next time", style="yellow")
+    out.print(
+        "stopped: what was finished is kept, what was running goes on from its checkpoint next time", style="yellow"
+    )
     return None
 
 

@@ -51,7 +51,9 @@ def show(out: Console, view: TableView) -> None:
 def _frame(grid: Grid) -> Frame:
     frame = Frame(box=box.SIMPLE_HEAD, pad_edge=False)
     for i, name in enumerate(grid.header):
-        frame.add_column(escape(name), justify="right" if 1 < i < len(grid.header) - 1 else "left", no_wrap=i < len(grid.header) - 1)
+        frame.add_column(
+            escape(name), justify="right" if 1 < i < len(grid.header) - 1 else "left", no_wrap=i < len(grid.header) - 1
+        )
     for line in grid.lines:
         middle = [] if grid.tall else [f"[dim]{escape(line.what)}[/]"]
         frame.add_row(f"[bold]{escape(line.head)}[/]", *middle, *map(escape, line.cells), _coloured(line.verdict))
