@@ -30,21 +30,21 @@ def _stamp() -> str:
     return hashlib.sha256(LOCK.read_bytes() + (HERE / "pyproject.toml").read_bytes()).hexdigest()
 
 
+def _try(command: list[str]) -> bool:
+    return subprocess.run(command, check=False).returncode == 0  # noqa: S603 - words fixed below
+
+
 def _install() -> None:
     """Fill the environment from the lock: by uv, which is quick, else by pip."""
     pip = [str(PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     lock = ["--require-hashes", "--requirement", str(LOCK)]
     project = ["--no-deps", "--editable", str(HERE)]
     uv = [str(PYTHON), "-m", "uv", "pip", "install", "--quiet", "--python", str(PYTHON)]
-    if (
-        subprocess.run([*pip, "uv"], check=False).returncode == 0
-        and subprocess.run([*uv, *lock], check=False).returncode == 0
-    ):  # noqa: E501, S603
-        subprocess.run([*uv, *project], check=True)  # noqa: S603
+    if _try([*pip, "uv"]) and _try([*uv, *lock]) and _try([*uv, *project]):
         return
     print("uv could not install the lock; pip takes over (slower)", flush=True)
-    subprocess.run([*pip, *lock], check=True)  # noqa: S603
-    subprocess.run([*pip, *project], check=True)  # noqa: S603
+    if not (_try([*pip, *lock]) and _try([*pip, *project])):
+        sys.exit("the tested set could not be installed: see the message above, then run the same command again")
 
 
 def environment(session: nox.Session) -> None:
@@ -52,6 +52,8 @@ def environment(session: nox.Session) -> None:
     mark = HOME / "stamp"
     if not mark.exists() or mark.read_text() != _stamp():
         session.log(f"installing the tested set into {HOME.relative_to(HERE)} (about 6 GB with torch; once)")
+        if sys.version_info < (3, 11):
+            session.error(f"Python 3.11 or newer is needed, nox runs on {sys.version.split()[0]}")
         venv.create(HOME, with_pip=True, clear=True)
         _install()
         mark.write_text(_stamp())

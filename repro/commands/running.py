@@ -120,5 +120,6 @@ def _complain(out: Console, ended: list[Ended]) -> None:
     for message, e in sentences.items():
         out.print(f"{e.status}: {message or e.name}", style="red", soft_wrap=True)
     if ended:
-        out.print(f"{len(ended) - len(bad)} of {len(ended)} runs finished in {clock(sum(e.seconds for e in ended))} of process time",
-                  style="dim", soft_wrap=True)  # fmt: skip
+        spent = clock(sum(e.seconds for e in ended))
+        done = len(ended) - len(bad)
+        out.print(f"{done} of {len(ended)} runs finished in {spent} of process time", style="dim", soft_wrap=True)
