@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any
 
 import cv2
@@ -12,14 +11,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from repro.data.dataset import IGNORE_INDEX, Bytes, DataError
+from repro.data.dataset import Bytes, DataError
+from repro.data.draws import permutation, uniform
+from repro.data.geometry import blanks, centre_crop, place, scaled, window
 from repro.data.store import Store
 from repro.experiment import Source
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-FILL = tuple(round(255 * value) for value in IMAGENET_MEAN)
-"""Colour of padded pixels before normalisation; ``normalise`` makes them exactly zero."""
-_ORDER, _DRAWS = 1 << 61, 1 << 62
 
 
 @dataclass(frozen=True)
@@ -89,20 +87,20 @@ class Batches:
         """Return ``batch(step)`` and the size (n, 2) of each image within its frame; the rest is padding."""
         share = self.batch_size // self.world
         chosen = self.indices(step)[self.rank * share :][:share]
-        draws = _uniform(self.seed, _DRAWS + step, 8 * self.batch_size).reshape(-1, 8)[self.rank * share :][:share]
+        draws = uniform(self.seed, step, 8 * self.batch_size).reshape(-1, 8)[self.rank * share :][:share]
         images = np.empty((share, *self._frame, 3), np.uint8)
         whole = self.stores[0].kind == "classification"
         labels = np.empty(share, np.int64) if whole else np.empty((share, *self._frame), np.uint8)
         sizes = np.empty((share, 2), np.int64)
-        blank, void = _blanks(*self._frame)
+        blank, void = blanks(*self._frame)
         for j, index in enumerate(chosen.tolist()):
             image, target = self._augmented(index, draws[j])
             sizes[j] = image.shape[:2]
-            _place(image, images[j], blank)
+            place(image, images[j], blank)
             if whole:
                 labels[j] = target
             else:
-                _place(target, labels[j], void)
+                place(target, labels[j], void)
         return torch.from_numpy(images).permute(0, 3, 1, 2), torch.from_numpy(labels), torch.from_numpy(sizes)
 
     def ready(
@@ -121,7 +119,7 @@ class Batches:
         """Return the global batch of a step (batch_size,): every epoch is one permutation of all images."""
         n = len(self)
         epochs, places = np.divmod(step * self.batch_size + np.arange(self.batch_size), n)
-        orders = {int(epoch): _permutation(self.seed, int(epoch), n) for epoch in np.unique(epochs)}
+        orders = {int(epoch): permutation(self.seed, int(epoch), n) for epoch in np.unique(epochs)}
         return np.array([orders[int(e)][p] for e, p in zip(epochs, places, strict=True)], dtype=np.int64)
 
     def _augmented(self, index: int, draws: NDArray[np.float64]) -> tuple[Bytes, Any]:
@@ -129,59 +127,13 @@ class Batches:
         store, i = self.stores[part], index - int(self._starts[part])
         pair = [store.image(i), store.labels(i)]
         if self.scale != (1.0, 1.0):
-            pair = _scaled(pair, self.scale[0] + (self.scale[1] - self.scale[0]) * float(draws[0]))
+            pair = scaled(pair, self.scale[0] + (self.scale[1] - self.scale[0]) * float(draws[0]))
         if self.rotate and (turns := int(draws[1] * 4)):
             pair = [cv2.rotate(x, turns - 1) if x.ndim else x for x in pair]  # type: ignore[misc]
-        pair = [_window(x, self._frame, draws[2], draws[3]) for x in pair]
+        pair = [window(x, self._frame, draws[2], draws[3]) for x in pair]
         if self.flip and draws[4] < 0.5:  # noqa: PLR2004 - half of the images
             pair = [cv2.flip(x, 1) if x.ndim else x for x in pair]  # type: ignore[misc]
         return pair[0], pair[1]
-
-
-def _scaled(pair: list[Bytes], factor: float) -> list[Bytes]:
-    h, w = pair[0].shape[:2]
-    size = (max(1, round(w * factor)), max(1, round(h * factor)))
-    smooth = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
-    modes = (smooth, cv2.INTER_NEAREST_EXACT)
-    return [cv2.resize(x, size, interpolation=m) if x.ndim else x for x, m in zip(pair, modes, strict=True)]  # type: ignore[misc]
-
-
-def _window(x: Bytes, frame: tuple[int, int], down: float, across: float) -> Bytes:
-    """Cut (h, w, ...) to at most the frame, at a place given by two draws from [0, 1)."""
-    if not x.ndim:
-        return x
-    top = int(down * (max(0, x.shape[0] - frame[0]) + 1))
-    left = int(across * (max(0, x.shape[1] - frame[1]) + 1))
-    return x[top : top + frame[0], left : left + frame[1]]
-
-
-def _place(part: Bytes, frame: Bytes, blank: Bytes) -> None:
-    """Copy ``part`` into the upper left of ``frame``, and from ``blank`` what lies below and right of it."""
-    h, w = part.shape[:2]
-    frame[:h, :w] = part
-    frame[h:] = blank[h:]
-    frame[:h, w:] = blank[:h, w:]
-
-
-@lru_cache(maxsize=8)
-def _blanks(height: int, width: int) -> tuple[Bytes, Bytes]:
-    """Return an image (h, w, 3) and labels (h, w) of nothing but padding."""
-    return np.full((height, width, 3), FILL, np.uint8), np.full((height, width), IGNORE_INDEX, np.uint8)
-
-
-def _raw(seed: int, stream: int, count: int) -> NDArray[np.uint64]:
-    """Return the first draws of a counter-based generator's stream, the same on every machine and numpy."""
-    bits: NDArray[np.uint64] = np.random.Philox(key=np.array([seed, stream], dtype=np.uint64)).random_raw(count)
-    return bits
-
-
-def _uniform(seed: int, stream: int, count: int) -> NDArray[np.float64]:
-    return (_raw(seed, stream, count) >> np.uint64(11)).astype(np.float64) * 2.0**-53
-
-
-@lru_cache(maxsize=4)
-def _permutation(seed: int, epoch: int, n: int) -> NDArray[np.int64]:
-    return np.argsort(_raw(seed, _ORDER + epoch, n), kind="stable")
 
 
 def normalise(
@@ -231,13 +183,3 @@ def eval_images(
             yield i, centre_crop(image, source.height, source.width) if source else image, int(labels)
         else:
             yield i, image, labels
-
-
-def centre_crop(image: Bytes, height: int, width: int) -> Bytes:
-    """Return the centre (height, width, 3) of an image; 0 keeps a side; raise ``DataError`` where it is smaller."""
-    h, w = image.shape[:2]
-    height, width = height or h, width or w
-    if h < height or w < width:
-        raise DataError(f"an image of {h}x{w} has no centre of {height}x{width}; give a smaller frame")
-    top, left = (h - height + 1) // 2, (w - width + 1) // 2
-    return image[top : top + height, left : left + width]

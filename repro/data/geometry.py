@@ -1,0 +1,55 @@
+"""Scaling, cutting and padding of one image and its labels; padding is never scaling."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import cv2
+import numpy as np
+
+from repro.data.dataset import IGNORE_INDEX, Bytes, DataError
+
+FILL = (124, 116, 104)
+"""Colour of padded pixels before normalisation (ImageNet's mean); ``transforms.normalise`` makes them exactly zero."""
+
+
+def scaled(pair: list[Bytes], factor: float) -> list[Bytes]:
+    """Scale an image (area or linear) and its labels (nearest) by one factor."""
+    h, w = pair[0].shape[:2]
+    size = (max(1, round(w * factor)), max(1, round(h * factor)))
+    smooth = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
+    modes = (smooth, cv2.INTER_NEAREST_EXACT)
+    return [cv2.resize(x, size, interpolation=m) if x.ndim else x for x, m in zip(pair, modes, strict=True)]  # type: ignore[misc]
+
+
+def window(x: Bytes, frame: tuple[int, int], down: float, across: float) -> Bytes:
+    """Cut (h, w, ...) to at most the frame, at a place given by two draws from [0, 1)."""
+    if not x.ndim:
+        return x
+    top = int(down * (max(0, x.shape[0] - frame[0]) + 1))
+    left = int(across * (max(0, x.shape[1] - frame[1]) + 1))
+    return x[top : top + frame[0], left : left + frame[1]]
+
+
+def place(part: Bytes, frame: Bytes, blank: Bytes) -> None:
+    """Copy ``part`` into the upper left of ``frame``, and from ``blank`` what lies below and right of it."""
+    h, w = part.shape[:2]
+    frame[:h, :w] = part
+    frame[h:] = blank[h:]
+    frame[:h, w:] = blank[:h, w:]
+
+
+@lru_cache(maxsize=8)
+def blanks(height: int, width: int) -> tuple[Bytes, Bytes]:
+    """Return an image (h, w, 3) and labels (h, w) of nothing but padding."""
+    return np.full((height, width, 3), FILL, np.uint8), np.full((height, width), IGNORE_INDEX, np.uint8)
+
+
+def centre_crop(image: Bytes, height: int, width: int) -> Bytes:
+    """Return the centre (height, width, 3) of an image; 0 keeps a side; raise ``DataError`` where it is smaller."""
+    h, w = image.shape[:2]
+    height, width = height or h, width or w
+    if h < height or w < width:
+        raise DataError(f"an image of {h}x{w} has no centre of {height}x{width}; give a smaller frame")
+    top, left = round((h - height) / 2), round((w - width) / 2)
+    return image[top : top + height, left : left + width]
