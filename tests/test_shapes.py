@@ -31,11 +31,11 @@ def _digest(*arrays: NDArray[np.integer[Any]]) -> str:
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        ({}, "862dbd84b287e8d9"),
-        ({"control": True}, "0ff84f29d4301f10"),
-        ({"coarse": True}, "e5d4244028b13b86"),
+        ({}, "615510de0c8bf7db"),
+        ({"control": True}, "f5a3b9d5af9c6b87"),
+        ({"coarse": True}, "a65ff2ffb7846a37"),
         ({"textured": False}, "e32a08178700c7f6"),
-        ({"size": 128}, "6fad0252cb12f37a"),
+        ({"size": 128}, "749a99b79d747384"),
     ],
 )
 def test_images_are_the_same_on_every_machine(options: Options, expected: str) -> None:
@@ -46,7 +46,7 @@ def test_images_are_the_same_on_every_machine(options: Options, expected: str) -
 
 def test_image_split_is_the_same_on_every_machine() -> None:
     """The classification images are pinned too."""
-    assert _digest(*shapes.make_image_split("train", size=64, count=8)) == "26f7c86c690d5e9f"
+    assert _digest(*shapes.make_image_split("train", size=64, count=8)) == "e0ecc4d102063129"
 
 
 def test_shapes_types_and_ranges() -> None:
@@ -56,7 +56,7 @@ def test_shapes_types_and_ranges() -> None:
     assert labels.shape == (48, shapes.SIZE, shapes.SIZE)
     assert images.dtype == labels.dtype == np.uint8
     assert set(np.unique(labels)) == set(range(len(shapes.CLASSES)))
-    assert len(shapes.PALETTE) == len(shapes.CLASSES) == len(shapes.TEXTURES)
+    assert len(shapes.PALETTE) == len(shapes.CLASSES) == len(shapes.TEXTURES) == 6
 
 
 def test_control_changes_textures_only() -> None:
@@ -89,7 +89,7 @@ def test_texture_tells_the_class_only_in_the_control() -> None:
     control = _grain(*shapes.make_split("train", count=300, control=True))
     spread, spread_control = (grain.std(axis=0) / grain.mean(axis=0) for grain in (normal, control))
     assert (spread < 0.06).all()
-    assert (spread_control > 0.2).all()
+    assert (spread_control > 0.3).all()
 
 
 def test_colour_does_not_tell_the_class() -> None:

@@ -30,7 +30,8 @@ def _ring(corners: int, *, inner: int = 100, wide: int = 100) -> Points:
 def _table(*points: tuple[int, int]) -> Points:
     """Polygon with the given corners, its middle moved to the origin."""
     corners = np.array(points, dtype=np.int64) * 2**_SINE_BITS
-    return corners - (corners.min(axis=0) + corners.max(axis=0)) // 2
+    middle: Points = (corners.min(axis=0) + corners.max(axis=0)) // 2
+    return corners - middle
 
 
 def _unit_area(points: Points) -> Points:

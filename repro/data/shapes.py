@@ -19,9 +19,8 @@ IMAGE_CLASSES: Final = tuple(OUTLINES)  # of the classification split
 IGNORE_INDEX: Final = 255
 SIZE: Final = 96
 
-# Grain of each texture: height and width of a noise cell in pixels. Mirroring an image keeps them apart.
-TEXTURES: Final = ((4, 4), (2, 2), (8, 8), (2, 8), (8, 2), (3, 16))
-CONTRAST: Final = 20  # noise cells are uniform in +-CONTRAST
+# Side of a noise cell in pixels, and contrast (cells are uniform in +-contrast). Mirrored or turned, they stay apart.
+TEXTURES: Final = ((4, 28), (2, 14), (2, 32), (4, 12), (8, 16), (8, 36))
 SIDES: Final = (
     (36, 104),
     (16, 40),
@@ -97,12 +96,11 @@ def _stretch(noise: Grey, cell: int, axis: int, start: int, size: int) -> Grey:
 
 
 def _texture(rng: np.random.Generator, kind: int, size: int) -> Grey:
-    """Grey noise (size, size) about zero, of the grain `TEXTURES[kind]`."""
-    height, width = TEXTURES[kind]
-    nodes = (size // height + 3, size // width + 3)
-    noise = rng.integers(-CONTRAST, CONTRAST + 1, size=nodes, dtype=np.int16)
-    top, left = (int(value) for value in rng.integers(0, (height, width)))
-    return _stretch(_stretch(noise, height, 0, top, size), width, 1, left, size)
+    """Grey noise (size, size) about zero, of the grain and contrast `TEXTURES[kind]`."""
+    cell, contrast = TEXTURES[kind]
+    noise = rng.integers(-contrast, contrast + 1, size=(size // cell + 3,) * 2, dtype=np.int16)
+    top, left = (int(value) for value in rng.integers(0, cell, size=2))
+    return _stretch(_stretch(noise, cell, 0, top, size), cell, 1, left, size)
 
 
 def _paint(rng: np.random.Generator, regions: Bytes, kinds: list[int], *, textured: bool) -> Bytes:
@@ -126,7 +124,7 @@ def _render(rng: np.random.Generator, shapes: list[_Shape], size: int, *, contro
     regions = _rasterise([_Shape(i, shape.points) for i, shape in enumerate(shapes, 1)], size)
     dealt = np.argsort(rng.integers(0, 2**32, size=len(TEXTURES)), kind="stable")
     labels = [0] + [shape.label for shape in shapes]
-    kinds = [label if control else int(dealt[label % len(TEXTURES)]) for label in labels]
+    kinds = [label if control else int(dealt[label]) for label in labels]
     return _paint(rng, regions, kinds, textured=textured)
 
 
@@ -165,6 +163,6 @@ def make_image_split(split: str, *, size: int = SIZE, count: int | None = None) 
     for i in range(total):
         rng = np.random.Generator(np.random.PCG64([chosen.seed, i]))
         labels[i] = rng.integers(len(IMAGE_CLASSES))
-        shape = _draw_shape(rng, IMAGE_CLASSES[labels[i]], int(labels[i]) + 1, size, (40, 88))
+        shape = _draw_shape(rng, IMAGE_CLASSES[labels[i]], 1, size, (40, 88))
         images[i] = _render(rng, [shape], size, control=False, textured=True)
     return images, labels
