@@ -89,12 +89,14 @@ def _effect(contrast: Contrast, table: int, desk: Desk, place: str, comparisons:
     measured = [term for term in terms if term.measurement is not None]
     if not measured:
         state = "true" if _inside(fixed, fixed, contrast) else "false"
-        return replace(effect, estimate=fixed, exact=True, state=state)
+        return replace(effect, estimate=fixed, exact=True, state=state, slack=_slack(fixed, fixed, contrast))
     drawn = [(term.weight * POINTS, _draws(term, desk.evidence)) for term in measured]
     found = statistics.contrast(drawn, comparisons=comparisons)
     ends = {name: getattr(found, name) + fixed for name in ("estimate", "low", "high", "low_all", "high_all")}
     state = _state(ends, contrast)
-    return replace(effect, **ends, seeds=found.seeds, images=found.images, state=state, note=_note(measured, found))
+    slack = _slack(found.low + fixed, found.high + fixed, contrast) / max(found.high - found.low, 1e-9)
+    note = _note(measured, found)
+    return replace(effect, **ends, seeds=found.seeds, images=found.images, state=state, slack=slack, note=note)
 
 
 def _state(ends: Mapping[str, float], contrast: Contrast) -> str:
@@ -106,6 +108,12 @@ def _state(ends: Mapping[str, float], contrast: Contrast) -> str:
 def _inside(low: float, high: float, contrast: Contrast) -> bool:
     above = contrast.above is None or low > contrast.above
     return above and (contrast.below is None or high < contrast.below)
+
+
+def _slack(low: float, high: float, contrast: Contrast) -> float:
+    """Return the smaller distance of an interval's ends from the bounds; negative where one lies beyond."""
+    room = [] if contrast.above is None else [low - contrast.above]
+    return min([*room, *([] if contrast.below is None else [contrast.below - high])], default=0.0)
 
 
 def _outside(low: float, high: float, contrast: Contrast) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
+import zipfile
+import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -63,7 +65,7 @@ class Record:
         try:
             with np.load(path, allow_pickle=False) as archive:
                 return {name: archive[name].astype(np.int64) for name in archive.files}
-        except (OSError, ValueError, EOFError, KeyError) as error:
+        except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
             msg = f"{path}: counts cannot be read ({error}); retract the record or restore the file"
             raise RecordError(msg) from error
 

@@ -114,6 +114,10 @@ def files(report: Report, formats: Sequence[str], figures: Sequence[str] = ()) -
         found["document.tex"] = document.render(report.views, figures)
     if "json" in formats:
         found["report.json"] = json.render(report.views)
+    if "html" in formats:
+        from repro.render import html  # noqa: PLC0415 - only this format needs a template engine
+
+        found["report.html"] = html.render(report.views, report.faults)
     return found
 
 
@@ -187,9 +191,7 @@ def _numbers(names: Sequence[str]) -> list[int]:
     for name in names:
         text = name.removeprefix("table")
         if not text.isdecimal() or int(text) not in known:
-            msg = (
-                f"--select {name}: there is no such table; known are table{', table'.join(map(str, sorted(known)))}"
-            )
+            msg = f"--select {name}: there is no such table; known are table{', table'.join(map(str, sorted(known)))}"
             raise ReportError(msg)
         numbers.append(int(text))
     return sorted(set(numbers))

@@ -137,9 +137,12 @@ def contrast(
     estimate = float(sum(values.mean() for values, _ in units))
     seeds = min(len(values) for values, _ in units)
     images = min(d.images for _, by_seed in terms for d in by_seed.values())
+    none = Interval(estimate, math.nan, math.nan, math.nan, math.nan, seeds, images, paired)
+    if images < FEWEST_IMAGES:
+        return none
     moved = _moved(units, np.random.default_rng([seed, 1]))
-    if not np.isfinite(moved).any() or images < FEWEST_IMAGES:
-        return Interval(estimate, math.nan, math.nan, math.nan, math.nan, seeds, images, paired)
+    if not np.isfinite(moved).any():
+        return none
     moved = estimate + moved[np.isfinite(moved)]
     tails = [level / 2, 1 - level / 2, level / 2 / comparisons, 1 - level / 2 / comparisons]
     low, high, low_all, high_all = (float(end) for end in np.quantile(moved, tails))

@@ -79,6 +79,8 @@ class Effect:
     missing: tuple[str, ...] = ()
     state: str = "open"
     """``true``, ``false`` or ``open``: what this comparison alone shows."""
+    slack: float = math.nan
+    """How far the interval lies inside the bounds, in its own widths (exact sums: in units); negative outside."""
 
 
 @dataclass(frozen=True)
@@ -104,10 +106,7 @@ class ClaimView:
 
 
 def _slack(effect: Effect) -> float:
-    """Return how far the interval's lower end lies above zero, against its width (estimates for exact ones)."""
-    if effect.exact or math.isnan(effect.low):
-        return effect.estimate
-    return effect.low / max(effect.high - effect.low, 1e-9)
+    return math.inf if math.isnan(effect.slack) else effect.slack
 
 
 @dataclass(frozen=True)

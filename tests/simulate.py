@@ -11,7 +11,7 @@ import numpy as np
 
 from repro.experiment import Run
 from repro.profiles import get
-from repro.spec import Score, Table, canonical
+from repro.spec import Classifier, Score, Table, canonical
 
 IMAGES, CLASSES, PIXELS = 40, 5, 400
 ENVIRONMENT = {
@@ -41,10 +41,16 @@ def distance(near: float, far: float, rng: np.random.Generator, images: int = IM
     return np.stack([rng.binomial(seen, shares), seen], axis=2)
 
 
+def top5(share: float, rng: np.random.Generator, images: int = IMAGES) -> np.ndarray:
+    """Return per-image hits (n, 2) of a classifier whose class is among the best five with this chance."""
+    five = rng.random(images) < share
+    return np.stack([five & (rng.random(images) < share), five], axis=1).astype(np.int64)
+
+
 def write(root: Path, run: Run, seed: int, share: float = 0.5, **changes: Any) -> Path:
     """Write the record of one run; ``changes`` replace fields of ``record.json`` or, as ``counts``, the counts."""
     rng = np.random.default_rng([seed, int(share * 1e6)])
-    default = {"classes": classes(share, rng), "distance": distance(share, share + 0.1, rng)}
+    default = {"top5": top5(share, rng)} if isinstance(run.model, Classifier) else {"classes": classes(share, rng), "distance": distance(share, share + 0.1, rng)}
     counts = changes.pop("counts", default)
     name = changes.pop("name", f"{run.slug}-{run.key}-s{seed}")
     meta = {

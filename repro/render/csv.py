@@ -41,7 +41,7 @@ def _line(view: TableView, cell: CellView, outcome: Outcome) -> list[str]:
         outcome.verdict,
         runs,
         number(outcome.difference, cell.kind),
-        "" if cell.kind not in UNITS else UNITS[cell.kind],
+        UNITS.get(cell.kind, ""),
         str(len(found.diverged)) if found else "",
         view.profile,
         outcome.place,

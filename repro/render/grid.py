@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from repro.render import words
 from repro.views import CellView, Outcome, RowView, TableView
 
-
 Pairs = tuple[tuple[CellView, Outcome | None], ...]
 
 
@@ -54,7 +53,7 @@ def _lines(row: RowView, view: TableView, *, stacked: bool) -> list[Line]:
     lines = [Line(row.label, "paper", printed, "cited" if _cited(row) else "")]
     for place in _places(row, view):
         pairs = tuple(zip(row.cells, (cell.outcome(place) for cell in row.cells), strict=True))
-        lines += _stack(row, place, pairs) if stacked else _flat(row, place, pairs)
+        lines += _stack(place, pairs) if stacked else _flat(row, place, pairs)
     return lines
 
 
@@ -66,7 +65,7 @@ def _flat(row: RowView, place: str, pairs: Pairs) -> list[Line]:
     return lines + [Line("", what, texts) for what, texts in extra if any(texts)]
 
 
-def _stack(row: RowView, place: str, pairs: Pairs) -> list[Line]:
+def _stack(place: str, pairs: Pairs) -> list[Line]:
     """Return the same with every number alone in its cell, verdict and seeds on a line across the table."""
     counted = [words.seeds(outcome) for _, outcome in pairs if outcome]
     same = len(set(counted)) == 1
@@ -80,6 +79,8 @@ def _stack(row: RowView, place: str, pairs: Pairs) -> list[Line]:
     lines = [Line("", _name(place), _each(pairs, words.value))]
     lines += [Line("", what, texts) for what, texts in extra if any(texts)]
     verdict = verdicts([outcome for _, outcome in pairs if outcome])
+    if {verdict} == {outcome.status for _, outcome in pairs if outcome}:
+        return lines
     return [*lines, Line("", "verdict", (), verdict + (f"; seeds {counted[0]} each" if same and counted[0] else ""))]
 
 

@@ -9,12 +9,13 @@ from repro.render.markdown import claims, escape, problems, row
 from repro.views import TableView
 
 METHOD = (
-    "A comparison is a weighted sum of cells, computed by seed and from the stored counts of every image. Its 95 % interval "
-    "adds two errors: the mean over seeds moves by Student's t of their spread, and the images by the bootstrap "
-    "(2,000 resamples, the same for all cells). All cells share seeds and images. A claim that makes several comparisons "
-    "holds when each is shown at 95 %: all must be, so no correction is due. It fails when one is refuted, and for that each "
-    "interval is widened by the number of comparisons (Bonferroni). Claims are not corrected against one another. With one "
-    "seed the interval is over images only, and no verdict is given. Sums of counts are exact."
+    "A comparison is a weighted sum of cells, computed by seed and from the stored counts of every image. Its "
+    "95 % interval adds two errors: the mean over seeds moves by Student's t of their spread, and the images "
+    "by the bootstrap (2,000 resamples, the same for all cells). All cells share seeds and images. A claim "
+    "that makes several comparisons holds when each is shown at 95 %: all must be, so no correction is due. It "
+    "fails when one is refuted, and for that each interval is widened by the number of comparisons "
+    "(Bonferroni). Claims are not corrected against one another. With one seed the interval is over images "
+    "only, and no verdict is given. Sums of counts are exact."
 )
 
 
@@ -33,7 +34,7 @@ def render(views: tuple[TableView, ...], faults: tuple[str, ...] = (), others: t
         f"# `{views[0].profile}` · Tables and claims" if views else "# No tables",
         f"Profile **{escape(views[0].profile)}**: {escape(views[0].about)}." if views else "",
         "## Claims",
-        _summary(Counter(claim.verdict for claim in found)),
+        summary(Counter(claim.verdict for claim in found)),
         claims(found, places),
         "## Tables",
         _coverage(views),
@@ -48,7 +49,8 @@ def render(views: tuple[TableView, ...], faults: tuple[str, ...] = (), others: t
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _summary(found: Counter[str]) -> str:
+def summary(found: Counter[str]) -> str:
+    """Return how many claims have which verdict, in one sentence."""
     total = sum(found.values())
     return (
         f"{total} claims: " + ", ".join(f"{found[word]} {word}" for word in verdicts.CLAIMS if found[word]) + "."

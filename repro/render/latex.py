@@ -1,4 +1,4 @@
-"""Tables as LaTeX (booktabs): each file stands alone behind ``\\input``; nothing from a record is ever a command."""
+r"""Tables as LaTeX (booktabs): each file stands alone behind ``\input``; nothing from a record is ever a command."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from repro.render.grid import Grid, Line, layout
 from repro.views import ClaimView, TableView
 
 PACKAGES = ("booktabs", "array")
-LONG = 20
+LONG = 28
 """Characters from which a column is set in paragraphs."""
 _SPECIAL = {
     "\\": r"\textbackslash{}",
@@ -56,11 +56,12 @@ def _letter(letter: str) -> str:
 def render(view: TableView) -> str:
     """Return one table as a float: its caption starts with the profile, its claims and provenance stand below."""
     grid = layout(view, stacked=True)
+    name = f"\\texttt{{{escape(view.profile)}}}: Table {view.number} of the paper, {escape(view.title)}"
     lines = [
         f"% Table {view.number}, profile {escape(view.profile)}. Needs \\usepackage{{{','.join(PACKAGES)}}}.",
         r"\begin{table}[tbp]",
         r"\centering\footnotesize\setlength{\tabcolsep}{3pt}",
-        f"\\caption{{\\texttt{{{escape(view.profile)}}}: Table {view.number} of the paper, {escape(view.title)}. {_about(view)}}}",
+        f"\\caption{{{name}. {_about(view)}}}",
         f"\\label{{tab:repro-{view.number}-{''.join(filter(str.isalnum, view.profile))}}}",
         *_table(grid),
         *_claims(view.claims, many=len(view.places) > 1),
@@ -94,7 +95,7 @@ def _columns(grid: Grid) -> str:
     first = 1 if grid.tall else 2
     cells = [line.cells for line in grid.lines if line.cells]
     long = [any(len(row[i]) > LONG for row in cells) for i in range(len(cells[0]))] if cells else []
-    share = 0.7 / max(1, sum(long))
+    share = 0.62 / max(1, sum(long))
     types = [f">{{\\raggedright\\arraybackslash}}p{{{share:.2f}\\linewidth}}" if wide else "r" for wide in long]
     return "l" * first + "".join(types) + ("l" if grid.tall else "")
 

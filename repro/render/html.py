@@ -1,0 +1,144 @@
+"""One self-contained HTML page: sortable and filterable tables whose cells open to their records."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from collections.abc import Iterable
+from importlib import resources
+from typing import Any
+
+from repro import verdicts
+from repro.records import Record
+from repro.render import curve, words
+from repro.render.index import METHOD, summary
+from repro.views import CellView, Outcome, RowView, TableView
+
+GOOD = frozenset({"holds", "matches", "within"})
+BAD = frozenset({"fails", "differs", "outside", "diverged", "unusable"})
+OPEN = frozenset({"undecided", "one seed", "awaiting the test server", "no score"})
+FACTS = (
+    "status", "seed", "recipe", "steps", "final_loss", "diverged_at", "last_finite_loss", "seconds", "images_per_second",
+    "peak_memory_bytes", "device", "threads", "world_size", "precision", "python", "torch", "git_commit", "data",
+    "test_images", "weights_from",
+)  # fmt: skip
+
+
+def render(views: tuple[TableView, ...], faults: tuple[str, ...] = ()) -> str:
+    """Return the page of one profile; everything that comes from records is escaped."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined  # noqa: PLC0415 - only this format needs it
+    from markupsafe import Markup  # noqa: PLC0415 - the same
+
+    environment = Environment(
+        loader=PackageLoader("repro.render", ""), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    raw = {name: Markup(_file(f"page.{name}")) for name in ("css", "js")}  # noqa: S704 - our own two files
+    text: str = environment.get_template("page.html.j2").render(**_context(views, faults), **raw)
+    return "\n".join(line for line in text.splitlines() if line.strip()) + "\n"
+
+
+def _file(name: str) -> str:
+    return resources.files("repro.render").joinpath(name).read_text(encoding="utf-8")
+
+
+def _context(views: tuple[TableView, ...], faults: tuple[str, ...]) -> dict[str, Any]:
+    claims = [claim for view in views for claim in view.claims]
+    cells = [(view.number, cell) for view in views for cell in view.cells()]
+    runs, run_ids = _runs(cell for _, cell in cells)
+    return {
+        "views": views,
+        "claims": claims,
+        "faults": faults,
+        "profile": views[0].profile if views else "",
+        "about": views[0].about if views else "",
+        "many": bool(views) and len(views[0].places) > 1,
+        "summary": summary(Counter(claim.verdict for claim in claims)),
+        "used": _used(views),
+        "ids": {(number, cell.row, cell.column): f"cell-{i}" for i, (number, cell) in enumerate(cells)},
+        "runs": runs,
+        "run_ids": run_ids,
+        "vocabulary": [pair for book in (verdicts.STATUSES, verdicts.CELLS, verdicts.CLAIMS) for pair in book.items()],
+        "method": METHOD,
+        **_helpers(),
+    }
+
+
+def _helpers() -> dict[str, Any]:
+    return {
+        "tone": _tone,
+        "tally": words.tally,
+        "evidence": words.evidence,
+        "measured": words.measured,
+        "difference": words.difference,
+        "origin": words.origin,
+        "score": lambda value: f"{value:.2f}" if math.isfinite(value) else "no score",
+        "plain": lambda value: f"{value:.6g}" if math.isfinite(value) else "",
+        "printed_value": _printed_value,
+        "sort_value": _sort_value,
+        "row_words": _row_words,
+        "row_verdicts": _row_verdicts,
+        "definition": lambda outcome: verdicts.CELLS.get(outcome.verdict) or verdicts.STATUSES.get(outcome.status, ""),
+    }
+
+
+def _tone(word: str) -> str:
+    return "good" if word in GOOD else "bad" if word in BAD else "open" if word in OPEN else ""
+
+
+def _printed_value(cell: CellView) -> str:
+    return "" if cell.printed is None or cell.printed.value is None else f"{cell.printed.value:.6g}"
+
+
+def _sort_value(cell: CellView) -> str:
+    """Return what a column of a printed table is sorted by: what was measured, else what is printed."""
+    found = [outcome.value for outcome in cell.outcomes if math.isfinite(outcome.value)]
+    return f"{found[0]:.6g}" if found else _printed_value(cell) or (cell.printed.text if cell.printed else "")
+
+
+def _row_verdicts(row: RowView) -> list[str]:
+    return sorted({_word(outcome) for cell in row.cells for outcome in cell.outcomes})
+
+
+def _row_words(row: RowView) -> str:
+    return " ".join([*(cell.column.lower() for cell in row.cells), *_row_verdicts(row), *(c.key for c in row.cells)])
+
+
+def _word(outcome: Outcome) -> str:
+    return outcome.verdict or outcome.status
+
+
+def _used(views: tuple[TableView, ...]) -> list[str]:
+    """Return every verdict that occurs, cells' and claims'."""
+    cells = {word for view in views for row in view.rows for word in _row_verdicts(row)}
+    return sorted(cells | {claim.verdict for view in views for claim in view.claims})
+
+
+def _runs(cells: Iterable[CellView]) -> tuple[list[dict[str, Any]], dict[tuple[str, str], str]]:
+    """Return what a cell opens to, once for all cells of one key and place, and where each is."""
+    runs: list[dict[str, Any]] = []
+    ids: dict[tuple[str, str], str] = {}
+    for cell in cells:
+        for outcome in cell.outcomes:
+            where = (cell.key, outcome.place)
+            if outcome.measurement and outcome.measurement.records and where not in ids:
+                ids[where] = f"run-{len(ids)}"
+                runs.append(_run(ids[where], outcome.measurement.records))
+    return runs, ids
+
+
+def _run(name: str, records: tuple[Record, ...]) -> dict[str, Any]:
+    config = json.dumps(records[0].meta.get("spec"), indent=1, sort_keys=True, ensure_ascii=False)
+    lines = [{"name": record.name, "facts": _facts(record)} for record in records]
+    return {"id": name, "curve": curve.draw(records), "records": lines, "config": config}
+
+
+def _facts(record: Record) -> list[tuple[str, str]]:
+    found = ((name, record.meta.get(name)) for name in FACTS)
+    return [(name.replace("_", " "), _fact(value)) for name, value in found if value is not None]
+
+
+def _fact(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_fact(part)}" for name, part in value.items())
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
