@@ -8,7 +8,7 @@ from typing import Any
 
 from repro.data.dataset import IGNORE_INDEX, DataError, Dataset, concatenate
 
-__all__ = ["IGNORE_INDEX", "NAMES", "DataError", "Dataset", "concatenate", "load", "num_classes", "splits"]
+__all__ = ["IGNORE_INDEX", "NAMES", "DataError", "Dataset", "concatenate", "counts", "load", "num_classes", "splits"]
 
 NAMES = ("shapes", "voc", "coco", "cityscapes", "imagenet", "camvid")
 
@@ -51,6 +51,11 @@ def splits(dataset: str) -> tuple[str, ...]:
     """Return the names of a data set's splits; raise ``DataError`` for an unknown data set."""
     found: tuple[str, ...] = _module(dataset).SPLITS
     return found
+
+
+def counts(dataset: str) -> dict[str, int]:
+    """Return the number of images that the paper prints for a data set's splits (none for most)."""
+    return dict(getattr(_module(dataset), "COUNTS", {}))
 
 
 def num_classes(dataset: str, split: str = "") -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 from PIL import Image
@@ -23,12 +24,20 @@ def voc_colour(index: int) -> Colour:
 VOC_PALETTE: tuple[Colour, ...] = tuple(voc_colour(index) for index in range(COLOURS))
 
 
-def write_palette_png(labels: Bytes, path: Path, palette: tuple[Colour, ...] = VOC_PALETTE) -> None:
-    """Write labels (h, w) uint8 as a palette PNG whose pixels are the labels; missing colours are black."""
+def png_bytes(labels: Bytes, palette: tuple[Colour, ...] = ()) -> bytes:
+    """Return labels (h, w) uint8 as a PNG file whose pixels are the labels: grey, or with a palette (rest black)."""
     image = Image.fromarray(labels)
-    flat = [value for colour in palette for value in colour]
-    image.putpalette(flat + [0] * (3 * COLOURS - len(flat)))
-    image.save(path, format="PNG", optimize=False)
+    if palette:
+        flat = [value for colour in palette for value in colour]
+        image.putpalette(flat + [0] * (3 * COLOURS - len(flat)))
+    buffer = io.BytesIO()
+    image.save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
+def write_palette_png(labels: Bytes, path: Path, palette: tuple[Colour, ...] = VOC_PALETTE) -> None:
+    """Write labels (h, w) uint8 as a palette PNG."""
+    path.write_bytes(png_bytes(labels, palette))
 
 
 def read_palette(path: Path) -> tuple[Colour, ...] | None:

@@ -7,9 +7,7 @@ import logging
 import os
 import shutil
 import tempfile
-from collections import deque
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from repro.data.dataset import IGNORE_INDEX, Bytes, Colour, DataError, Dataset, Item, Kind
+from repro.data.parallel import ordered
 from repro.data.stamps import Stamps
 
 SCHEMA = 1
@@ -191,7 +190,7 @@ def _write_pixels(dataset: Dataset, path: Path, progress: Progress, workers: int
     targets = np.full(len(dataset), -1, np.int64)
     starts = np.zeros(len(dataset) + 1, np.int64)
     with path.open("wb") as file:
-        for i, item in enumerate(decode(dataset, workers)):
+        for i, item in enumerate(ordered(dataset.read, len(dataset), workers)):
             sizes[i], targets[i] = item[0].shape[:2], item[1] if dataset.kind == "classification" else -1
             starts[i + 1] = starts[i] + _write(file.write, item, dataset.kind)
             _add(digest, dataset.ids[i], item)
@@ -217,23 +216,3 @@ def _add(digest: hashlib._Hash, name: str, item: Item) -> None:
     digest.update(repr((name, image.shape, np.shape(labels))).encode())
     digest.update(np.ascontiguousarray(image).data)
     digest.update(np.ascontiguousarray(labels).tobytes() if np.ndim(labels) else str(int(labels)).encode())
-
-
-def decode(dataset: Dataset, workers: int = 0) -> Iterator[Item]:
-    """Yield every item in order, decoded by threads a few images ahead.
-
-    Raises:
-        DataError: the first bad image or mask, named by path.
-    """
-    workers = workers or min(8, os.cpu_count() or 1)
-    waiting: deque[Future[Item]] = deque()
-    with ThreadPoolExecutor(workers) as pool:
-        try:
-            for i in range(len(dataset)):
-                waiting.append(pool.submit(dataset.read, i))
-                if len(waiting) > 4 * workers:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
