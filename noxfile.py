@@ -52,7 +52,7 @@ def environment(session: nox.Session) -> None:
     mark = HOME / "stamp"
     if not mark.exists() or mark.read_text() != _stamp():
         session.log(f"installing the tested set into {HOME.relative_to(HERE)} (about 6 GB with torch; once)")
-        if sys.version_info < (3, 11):
+        if sys.version_info < (3, 11):  # noqa: UP036 - nox itself may run on an older Python
             session.error(f"Python 3.11 or newer is needed, nox runs on {sys.version.split()[0]}")
         venv.create(HOME, with_pip=True, clear=True)
         _install()

@@ -7,6 +7,8 @@ import shutil
 import tempfile
 import zipfile
 import zlib
+import zipfile
+import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -63,7 +65,7 @@ class Record:
         """Read the raw counts; raise ``RecordError`` where they are missing or damaged."""
         path = self.folder / "counts.npz"
         try:
-            with np.load(path, allow_pickle=False) as archive:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
                 return {name: archive[name].astype(np.int64) for name in archive.files}
         except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
             msg = f"{path}: counts cannot be read ({error}); retract the record or restore the file"

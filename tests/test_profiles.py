@@ -1,0 +1,94 @@
+"""Profiles: the same spec at three scales."""
+
+from __future__ import annotations
+
+import pytest
+
+from repro import profiles
+from repro.experiment import Run, Start
+from repro.spec import GCN, MULTI_SCALE, Classifier, Conv, Conv1x1, Evaluation, Model, SpecError, Stack, Training
+
+PRETRAINED = Training(Classifier("resnet50"), "imagenet")
+
+
+def test_stack_of_one_is_the_convolution() -> None:
+    """Stack k = 3 and Conv k = 3 are one experiment in every profile."""
+    for name in profiles.PROFILES:
+        profile = profiles.get(name)
+        stack, conv = (profile.resolve(Training(Model(head))) for head in (Stack(3), Conv(3)))
+        assert stack is not None
+        assert conv is not None
+        assert stack.key == conv.key
+
+
+def test_keys_tell_experiments_apart() -> None:
+    """Kernel, refinement, profile, recipe and length each make another key."""
+    paper = profiles.get("paper")
+    runs = [
+        paper.resolve(Training(Model(GCN(7)))),
+        paper.resolve(Training(Model(GCN(9)))),
+        paper.resolve(Training(Model(GCN(7), refine=True))),
+        profiles.get("shapes").resolve(Training(Model(GCN(7)))),
+        profiles.get("paper", recipe="fast").resolve(Training(Model(GCN(7)))),
+        profiles.get("paper", steps=10).resolve(Training(Model(GCN(7)))),
+    ]
+    assert len({run.key for run in runs if run}) == len(runs)
+
+
+def test_default_evaluation_has_the_key_of_its_training() -> None:
+    """Runs under another protocol name the training whose weights they use."""
+    profile = profiles.get("shapes")
+    training = Training(Model(GCN(15), refine=True))
+    plain = profile.resolve(training)
+    multi = profile.resolve(training, Evaluation(scales=MULTI_SCALE, flip=True))
+    assert plain is not None
+    assert multi is not None
+    assert multi.key != plain.key
+    assert multi.trained() == plain
+    assert plain.trained() is plain
+
+
+def test_stage_keys_depend_on_the_stage_before() -> None:
+    """A changed first stage changes the keys after it."""
+    profile = profiles.get("paper")
+    chains = [Training(Model(head), "voc", init=Training(Model(head), "voc_aug")) for head in (GCN(15), Conv1x1())]
+    runs = [profile.resolve(chain) for chain in chains]
+    assert all(run is not None and isinstance(run.start, Run) for run in runs)
+    assert runs[0] is not None
+    assert profiles.get("paper", steps=7).resolve(chains[0]) != runs[0]
+
+
+def test_camvid_pretrained_backbones() -> None:
+    """ResNet-50 starts from weights; ResNet50-GCN, for which there are none, is not run."""
+    profile = profiles.get("camvid")
+    plain = profile.resolve(Training(Model(Conv1x1(), backbone="resnet50"), init=PRETRAINED))
+    assert plain is not None
+    assert plain.start == Start("imagenet")
+    gcn = Training(Classifier("resnet50_gcn"), "imagenet")
+    assert profile.resolve(Training(Model(Conv1x1(), backbone="resnet50_gcn"), init=gcn)) is None
+
+
+def test_paper_recipe_is_the_papers() -> None:
+    """Section 4: batch 1, momentum 0.99, weight decay 5e-4, summed loss (facts)."""
+    run = profiles.get("paper").resolve(Training(Model(GCN(15))))
+    assert run is not None
+    recipe = run.recipe
+    assert (recipe.batch_size, recipe.momentum, recipe.weight_decay, recipe.loss) == (1, 0.99, 5e-4, "sum")
+    assert (run.train[0].height, run.test.height) == (512, 512)
+
+
+def test_largest_kernel_is_cut_in_the_small_profile() -> None:
+    """Table 9's k = 25 becomes the largest kernel that the small map takes."""
+    run = profiles.get("shapes").resolve(Training(Model(GCN(25), refine=True), "cityscapes"))
+    assert run is not None
+    assert isinstance(run.model, Model)
+    assert run.model.head == GCN(15)
+
+
+@pytest.mark.parametrize("words", [{"recipe": "none"}, {"steps": -1}])
+def test_bad_choices_are_one_sentence(words: dict[str, object]) -> None:
+    """An unknown recipe or a negative length names the choice and the remedy."""
+    with pytest.raises(SpecError, match=r"choose|positive"):
+        profiles.get("shapes", **words)  # type: ignore[arg-type]
+    with pytest.raises(SpecError, match="shapes, camvid, paper"):
+        profiles.get("voc")

@@ -1,0 +1,101 @@
+"""Records: appended whole or not at all, read with suspicion, never edited."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from repro import records
+from repro.records import RecordError
+
+META = {"key": "abc", "seed": 0, "status": "ok", "spec": {}}
+COUNTS = {"classes": np.arange(18, dtype=np.int64).reshape(3, 2, 3)}
+
+
+def test_a_record_comes_back_as_it_was_written(tmp_path: Path) -> None:
+    """Meta, counts and extra files survive the disk; sums are exact."""
+    log = tmp_path / "log.jsonl"
+    log.write_text('{"step": 10, "loss": 1.5}\n{"step": 20, "lo', encoding="utf-8")
+    records.append(tmp_path / "runs", "one", META, COUNTS, [log])
+    shelf = records.load({"local": tmp_path / "runs"})
+    record = shelf.of("abc")[0]
+    assert {k: record.meta[k] for k in META} == META
+    assert (record.counts()["classes"] == COUNTS["classes"]).all()
+    assert record.log() == [{"step": 10, "loss": 1.5}]
+    assert shelf.passed_over == ()
+
+
+def test_a_record_is_never_overwritten(tmp_path: Path) -> None:
+    """A second record of the same name is refused, the first stays."""
+    records.append(tmp_path, "one", META, COUNTS)
+    before = (tmp_path / "one" / "record.json").read_bytes()
+    with pytest.raises(RecordError, match="never overwritten"):
+        records.append(tmp_path, "one", META | {"seed": 1}, COUNTS)
+    assert (tmp_path / "one" / "record.json").read_bytes() == before
+
+
+def test_nothing_half_written_is_left(tmp_path: Path) -> None:
+    """A record that cannot be filled leaves no folder behind."""
+    with pytest.raises(RecordError, match="cannot be written"):
+        records.append(tmp_path, "one", META, COUNTS, [tmp_path / "missing.jsonl"])
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(os.geteuid() == 0 if hasattr(os, "geteuid") else True, reason="root writes anywhere")
+def test_a_read_only_folder_is_one_sentence(tmp_path: Path) -> None:
+    """A folder that refuses is named, with the remedy."""
+    tmp_path.chmod(0o500)
+    with pytest.raises(RecordError, match="another --runs folder"):
+        records.append(tmp_path / "runs", "one", META, COUNTS)
+
+
+def test_nan_is_refused_in_meta(tmp_path: Path) -> None:
+    """JSON has no nan: a record that would hold one is a fault, not a file that others cannot read."""
+    with pytest.raises(ValueError, match="JSON"):
+        records.append(tmp_path, "one", META | {"final_loss": float("nan")}, COUNTS)
+    assert not (tmp_path / "one").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [('{"schema": 1, "key"', "cut short"), ('{"schema": 99}', "schema 99"), ('{"schema": 1, "key": "a"}', "lacks")],
+)
+def test_bad_records_are_said_and_passed_over(tmp_path: Path, text: str, said: str) -> None:
+    """A record cut short, of an unknown schema or without its key is named and left in place."""
+    records.append(tmp_path, "good", META, COUNTS)
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "record.json").write_text(text, encoding="utf-8")
+    shelf = records.load({"local": tmp_path})
+    assert [record.name for record in shelf.records] == ["good"]
+    assert len(shelf.passed_over) == 1
+    assert said in shelf.passed_over[0]
+    assert "bad/record.json" in shelf.passed_over[0].replace("\\", "/")
+    assert (tmp_path / "bad" / "record.json").read_text(encoding="utf-8") == text
+
+
+def test_damaged_counts_are_an_error_not_a_zero(tmp_path: Path) -> None:
+    """Counts cut short raise; they never become an empty score."""
+    folder = records.append(tmp_path, "one", META, COUNTS)
+    (folder / "counts.npz").write_bytes((folder / "counts.npz").read_bytes()[:40])
+    with pytest.raises(RecordError, match="cannot be read"):
+        records.load({"local": tmp_path}).records[0].counts()
+
+
+def test_retracted_records_are_not_read_and_not_deleted(tmp_path: Path) -> None:
+    """A retraction is a file beside the record that says why."""
+    records.append(tmp_path, "one", META, COUNTS)
+    records.retract(records.load({"local": tmp_path}).records[0], "wrong split")
+    assert records.load({"local": tmp_path}).records == ()
+    assert json.loads((tmp_path / "one" / "retracted.json").read_text(encoding="utf-8")) == {"why": "wrong split"}
+    assert (tmp_path / "one" / "record.json").exists()
+
+
+def test_folders_merge(tmp_path: Path) -> None:
+    """Records of two machines lie side by side, in order of their seeds."""
+    for seed in (2, 0, 1):
+        records.append(tmp_path, f"run-s{seed}", META | {"seed": seed}, COUNTS)
+    assert [record.seed for record in records.load({"local": tmp_path}).of("abc")] == [0, 1, 2]

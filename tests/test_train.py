@@ -1,0 +1,198 @@
+"""Training: the same seed, the same bits, also after a stop; divergence is a result."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from repro import checkpoint, models, profiles
+from repro.checkpoint import CheckpointError
+from repro.experiment import Recipe, Run
+from repro.fabric import open_fabric
+from repro.machine import Machine
+from repro.spec import GCN, Model, Training
+from repro.train import Interrupted, Outcome, build_optimizer, loss_function, parameter_groups, rate, train
+
+STEPS = 24
+
+
+@pytest.fixture(scope="module")
+def run() -> Run:
+    """A short run of the laptop profile."""
+    found = profiles.get("shapes", steps=STEPS).resolve(Training(Model(GCN(3))))
+    assert found is not None
+    return found
+
+
+def _batch(step: int) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(step)
+    images = torch.randn(2, 3, 32, 32, generator=generator).contiguous(memory_format=torch.channels_last)
+    labels = torch.randint(0, 6, (2, 32, 32), generator=generator).to(torch.uint8)
+    labels[:, :3] = 255
+    return images, labels
+
+
+def _network(run: Run, seed: int = 0) -> nn.Module:
+    torch.manual_seed(seed)
+    return models.build(run.model, 6, head_std=0.01)
+
+
+def _train(run: Run, work: Path, seed: int = 0, seconds: float = 1e9, **words: object) -> tuple[nn.Module, Outcome]:
+    work.mkdir(exist_ok=True)
+    net = _network(run, seed)
+    fabric = open_fabric(Machine(device="cpu", precision="32"))
+    outcome = train(run, net, _batch, fabric, work, checkpoint_seconds=seconds, **words)  # type: ignore[arg-type]
+    return net, outcome
+
+
+def _same(one: nn.Module, other: nn.Module) -> bool:
+    pairs = zip(one.state_dict().values(), other.state_dict().values(), strict=True)
+    return all(torch.equal(a, b) for a, b in pairs)
+
+
+def test_same_seed_same_weights_other_seed_other_weights(run: Run, tmp_path: Path) -> None:
+    """Bit for bit, and the seed matters."""
+    first, outcome = _train(run, tmp_path / "a")
+    again, _ = _train(run, tmp_path / "b")
+    other, _ = _train(run, tmp_path / "c", seed=1)
+    assert outcome.status == "ok"
+    assert outcome.steps == STEPS
+    assert _same(first, again)
+    assert not _same(first, other)
+
+
+@pytest.mark.parametrize("stop_at", [1, 7, 20])
+def test_a_stopped_run_resumes_to_the_same_bits(run: Run, tmp_path: Path, stop_at: int) -> None:
+    """SIGTERM between two steps saves; the resumed run ends with the weights of one that was never stopped."""
+    whole, _ = _train(run, tmp_path / "whole")
+    work = tmp_path / "stopped"
+    work.mkdir()
+    fabric = open_fabric(Machine(device="cpu", precision="32"))
+
+    def stopping(step: int) -> tuple[Tensor, Tensor]:
+        if step == stop_at:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return _batch(step)
+
+    with pytest.raises(Interrupted):
+        train(run, _network(run), stopping, fabric, work)
+    resumed, outcome = _train(run, work, seed=5)  # the start does not matter: the checkpoint has all of it
+    assert outcome.status == "ok"
+    assert _same(whole, resumed)
+    steps = [json.loads(line)["step"] for line in (work / "log.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert steps == sorted(set(steps))
+    assert steps[-1] == STEPS
+
+
+def test_a_run_killed_at_once_resumes_from_its_last_checkpoint(run: Run, tmp_path: Path) -> None:
+    """A process that dies without a word (kill -9) loses only the steps since its last checkpoint."""
+    whole, _ = _train(run, tmp_path / "whole")
+    work = tmp_path / "killed"
+    work.mkdir()
+    pid = os.fork() if hasattr(os, "fork") else pytest.skip("no fork here")
+    if pid == 0:
+        torch.set_num_threads(1)
+        fabric = open_fabric(Machine(device="cpu", precision="32"))
+
+        def slow(step: int) -> tuple[Tensor, Tensor]:
+            if step >= 13:
+                time.sleep(60)
+            return _batch(step)
+
+        train(run, _network(run), slow, fabric, work, checkpoint_seconds=0.0)
+        os._exit(1)
+    deadline = time.monotonic() + 60
+    while not (work / "checkpoint-00000010.pt").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    resumed, _ = _train(run, work, seed=9)
+    assert _same(whole, resumed)
+
+
+def test_a_damaged_checkpoint_is_said_and_the_one_before_taken(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One flipped byte is noticed by the checksum; the bits at the end are the same."""
+    whole, _ = _train(run, tmp_path / "whole")
+    work = tmp_path / "work"
+    net, _ = _train(run, work, seconds=0.0)
+    files = sorted(work.glob("checkpoint-*.pt"))
+    assert len(files) == 2
+    data = bytearray(files[-1].read_bytes())
+    data[len(data) // 2] ^= 1
+    files[-1].write_bytes(bytes(data))
+    resumed, _ = _train(run, work, seed=3)
+    assert "damaged checkpoint" in capsys.readouterr().err
+    assert _same(whole, resumed)
+    assert _same(net, resumed)
+
+
+def test_a_checkpoint_of_another_run_is_refused(run: Run, tmp_path: Path) -> None:
+    """The key in the file must be the run's own."""
+    net = _network(run)
+    checkpoint.save(tmp_path, {"model": net}, 5, "other")
+    with pytest.raises(CheckpointError, match="belongs to run other"):
+        checkpoint.resume(tmp_path, {"model": net}, run.key)
+
+
+def test_a_loss_that_is_not_finite_ends_the_run_as_diverged(run: Run, tmp_path: Path) -> None:
+    """The step and the last finite loss are kept; nothing is averaged over it."""
+    wild = replace(run, recipe=replace(run.recipe, optimizer="sgd", lr=1e30, warmup=0.0))
+    _, outcome = _train(wild, tmp_path / "wild")
+    assert outcome.status == "diverged"
+    assert outcome.final_loss is None
+    assert outcome.diverged_at is not None
+    assert 0 < outcome.diverged_at < STEPS
+    assert outcome.last_finite_loss is not None
+
+
+def test_void_pixels_do_not_train(run: Run) -> None:
+    """A batch of nothing but void has loss 0 and no gradient that is nan; the sum counts pixels, not void."""
+    logits = torch.randn(1, 6, 4, 4, requires_grad=True)
+    void = torch.full((1, 4, 4), 255, dtype=torch.uint8)
+    value = loss_function(run)(logits, void)
+    value.backward()
+    assert value.item() == 0
+    assert logits.grad is not None
+    assert torch.isfinite(logits.grad).all()
+    labels = torch.zeros(1, 4, 4, dtype=torch.uint8)
+    labels[0, 0] = 255
+    summed = loss_function(replace(run, recipe=replace(run.recipe, loss="sum")))
+    torch.testing.assert_close(summed(logits, labels), 12 * loss_function(run)(logits, labels))
+
+
+def test_rates_are_pure_functions_of_the_step() -> None:
+    """Fixed stays at 1; poly and one-cycle rise, reach 1 and fall to nearly 0."""
+    recipe = Recipe("r", "sgd", 0.1, 4, 0.0, schedule="poly", warmup=0.1)
+    poly = [rate(recipe, s, 100) for s in range(100)]
+    assert poly[:10] == sorted(poly[:10])
+    assert poly[10] == 1.0
+    assert poly[10:] == sorted(poly[10:], reverse=True)
+    assert poly[-1] < 0.03
+    assert poly[55] == pytest.approx(0.5**0.9)
+    cycle = [rate(replace(recipe, schedule="onecycle"), s, 100) for s in range(100)]
+    assert max(cycle) == pytest.approx(1.0)
+    assert cycle[-1] < 0.01
+    assert {rate(replace(recipe, schedule="fixed"), s, 100) for s in range(100)} == {1.0}
+
+
+def test_biases_and_the_backbone_have_rates_of_their_own(run: Run) -> None:
+    """The paper's recipe: biases twice as fast and without decay (facts)."""
+    net = _network(replace(run, model=Model(GCN(3), refine=True, backbone="small")))
+    recipe = replace(run.recipe, bias_lr=2.0, bias_decay=False, backbone_lr=0.1, weight_decay=5e-4)
+    groups = parameter_groups(net, recipe)
+    assert sorted((g["scale"], g["weight_decay"]) for g in groups) == [
+        (0.1, 5e-4), (0.2, 0.0), (1.0, 5e-4), (2.0, 0.0)
+    ]  # fmt: skip
+    counted = sum(p.numel() for g in groups for p in g["params"])
+    assert counted == sum(p.numel() for p in net.parameters() if p.requires_grad)
+    assert isinstance(build_optimizer(net, replace(recipe, optimizer="sgd")), torch.optim.SGD)
