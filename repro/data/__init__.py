@@ -61,4 +61,6 @@ def counts(dataset: str) -> dict[str, int]:
 def num_classes(dataset: str, split: str = "") -> int:
     """Return the number of classes of a data set (of ``shapes``: of a split, whose default is segmentation)."""
     module = _module(dataset)
+    if hasattr(module, "NUM_CLASSES"):
+        return int(module.NUM_CLASSES)
     return len(module.IMAGE_CLASSES if split.startswith("cls_") else module.CLASSES)

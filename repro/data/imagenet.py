@@ -11,7 +11,7 @@ from repro.data.dataset import Bytes, DataError, Dataset, Item
 from repro.data.files import find_home, list_folder, read_image
 
 SPLITS = ("train", "val")
-IMAGE_CLASSES = 1000
+NUM_CLASSES = 1000
 COUNTS = {"train": 1_281_167, "val": 50_000}
 SHORT_SIDE = 256
 _COLUMNS = 3

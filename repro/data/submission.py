@@ -97,7 +97,7 @@ def check_voc(path: Path, sizes: Sizes) -> None:
 
 
 def check_cityscapes(path: Path, sizes: Sizes) -> None:
-    """Raise ``SubmissionError`` unless an archive holds label ids of the 19 classes for every image, and nothing else."""
+    """Raise ``SubmissionError`` unless an archive holds label ids of the 19 classes for every image, no more."""
     known = np.zeros(256, np.bool_)
     known[list(cityscapes.TO_LABEL_ID.values())] = True
     highest = 0

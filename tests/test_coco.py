@@ -1,0 +1,145 @@
+"""COCO's instances as VOC's classes, against pycocotools and squares drawn by hand."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from data_files import make_coco, square
+from numpy.typing import NDArray
+from pycocotools import mask as rle
+from pycocotools.coco import COCO
+
+from repro.data import DataError, coco, load
+from repro.data.dataset import Dataset
+
+NAMES = {i + 1: name for i, name in enumerate(coco.NAMES)} | {90: "toothbrush"}
+IDS = {name: i for i, name in NAMES.items()}
+
+
+def drawn(image: int, name: str, left: int = 2, top: int = 3, side: int = 8, **more: object) -> dict[str, Any]:
+    """Return an annotation of a square."""
+    return {"image_id": image, "category_id": IDS[name], "segmentation": square(left, top, side), **more}
+
+
+def pycocotools_labels(path: Path, image_id: int) -> NDArray[np.uint8]:
+    """Draw one image with pycocotools' own reader: sum of its masks, one after the other."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        api = COCO(str(path))
+        wanted = api.getCatIds(catNms=list(coco.NAMES))
+    info = api.loadImgs([image_id])[0]
+    layers, values = [], []
+    for annotation in api.loadAnns(api.getAnnIds(imgIds=[image_id], catIds=wanted)):
+        layers.append(api.annToMask(annotation))
+        name = api.loadCats([annotation["category_id"]])[0]["name"]
+        values.append(255 if annotation["iscrowd"] else coco.NAMES[name])
+    labels = np.zeros((info["height"], info["width"]), np.uint8)
+    depth = np.sum(layers, axis=0)
+    for layer, value in zip(layers, values, strict=True):
+        labels[(layer > 0) & (depth == 1)] = value
+    labels[depth > 1] = 255
+    return labels
+
+
+def read(data: Dataset, name: str) -> NDArray[np.uint8]:
+    """Return the labels of one image."""
+    labels: NDArray[np.uint8] = data.read(data.ids.index(name))[1]
+    return labels
+
+
+def test_twenty_classes_of_eighty() -> None:
+    """Each of VOC's classes has one name in COCO, the six renamed ones too."""
+    assert sorted(coco.NAMES.values()) == list(range(1, 21))
+    assert coco.NAMES["couch"] == 18
+    assert coco.NAMES["tv"] == 20
+    assert coco.NAMES["person"] == 15
+
+
+@pytest.mark.parametrize("year", ["2014", "2017"])
+def test_overlaps_and_crowds_are_void(tmp_path: Path, year: str) -> None:
+    """One instance: its class. Two: 255 where both lie. A crowd: 255. Other classes and the rest: background."""
+    crowd = rle.frPyObjects(square(20, 10, 5), 20, 30)[0]
+    counts = rle.decode(crowd).T.reshape(-1)
+    runs = np.diff(np.flatnonzero(np.diff(np.r_[1 - 0, counts, 2]) != 0)).tolist()
+    assert counts[0] == 0
+    runs = [int(np.argmax(counts)), *runs[1:]]
+    make_coco(
+        tmp_path,
+        NAMES,
+        {
+            "train": [
+                drawn(1, "couch"),
+                drawn(1, "person", 6, 6),
+                drawn(1, "toothbrush", 20, 2, 4),
+                drawn(1, "person", segmentation={"counts": runs, "size": [20, 30]}, iscrowd=1),
+                drawn(3, "toothbrush"),
+            ]
+        },
+        year,
+    )
+    data = load("coco", "train", tmp_path)
+    assert data.ids == ("00001",)
+    labels = read(data, "00001")
+    expected = np.zeros((20, 30), np.uint8)
+    expected[3:11, 2:10] = 18
+    expected[6:14, 6:14] = 15
+    expected[6:11, 6:10] = 255
+    expected[10:15, 20:25] = 255
+    assert np.array_equal(labels, expected)
+    path = tmp_path / f"coco/annotations/instances_train{year}.json"
+    assert np.array_equal(labels, pycocotools_labels(path, 1))
+
+
+def test_trainval_joins_both_splits(tmp_path: Path) -> None:
+    """Train first, then val; 2014 where both years are there; sources name the image and its annotations."""
+    home = make_coco(tmp_path, NAMES, {"train": [drawn(1, "cat")], "val": [drawn(2, "dog"), drawn(3, "tv")]}, "2014")
+    data = load("coco", "trainval", tmp_path)
+    assert data.ids == ("00001", "10002", "10003")
+    assert data.sources(1) == (home / "val2014/10002.png", home / "annotations/instances_val2014.json")
+    assert set(np.unique(read(data, "10003"))) == {0, 20}
+
+
+def test_a_file_without_the_classes_is_refused(tmp_path: Path) -> None:
+    """Annotations of something else would make every pixel background."""
+    make_coco(tmp_path, {90: "toothbrush", 1: "person"}, {"train": [drawn(1, "person")]}, "2017")
+    with pytest.raises(DataError, match=r"instances_train2017\.json lacks 19 of the 20 classes of VOC \(aeroplane first"):
+        load("coco", "train", tmp_path)
+
+
+def test_missing_files_are_named(tmp_path: Path) -> None:
+    """A missing image, and a missing split, are named."""
+    home = make_coco(tmp_path, NAMES, {"train": [drawn(1, "cat")]}, "2014")
+    with pytest.raises(DataError, match=r"lacks annotations/instances_val2014\.json or instances_val2017\.json"):
+        load("coco", "val", tmp_path)
+    (home / "train2014/00001.png").unlink()
+    with pytest.raises(DataError, match=r"the image of 00001 is missing in .*train2014"):
+        load("coco", "train", tmp_path)
+
+
+@pytest.mark.parametrize(("text", "words"), [("{", "cannot be read"), ('{"images": []}', "lack annotations, categ")])
+def test_damaged_annotations_are_named(tmp_path: Path, text: str, words: str) -> None:
+    """A file cut short, and one of another kind (captions), are named."""
+    home = make_coco(tmp_path, NAMES, {"train": [drawn(1, "cat")]}, "2014")
+    (home / "annotations/instances_train2014.json").write_text(text)
+    with pytest.raises(DataError, match=rf"instances_train2014\.json {words}"):
+        load("coco", "train", tmp_path)
+
+
+def test_an_image_of_another_size_is_refused(tmp_path: Path) -> None:
+    """An image resized after the fact does not fit its polygons."""
+    home = make_coco(tmp_path, NAMES, {"train": [drawn(1, "cat")]}, "2014")
+    path = home / "annotations/instances_train2014.json"
+    path.write_text(path.read_text().replace('"height": 20', '"height": 21'))
+    with pytest.raises(DataError, match=r"00001\.png is 20x30 but .* says 21x30"):
+        load("coco", "train", tmp_path).read(0)
+
+
+def test_no_image_with_the_classes(tmp_path: Path) -> None:
+    """A split in which nothing is left says so."""
+    make_coco(tmp_path, NAMES, {"train": [drawn(1, "toothbrush")]}, "2014")
+    with pytest.raises(DataError, match="coco/train holds no images"):
+        load("coco", "train", tmp_path)
