@@ -68,9 +68,8 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     rows = []
-    print(
-        f"{'shape':>18}  {'plain':>9}  {'one gemm':>9}  {'k x k':>9}  speed-up  of k x k   2/k   ({options.dtype}, ms)"
-    )
+    print(f"milliseconds, {options.dtype}, one thread")
+    print(f"{'shape':>18}  {'plain':>9}  {'one gemm':>9}  {'k x k':>9}  speed-up  of k x k    2/k")
     for channels, side, k in SHAPES:
         row = compare(channels, side, k, options)
         rows.append(row)

@@ -17,7 +17,7 @@ from repro.spec import Classifier, SpecError
 @pytest.mark.parametrize("name", ["resnet50", "resnet101", "resnet152"])
 def test_keys_and_shapes_are_torchvisions(name: str) -> None:
     """The state dict of the backbone plus ``fc`` has torchvision's keys and shapes, for either stride."""
-    import torchvision  # noqa: PLC0415 - slow, and only the tests of this file need it
+    import torchvision
 
     with torch.device("meta"):
         theirs = {key: value.shape for key, value in getattr(torchvision.models, name)().state_dict().items()}
@@ -27,7 +27,7 @@ def test_keys_and_shapes_are_torchvisions(name: str) -> None:
 
 def test_output_is_torchvisions() -> None:
     """With its weights and the stride in the 3 x 3, ResNet-50 gives torchvision's logits."""
-    import torchvision  # noqa: PLC0415 - as above
+    import torchvision
 
     torch.manual_seed(0)
     theirs = torchvision.models.resnet50().eval()
