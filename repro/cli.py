@@ -81,10 +81,13 @@ def cost(
     tables: Tables,
     json: Json = False,
     fvcore: Annotated[bool, typer.Option("--fvcore", help="count multiply-adds with fvcore, a second opinion")] = False,
+    store: Annotated[bool, typer.Option("--store", help="write all counts to the file that the report reads")] = False,
 ) -> None:
     """Count parameters and multiply-adds of the paper's networks and compare them with the print."""
     from repro.commands import costs
 
+    if store:
+        out.print(f"{costs.store()} counts stored")
     if not costs.show(out, tuple(tables), as_json=json, fvcore=fvcore):
         raise typer.Exit(1)
 
@@ -136,6 +139,27 @@ def retract(
     from repro.commands import planning
 
     planning.retract(out, name, why, runs)
+
+
+@app.command()
+def claims(
+    profile: ProfileName = "shapes",
+    local: Annotated[bool, typer.Option("--local", help="judge by runs/local, not by runs/reference")] = False,
+    runs: Runs = RUNS,
+    json: Json = False,
+) -> None:
+    """Say which sentences of the paper hold, fail or stay undecided on the records."""
+    from repro.commands import claiming
+
+    claiming.claims(out, profile, runs, "local" if local else "reference", as_json=json)
+
+
+@app.command()
+def audit(json: Json = False) -> None:
+    """Check the paper against itself: every disagreement found by arithmetic, every open reading."""
+    from repro.commands import claiming
+
+    claiming.check_paper(out, as_json=json)
 
 
 @app.command(

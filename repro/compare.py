@@ -29,7 +29,11 @@ class Counts:
     fault: str = ""
 
 
-def load_counts(path: Path) -> Counts:
+STORED = Path(__file__).with_name("counts.json")
+"""Every count and layout as read off the built modules; a test builds them anew and compares."""
+
+
+def load_counts(path: Path = STORED) -> Counts:
     """Read stored counts; where the file is missing there are none, where it is damaged ``fault`` says so."""
     if not path.exists():
         return Counts({})
@@ -37,7 +41,7 @@ def load_counts(path: Path) -> Counts:
         tree = json.loads(path.read_text(encoding="utf-8"))
         values = {str(name): value for name, value in tree["counts"].items() if isinstance(value, int | str)}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        return Counts({}, fault=f"{path.name}: unreadable ({error}); write it again with: repro cost all")
+        return Counts({}, fault=f"{path.name}: unreadable ({error}); write it again with: repro cost all --store")
     default = Counts({})
     return Counts(values, str(tree.get("torch", "")), str(tree.get("convention", default.convention)))
 

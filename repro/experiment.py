@@ -26,6 +26,7 @@ class Recipe:
     bias_lr: float = 1.0
     """Factor on the rate of biases."""
     bias_decay: bool = True
+    """Whether weight decay holds for vectors (biases, batch norm) too."""
     backbone_lr: float = 1.0
     """Factor on the rate of the backbone."""
     clip: float = 0.0

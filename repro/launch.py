@@ -40,13 +40,19 @@ def environment(threads: int) -> dict[str, str]:
 
     One thread each keeps several workers from fighting over cores; waiting threads sleep.
     """
-    return {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "PASSIVE"}
+    return {
+        "OMP_NUM_THREADS": str(threads),
+        "MKL_NUM_THREADS": str(threads),
+        "OMP_WAIT_POLICY": "PASSIVE",
+        # glibc gives large blocks back to the system after every step and faults them in again at the next.
+        "MALLOC_MMAP_THRESHOLD_": str(2**31),
+        "MALLOC_TRIM_THRESHOLD_": str(2**32),
+    }
 
 
-def _begin(queue: Any, variables: Mapping[str, str]) -> None:  # noqa: ANN401 - a multiprocessing queue
-    """Prepare a worker: variables, signals (the parent alone answers Ctrl-C), the way back."""
+def _begin(queue: Any) -> None:  # noqa: ANN401 - a multiprocessing queue
+    """Prepare a worker: signals (the parent alone answers Ctrl-C), the way back."""
     global _QUEUE  # noqa: PLW0603 - a pool's initialiser has no other way to hand over a queue
-    os.environ.update(variables)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _QUEUE = queue
 
@@ -105,9 +111,9 @@ class Local:
         """
         context = multiprocessing.get_context("spawn")
         queue = context.Queue()
-        pool = ProcessPoolExecutor(
-            self.count, context, initializer=_begin, initargs=(queue, environment(self.place.threads))
-        )
+        # Allocator and OpenMP read their variables when a process starts: the workers inherit them.
+        os.environ.update(environment(self.place.threads))
+        pool = ProcessPoolExecutor(self.count, context, initializer=_begin, initargs=(queue,))
         state = _State(list(jobs), set(have))
         try:
             while state.waiting or state.running:

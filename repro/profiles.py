@@ -125,11 +125,13 @@ IMAGENET_RECIPE = Recipe(
 )
 SHAPES_RECIPE = Recipe(
     name="fast",
-    optimizer="adamw",
-    lr=5e-3,
+    optimizer="sgd",
+    lr=0.12,
     batch_size=8,
-    weight_decay=0.01,
+    weight_decay=5e-4,
+    nesterov=True,
     bias_decay=False,
+    clip=1.0,
     schedule="poly",
     warmup=0.1,
     rotate=True,

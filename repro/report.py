@@ -115,7 +115,7 @@ def files(report: Report, formats: Sequence[str], figures: Sequence[str] = ()) -
     if "json" in formats:
         found["report.json"] = json.render(report.views)
     if "html" in formats:
-        from repro.render import html  # noqa: PLC0415 - only this format needs a template engine
+        from repro.render import html
 
         found["report.html"] = html.render(report.views, report.faults)
     return found
@@ -155,7 +155,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(options: argparse.Namespace) -> int:
     places = ("reference", "local") if options.local else ("reference",)
     shelf = read(options.runs, local=options.local)
-    counts = load_counts(options.runs / "reference" / "counts.json")
+    counts = load_counts()
     out = options.out or Path("build/tables" if options.local else "tables")
     stale: list[Path] = []
     for profile in _profiles(options.profile, shelf):

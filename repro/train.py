@@ -81,19 +81,18 @@ def rate(recipe: Recipe, step: int, steps: int) -> float:
 
 
 def parameter_groups(net: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
-    """Group parameters by the factors on their rate: backbone or not, bias or weight."""
+    """Group parameters by their rate (backbone or not, bias or weight) and their decay (vectors or not)."""
     backbone = {id(p) for p in getattr(net, "backbone", nn.Module()).parameters()}
-    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in net.named_parameters():
         if parameter.requires_grad:
-            groups.setdefault((id(parameter) in backbone, name.endswith("bias")), []).append(parameter)
+            scale = recipe.backbone_lr if id(parameter) in backbone else 1.0
+            scale *= recipe.bias_lr if name.endswith("bias") else 1.0
+            decays = parameter.ndim > 1 or recipe.bias_decay
+            groups.setdefault((scale, recipe.weight_decay if decays else 0.0), []).append(parameter)
     return [
-        {
-            "params": parameters,
-            "scale": (recipe.backbone_lr if inside else 1.0) * (recipe.bias_lr if bias else 1.0),
-            "weight_decay": 0.0 if bias and not recipe.bias_decay else recipe.weight_decay,
-        }
-        for (inside, bias), parameters in sorted(groups.items(), key=lambda item: item[0])
+        {"params": parameters, "scale": scale, "weight_decay": decay}
+        for (scale, decay), parameters in sorted(groups.items(), key=lambda item: item[0])
     ]
 
 

@@ -11,8 +11,10 @@ from rich.console import Console
 from rich.table import Table as Grid
 
 from repro import cost, paper, verdicts
+from repro.compare import STORED
 from repro.select import select_tables
 from repro.spec import Cell, Cost, Layout, Table, key
+from repro.specs import tables
 
 CONVENTION = "parameters without biases; a multiply-add is one operation; convolutions only where the paper says so"
 
@@ -93,20 +95,16 @@ def _grid(out: Console, found: list[Counted]) -> None:
     out.print(CONVENTION, style="dim", soft_wrap=True)
 
 
-def store(path: Path) -> int:
+def store(path: Path = STORED) -> int:
     """Write every count of the suite to the file that the report reads; return their number."""
     import torch
 
-    from repro.specs import tables
-
-    counts = {
-        key(cell): value(cell)
-        for table in tables().values()
-        for row in table.rows
-        for cell in row.cells
-        if isinstance(cell, Cost | Layout)
-    }
-    tree = {"convention": CONVENTION, "torch": torch.__version__.split("+")[0], "counts": counts}
-    path.parent.mkdir(parents=True, exist_ok=True)
+    tree = {"convention": CONVENTION, "torch": torch.__version__.split("+")[0], "counts": every_count()}
     path.write_text(json.dumps(tree, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    return len(counts)
+    return len(every_count())
+
+
+def every_count() -> dict[str, int | str]:
+    """Return every count and layout of the suite's tables by the key of its cell, read off the modules."""
+    cells = (cell for table in tables().values() for row in table.rows for cell in row.cells)
+    return {key(cell): value(cell) for cell in cells if isinstance(cell, Cost | Layout)}

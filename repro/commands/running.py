@@ -52,7 +52,7 @@ def start(out: Console, request: Request, how: How) -> int:
     if ended is None:
         return INTERRUPTED
     after = records.load({"reference": place.reference, "local": place.local})
-    show_tables(out, request.selected, request.resolved, after, place)
+    show_tables(out, request.selected, request.resolved, after)
     _complain(out, ended)
     return 1 if any(e.status == "failed" for e in ended) else 2 if any(e.status == "error" for e in ended) else 0
 

@@ -8,7 +8,6 @@ from rich.markup import escape
 from rich.table import Table as Frame
 
 from repro import compare
-from repro.machine import Machine
 from repro.measured import Evidence
 from repro.profiles import Profile
 from repro.records import Shelf
@@ -22,10 +21,10 @@ COLOURS = {"matches": "green", "holds": "green", "within": "green", "differs": "
            "outside": "red", "diverged": "yellow"}  # fmt: skip
 
 
-def show_tables(out: Console, tables: list[Table], profile: Profile, shelf: Shelf, place: Machine) -> None:
+def show_tables(out: Console, tables: list[Table], profile: Profile, shelf: Shelf) -> None:
     """Print tables of a profile from all records."""
     evidence = Evidence(shelf)
-    counts = compare.load_counts(place.reference / "counts.json")
+    counts = compare.load_counts()
     for table in tables:
         view = compare.compare(table, profile, evidence, counts, all_tables(), ("reference", "local"))
         show(out, view)

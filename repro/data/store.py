@@ -122,7 +122,7 @@ def _existing(dataset: Dataset, folder: Path, stamps: Stamps, *, say: bool = Fal
     if not (folder / INDEX).exists():
         return None
     try:
-        with np.load(folder / INDEX, allow_pickle=False) as archive:
+        with (folder / INDEX).open("rb") as file, np.load(file, allow_pickle=False) as archive:
             index = {name: archive[name] for name in archive.files}
         fault = _fault(index, folder, stamps)
         if fault is None:

@@ -41,7 +41,7 @@ class Architecture:
 
 
 _RESNET50 = Architecture((3, 4, 6, 3))
-_SMALL = Architecture((1, 1, 1, 1), (32, 48, 64, 64), (1, 2, 1, 1), expansion=2, stem_width=32, stem_kernel=3)
+_SMALL = Architecture((1, 1, 1, 1), (24, 32, 48, 48), (1, 2, 1, 1), expansion=2, stem_width=16, stem_kernel=3)
 
 ARCHITECTURES: dict[str, Architecture] = {
     "resnet50": _RESNET50,

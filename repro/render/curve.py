@@ -15,7 +15,7 @@ Curve = list[tuple[float, float]]
 
 def draw(records: tuple[Record, ...]) -> Any:  # noqa: ANN401 - markupsafe's text, imported only here
     """Return the curves, one line a seed, as markup of numbers alone; empty where nothing was logged."""
-    from markupsafe import Markup  # noqa: PLC0415 - only the page needs it
+    from markupsafe import Markup
 
     curves = [(record.seed, points) for record in records if (points := _thin(_points(record)))]
     if not curves:
@@ -38,12 +38,12 @@ def _points(record: Record) -> Curve:
         lines = record.log()
     except (OSError, ValueError):
         return []
-    found = ((line.get("step"), line.get("loss")) for line in lines)
-    return [(float(s), float(x)) for s, x in found if _number(s) and _number(x)]
+    found = ((_number(line.get("step")), _number(line.get("loss"))) for line in lines)
+    return [(step, loss) for step, loss in found if math.isfinite(step) and math.isfinite(loss)]
 
 
-def _number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < math.inf
+def _number(value: object) -> float:
+    return float(value) if isinstance(value, int | float) else math.nan
 
 
 def _thin(points: Curve) -> Curve:

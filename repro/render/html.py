@@ -6,6 +6,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Iterable
+from functools import cache
 from importlib import resources
 from typing import Any
 
@@ -19,22 +20,27 @@ GOOD = frozenset({"holds", "matches", "within"})
 BAD = frozenset({"fails", "differs", "outside", "diverged", "unusable"})
 OPEN = frozenset({"undecided", "one seed", "awaiting the test server", "no score"})
 FACTS = (
-    "status", "seed", "recipe", "steps", "final_loss", "diverged_at", "last_finite_loss", "seconds", "images_per_second",
-    "peak_memory_bytes", "device", "threads", "world_size", "precision", "python", "torch", "git_commit", "data",
-    "test_images", "weights_from",
+    "status", "seed", "recipe", "steps", "final_loss", "diverged_at", "last_finite_loss", "seconds",
+    "images_per_second", "peak_memory_bytes", "device", "threads", "world_size", "precision",
+    "python", "torch", "git_commit", "data", "test_images", "weights_from",
 )  # fmt: skip
+
+
+@cache
+def _template() -> Any:  # noqa: ANN401 - jinja2's, which only this format imports
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    loader = PackageLoader("repro.render", "")
+    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    return environment.get_template("page.html.j2")
 
 
 def render(views: tuple[TableView, ...], faults: tuple[str, ...] = ()) -> str:
     """Return the page of one profile; everything that comes from records is escaped."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined  # noqa: PLC0415 - only this format needs it
-    from markupsafe import Markup  # noqa: PLC0415 - the same
+    from markupsafe import Markup
 
-    environment = Environment(
-        loader=PackageLoader("repro.render", ""), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
     raw = {name: Markup(_file(f"page.{name}")) for name in ("css", "js")}  # noqa: S704 - our own two files
-    text: str = environment.get_template("page.html.j2").render(**_context(views, faults), **raw)
+    text: str = _template().render(**_context(views, faults), **raw)
     return "\n".join(line for line in text.splitlines() if line.strip()) + "\n"
 
 

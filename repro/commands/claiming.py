@@ -1,0 +1,84 @@
+"""`repro claims` and `repro audit`: which sentences hold here, and where the paper disagrees with itself."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table as Grid
+
+from repro import compare, profiles, records
+from repro.audit import audit, readings
+from repro.machine import Machine
+from repro.measured import Evidence
+from repro.render import words
+from repro.specs import tables
+from repro.views import ClaimView
+
+COLOURS = {"holds": "green", "fails": "red", "agrees": "green", "disagrees": "red", "open": "yellow"}
+
+
+def claims(out: Console, profile_name: str, runs: Path, place: str, *, as_json: bool) -> None:
+    """Print every claim with its verdict from the records of one place."""
+    profile = profiles.get(profile_name)
+    roots = Machine(runs=runs)
+    evidence = Evidence(records.load({"reference": roots.reference, "local": roots.local}))
+    counts = compare.load_counts()
+    found = [
+        claim
+        for table in tables().values()
+        for claim in compare.compare(table, profile, evidence, counts, tables(), (place,)).claims
+    ]
+    if as_json:
+        out.print_json(json.dumps([_plain(asdict(claim)) for claim in found]))
+        return
+    _board(out, profile.name, place, found)
+
+
+def _board(out: Console, profile: str, place: str, found: list[ClaimView]) -> None:
+    out.print(f"[bold]{profile}[/] · {len(found)} claims on the {place} records", soft_wrap=True)
+    grid = Grid("", "claim", "section", "verdict", "what decides", box=None, padding=(0, 2, 0, 0))
+    for claim in found:
+        verdict = f"[{COLOURS.get(claim.verdict, 'dim')}]{claim.verdict}[/]"
+        grid.add_row(f"T{claim.table}", escape(claim.says), claim.where, verdict, escape(words.evidence(claim)))
+    out.print(grid)
+
+
+def _plain(tree: Any) -> Any:  # noqa: ANN401 - a tree of plain values
+    """Replace nan and infinities, which JSON lacks, by null."""
+    if isinstance(tree, dict):
+        return {name: _plain(value) for name, value in tree.items()}
+    if isinstance(tree, list | tuple):
+        return [_plain(value) for value in tree]
+    return None if isinstance(tree, float) and not math.isfinite(tree) else tree
+
+
+def check_paper(out: Console, *, as_json: bool) -> None:
+    """Print the audit: every finding, then what each open reading reproduces and breaks."""
+    found, options = audit(), readings()
+    if as_json:
+        tree = {"findings": [asdict(f) for f in found], "readings": [asdict(r) for r in options]}
+        out.print_json(json.dumps(tree))
+        return
+    out.print(f"[bold]{len(found)} comparisons of the paper with itself[/]")
+    for finding in found:
+        out.print(
+            f"\n[{COLOURS[finding.verdict]}]{finding.verdict:>9}[/]  [bold]{escape(finding.name)}[/]"
+            f"  [dim]{escape('; '.join(finding.places))}[/]",
+            soft_wrap=True,
+        )
+        for text in (finding.says, finding.computed, finding.detail):
+            if text:
+                out.print(f"           {escape(text)}", soft_wrap=True)
+    out.print("\n[bold]Open readings: which printed numbers each reproduces[/] (* the one taken here)")
+    grid = Grid("question", "reading", "reproduces", "breaks", box=None, padding=(0, 2, 0, 0))
+    for reading in options:
+        mark = "* " if reading.taken else "  "
+        grid.add_row(escape(reading.question), mark + escape(reading.option),
+                     escape("; ".join(reading.reproduces)), escape("; ".join(reading.breaks)))  # fmt: skip
+    out.print(grid)

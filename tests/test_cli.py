@@ -1,0 +1,178 @@
+"""The command line as a user meets it: real processes, exit codes, one sentence for a mistake."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from repro import cli
+
+ROOT = Path(__file__).parent.parent
+
+
+def _repro(*words: str, cwd: Path = ROOT, **environment: str) -> subprocess.CompletedProcess[str]:
+    env = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
+    env.pop("REPRO_DATA", None) if "REPRO_DATA" not in environment else None
+    return subprocess.run(
+        [sys.executable, "-m", "repro", *words], cwd=cwd, env=env, capture_output=True, text=True, check=False, timeout=300
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    """A folder in which one short run of Table 2 was made, and what it printed."""
+    folder = tmp_path_factory.mktemp("ran")
+    return folder, _repro("run", "table2", "--steps", "3", "--only", "gcn-k3", "--jobs", "1", cwd=folder)
+
+
+def test_list_names_every_table_and_figure() -> None:
+    """All eleven tables and six figures, each with a line, as text and as JSON."""
+    done = _repro("list", "--json")
+    names = {entry["name"]: entry["about"] for entry in json.loads(done.stdout)}
+    assert {f"table{n}" for n in range(1, 12)} | {f"figure{n}" for n in range(1, 7)} <= set(names)
+    assert all(about for about in names.values())
+    assert "table11" in _repro("list").stdout
+
+
+def test_light_commands_do_not_import_torch() -> None:
+    """`list`, `plan`, `status`, `claims`, `audit` and the report start without torch."""
+    code = (
+        "import sys; from repro.cli import app; from typer.testing import CliRunner; r = CliRunner();"
+        "[r.invoke(app, w.split(), catch_exceptions=False) for w in"
+        " ('list', 'plan all', 'status', 'claims', 'audit --json')];"
+        "import repro.report;"
+        "sys.exit(any(m in sys.modules for m in ('torch', 'torchvision', 'lightning_fabric')))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("run", "table12"), "no table of the paper"),
+        (("run", "banana"), "no table of the paper"),
+        (("plan", "table2", "--profile", "voc"), "shapes, camvid, paper"),
+        (("plan", "table2", "--recipe", "best"), "choose from fast"),
+        (("plan", "table2", "--seeds", "0"), "at least one seed"),
+        (("plan", "table2", "--steps", "-4"), "positive"),
+        (("run", "table2", "--jobs", "0"), "at least one process"),
+        (("run", "table2", "--device", "tpu"), "choose from auto, cpu, cuda"),
+        (("run", "table2", "--only", "gnc"), "no run of this plan"),
+        (("run", "table2", "--data-root", "/nowhere"), "not a folder"),
+        (("run", "table2", "--weights", "/nowhere.safetensors"), "not a file"),
+        (("retract", "nothing", "--why", "x"), "no record of this name"),
+    ],
+)
+def test_a_mistake_is_one_sentence_and_exit_code_2(
+    words: tuple[str, ...],
+    says: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The sentence names the thing and the remedy; nothing is written."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("REPRO_DATA", raising=False)
+    monkeypatch.setattr(sys, "argv", ["repro", *words])
+    monkeypatch.setattr(cli, "err", Console(file=sys.stderr, width=10_000))
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 2
+    said = capsys.readouterr().err
+    assert len(said.splitlines()) == 1
+    assert says in said
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_mistake_in_a_real_process_has_no_traceback(tmp_path: Path) -> None:
+    """The same through the shell: exit code 2, one line."""
+    done = _repro("run", "banana", cwd=tmp_path)
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_counts_as_json() -> None:
+    """`repro cost` gives each count cell with row, column, print, ours and verdict."""
+    cells = json.loads(_repro("cost", "2,4", "--json").stdout)["cells"]
+    assert len(cells) == 12
+    assert {cell["verdict"] for cell in cells} == {"matches"}
+    assert {"table": 2, "row": "# of Params (GCN)", "column": "7", "printed": "608K", "ours": 608286,
+            "verdict": "matches"} in cells  # fmt: skip
+
+
+def test_a_short_run_leaves_a_record_and_shows_the_table(
+    ran: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
+    """The record holds its spec, its environment and its counts; printed, reference and local stand side by side."""
+    folder, done = ran
+    assert done.returncode == 0, done.stderr + done.stdout
+    records = list((folder / "runs" / "local").glob("*/record.json"))
+    assert len(records) == 1
+    meta = json.loads(records[0].read_text(encoding="utf-8"))
+    assert meta["status"] == "ok"
+    assert meta["steps"] == 3
+    assert meta["spec"]["recipe"]["name"] == "fast"
+    assert set(meta["data"]) == {"shapes/train", "shapes/val"}
+    assert {p.name for p in records[0].parent.iterdir()} == {
+        "record.json", "counts.npz", "log.jsonl", "weights.safetensors"
+    }  # fmt: skip
+    assert not any((folder / "runs" / "local" / ".work").glob("*/"))
+    for word in ("paper", "reference", "local", "70.1", "260,694", "matches"):
+        assert word in done.stdout
+
+
+def test_a_second_call_trains_nothing(ran: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
+    """What has a record is not run again; `status` and `plan` know it."""
+    folder, _ = ran
+    before = {p: p.stat().st_mtime_ns for p in (folder / "runs").rglob("record.json")}
+    done = _repro("run", "table2", "--steps", "3", "--only", "gcn-k3", cwd=folder)
+    assert done.returncode == 0
+    assert {p: p.stat().st_mtime_ns for p in (folder / "runs").rglob("record.json")} == before
+    jobs = json.loads(_repro("plan", "table2", "--steps", "3", "--json", cwd=folder).stdout)["jobs"]
+    assert [job["done"] for job in jobs if "gcn-k3" in job["name"]] == [True]
+    assert not any(job["done"] for job in jobs if "conv" in job["name"])
+
+
+def test_missing_data_is_said_and_the_rest_is_kept(tmp_path: Path) -> None:
+    """A data root without the data set ends with a sentence naming it, exit code 2, no record."""
+    (tmp_path / "data").mkdir()
+    weights = tmp_path / "w.safetensors"
+    weights.write_bytes(b"x")
+    done = _repro(
+        "run", "table2", "--profile", "camvid", "--steps", "2", "--only", "gcn-k7", "--jobs", "1",
+        "--data-root", str(tmp_path / "data"), "--weights", str(weights), cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "camvid" in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+    assert not list(tmp_path.glob("runs/local/*/record.json"))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+def test_an_interrupt_keeps_what_was_done_and_goes_on_later(tmp_path: Path) -> None:
+    """Ctrl-C: exit code 130, no traceback, a checkpoint; `status` names the unfinished run."""
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    words = [sys.executable, "-m", "repro", "run", "table2", "--steps", "100000", "--only", "gcn-k3", "--jobs", "1"]
+    process = subprocess.Popen(
+        words, cwd=tmp_path, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    log = tmp_path / "runs" / "local" / ".work"
+    deadline = time.monotonic() + 120
+    while not list(log.glob("*/log.jsonl")) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 130, output
+    assert "Traceback" not in output
+    assert "goes on from its checkpoint" in output
+    assert list(log.glob("*/checkpoint-*.pt"))
+    assert "gcn-k3" in _repro("status", "table2", cwd=tmp_path).stdout

@@ -1,0 +1,25 @@
+"""`repro cost`: the stored counts are the modules'."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from repro import compare
+from repro.commands import costs
+
+
+def test_stored_counts_are_those_of_the_built_modules(tmp_path: Path) -> None:
+    """The file that the report reads is what building every network anew gives."""
+    stored = compare.load_counts()
+    assert stored.fault == ""
+    assert dict(stored.values) == costs.every_count()
+    costs.store(tmp_path / "counts.json")
+    assert json.loads((tmp_path / "counts.json").read_text(encoding="utf-8"))["counts"] == dict(stored.values)
+
+
+def test_printed_counts_match_and_the_known_one_differs() -> None:
+    """Every parameter count matches; of Table 11 only ResNet50's MFLOPs differ from the print (facts)."""
+    found = list(costs.count_cells(costs.select_tables(["all"]), costs.cost.torch_macs))
+    assert [(c.table, c.row, c.column) for c in found if c.verdict == "differs"] == [(11, "MFlops (Conv)", "ResNet50")]
+    assert sum(c.verdict == "matches" for c in found) == len(found) - 1
