@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from repro.experiment import Run
-from repro.profiles import get
-from repro.spec import Classifier, Score, Table, canonical
+from repro.experiment import Recipe, Run, Source
+from repro.profiles import Profile, Role, get
+from repro.spec import GCN, Claim, Classifier, Conv, Cost, Model, Ref, Row, Score, Table, Training, canonical, exceeds
 
-IMAGES, CLASSES, PIXELS = 40, 5, 400
+IMAGES, CLASSES = 40, 5
+Counts = NDArray[np.int64]
 ENVIRONMENT = {
     "device": "test device",
     "threads": 1,
@@ -22,70 +24,140 @@ ENVIRONMENT = {
     "python": "3.11.0",
     "torch": "2.11.0",
     "git_commit": "0123456789abcdef",
-    "data": {"shapes": "feedbeef"},
+    "data": {"tiny": "feedbeef"},
 }
+PROFILE = Profile(
+    name="tiny",
+    about="made up for tests",
+    backbones={"resnet152": "small"},
+    pretrained=frozenset(),
+    roles={"voc_aug": Role((Source("tiny", "train"),), Source("tiny", "val"), 160)},
+    recipes={"fast": Recipe("fast", "sgd", 0.1, 16, 0.0)},
+    tests={},
+)
+PAPER = Profile(**{**PROFILE.__dict__, "name": "paper"})
+SCORES = {name: {k: Ref(f"Score ({name})", str(k)) for k in (3, 7)} for name in ("GCN", "Conv")}
+TABLE = Table(
+    number=2,
+    title="GCN & convolution",
+    corner="k",
+    columns=("3", "7"),
+    rows=(
+        Row("Score (GCN)", tuple(Score(Training(Model(GCN(k)))) for k in (3, 7))),
+        Row("Score (Conv)", tuple(Score(Training(Model(Conv(k)))) for k in (3, 7))),
+        Row("# of Params (GCN)", tuple(Cost(GCN(k)) for k in (3, 7))),
+    ),
+    claims=(
+        Claim("gcn-rises", "larger is better", "4.1.1", (exceeds(SCORES["GCN"][7], SCORES["GCN"][3]),)),
+        Claim(
+            "gcn-over-conv",
+            "GCN is better",
+            "4.1.1 (1)",
+            tuple(exceeds(SCORES["GCN"][k], SCORES["Conv"][k]) for k in (3, 7)),
+        ),
+        Claim(
+            "params-rise",
+            "and larger",
+            "4.1.1",
+            (exceeds(Ref("# of Params (GCN)", "7"), Ref("# of Params (GCN)", "3")),),
+        ),
+    ),
+)
 
 
-def classes(share: float, rng: np.random.Generator, images: int = IMAGES, num_classes: int = CLASSES) -> np.ndarray:
+def noise(seed: int, *shape: int) -> NDArray[np.float64]:
+    """Return numbers in [0, 1) that are the same on every machine and for every numpy."""
+    index = np.arange(np.prod(shape), dtype=np.uint64) + np.uint64(1_000_003 * (seed + 1))
+    index = (index * np.uint64(2_654_435_761)) % np.uint64(2**32)
+    index = ((index ^ (index >> np.uint64(15))) * np.uint64(2_246_822_519)) % np.uint64(2**32)
+    return ((index ^ (index >> np.uint64(13))) / 2.0**32).reshape(shape)
+
+
+def classes(share: float, seed: int = 0, images: int = IMAGES, num_classes: int = CLASSES) -> Counts:
     """Return per-image counts (n, c, 3) in which about ``share`` of each class is right."""
-    label = rng.integers(1, PIXELS, size=(images, num_classes))
-    both = rng.binomial(label, share)
+    label = 100 + np.arange(images * num_classes).reshape(images, num_classes) * 37 % 300
+    both = np.floor(label * np.clip(share + 0.1 * (noise(seed, images, num_classes) - 0.5), 0, 1)).astype(np.int64)
     return np.stack([both, label, label], axis=2)
 
 
-def distance(near: float, far: float, rng: np.random.Generator, images: int = IMAGES) -> np.ndarray:
+def distance(near: float, far: float, seed: int = 0, images: int = IMAGES) -> Counts:
     """Return per-image counts (n, 42, 2) with these accuracies within 7 pixels of the boundary and beyond."""
-    seen = rng.integers(1, PIXELS, size=(images, 42))
+    seen = 50 + np.arange(images * 42).reshape(images, 42) * 31 % 200
     seen[:, 0] = 0
-    shares = np.where(np.arange(42) <= 7, near, far)
-    return np.stack([rng.binomial(seen, shares), seen], axis=2)
+    shares = np.where(np.arange(42) <= 7, near, far) + 0.1 * (noise(seed, images, 42) - 0.5)
+    return np.stack([np.floor(seen * np.clip(shares, 0, 1)).astype(np.int64), seen], axis=2)
 
 
-def top5(share: float, rng: np.random.Generator, images: int = IMAGES) -> np.ndarray:
+def top5(share: float, seed: int = 0, images: int = IMAGES) -> Counts:
     """Return per-image hits (n, 2) of a classifier whose class is among the best five with this chance."""
-    five = rng.random(images) < share
-    return np.stack([five & (rng.random(images) < share), five], axis=1).astype(np.int64)
+    five = noise(seed, images) < share
+    return np.stack([five & (noise(seed + 7, images) < share), five], axis=1).astype(np.int64)
+
+
+def counts_of(run: Run, share: float, seed: int) -> dict[str, Counts]:
+    """Return the counts that a run of this kind leaves."""
+    if isinstance(run.model, Classifier):
+        return {"top5": top5(share, seed)}
+    return {"classes": classes(share, seed), "distance": distance(share, min(share + 0.1, 1.0), seed)}
 
 
 def write(root: Path, run: Run, seed: int, share: float = 0.5, **changes: Any) -> Path:
-    """Write the record of one run; ``changes`` replace fields of ``record.json`` or, as ``counts``, the counts."""
-    rng = np.random.default_rng([seed, int(share * 1e6)])
-    default = {"top5": top5(share, rng)} if isinstance(run.model, Classifier) else {"classes": classes(share, rng), "distance": distance(share, share + 0.1, rng)}
-    counts = changes.pop("counts", default)
+    """Write the record of one run; ``changes`` (or ``head``) replace its fields, ``counts`` its counts."""
+    counts = changes.pop("counts", counts_of(run, share, seed))
     name = changes.pop("name", f"{run.slug}-{run.key}-s{seed}")
+    head = changes.pop("head", {})
     meta = {
-        "schema": 1, "key": run.key, "seed": seed, "status": "ok", "profile": run.profile, "recipe": run.recipe.name,
-        "spec": canonical(run), "slug": run.slug, "steps": run.steps, "seconds": 10.0, "images_per_second": 50.0,
-        "peak_memory_bytes": 1 << 30, "final_loss": 0.5, **ENVIRONMENT, **changes,
+        "schema": 1,
+        "key": run.key,
+        "seed": seed,
+        "status": "ok",
+        "profile": run.profile,
+        "recipe": run.recipe.name,
+        "spec": canonical(run),
+        "slug": run.slug,
+        "steps": run.steps,
+        "seconds": 10.0,
+        "images_per_second": 50.0,
+        "peak_memory_bytes": 1 << 30,
+        "final_loss": 0.5,
+        **ENVIRONMENT,
+        **changes,
+        **head,
     }
     folder = root / name
     folder.mkdir(parents=True)
-    (folder / "record.json").write_text(json.dumps(meta))
-    lines = [{"step": s, "loss": 2.0 / (1 + s), "lr": 0.1, "seconds": s / 10} for s in range(0, 100, 10)]
-    (folder / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    (folder / "record.json").write_text(json.dumps(meta), encoding="utf-8")
+    lines = [{"step": step, "loss": 2.0 / (1 + step), "lr": 0.1, "seconds": step / 10} for step in range(0, 100, 10)]
+    (folder / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
     if meta["status"] == "ok" and counts is not None:
         np.savez_compressed(folder / "counts.npz", **counts)
     return folder
 
 
-def runs(table: Table, profile: str = "shapes") -> dict[str, tuple[Run, int]]:
+def runs(table: Table, profile: Profile) -> dict[str, tuple[Run, int]]:
     """Return each run that a table needs by key, with a number that grows in the order of the cells."""
     found: dict[str, tuple[Run, int]] = {}
     for row in table.rows:
         for cell in row.cells:
             if isinstance(cell, Score):
-                run = get(profile).resolve(cell.training, cell.evaluation)
+                run = profile.resolve(cell.training, cell.evaluation)
                 if run is not None:
                     found.setdefault(run.key, (run, len(found)))
     return found
 
 
-def fill(root: Path, tables: Mapping[int, Table], share: Callable[[Run, int, int], float], *,
-         seeds: int = 3, profile: str = "shapes") -> None:
+def fill(
+    root: Path,
+    tables: Mapping[int, Table],
+    share: Callable[[Run, int, int], float],
+    *,
+    seeds: int = 3,
+    profile: Profile | None = None,
+) -> None:
     """Write a record for every run and seed of some tables, with ``share(run, order, seed)`` right."""
     seen: set[str] = set()
     for table in tables.values():
-        for key, (run, order) in runs(table, profile).items():
+        for key, (run, order) in runs(table, profile or get("shapes")).items():
             if key not in seen:
                 seen.add(key)
                 for seed in range(seeds):

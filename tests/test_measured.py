@@ -1,0 +1,157 @@
+"""Tests of repro.measured: scores from records, and everything a record can do wrong."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import simulate
+
+from repro import metrics
+from repro.experiment import Run
+from repro.measured import Evidence, Measurement
+from repro.records import load
+
+RUN = next(run for run, _ in simulate.runs(simulate.TABLE, simulate.PROFILE).values())
+
+
+def measure(root: Path, metric: str = "miou", run: Run = RUN) -> Measurement:
+    """Return what the records under ``root`` say."""
+    return Evidence(load({"reference": root})).measure(run.key, "reference", metric)
+
+
+def test_mean_and_deviation_over_seeds(tmp_path: Path) -> None:
+    """Three seeds: the mean and the sample deviation of their scores in points."""
+    for seed, share in enumerate((0.4, 0.5, 0.6)):
+        simulate.write(tmp_path, RUN, seed, share)
+    found = measure(tmp_path)
+    by_hand = [100 * metrics.miou(simulate.classes(share, seed)) for seed, share in enumerate((0.4, 0.5, 0.6))]
+    assert found.values == pytest.approx(by_hand)
+    assert found.mean == pytest.approx(np.mean(by_hand))
+    assert found.std == pytest.approx(np.std(by_hand, ddof=1))
+    assert found.status == "measured"
+
+
+def test_one_seed_has_no_deviation(tmp_path: Path) -> None:
+    """The deviation of one seed is nan, not 0."""
+    simulate.write(tmp_path, RUN, 0)
+    assert math.isnan(measure(tmp_path).std)
+
+
+def test_diverged_seeds_are_shown_and_not_averaged(tmp_path: Path) -> None:
+    """Two seeds that ended and one that diverged: the mean is of two, the third is still there."""
+    simulate.write(tmp_path, RUN, 0, 0.5)
+    simulate.write(tmp_path, RUN, 1, 0.5)
+    simulate.write(tmp_path, RUN, 2, status="diverged", diverged_at=17)
+    found = measure(tmp_path)
+    assert len(found.values) == 2
+    assert [record.seed for record in found.diverged] == [2]
+    assert len(found.records) == 3
+
+
+def test_all_diverged_is_its_own_status(tmp_path: Path) -> None:
+    """A cell whose seeds all diverged has no mean and says so."""
+    simulate.write(tmp_path, RUN, 0, status="diverged")
+    found = measure(tmp_path)
+    assert found.status == "diverged"
+    assert math.isnan(found.mean)
+
+
+def test_nothing_scored_is_no_score(tmp_path: Path) -> None:
+    """Zero pixels everywhere give nan, never 0."""
+    simulate.write(tmp_path, RUN, 0, counts={"classes": np.zeros((12, 3, 3), dtype=np.int64)})
+    found = measure(tmp_path)
+    assert found.status == "no score"
+    assert math.isnan(found.mean)
+
+
+def test_equal_copies_count_once(tmp_path: Path) -> None:
+    """A folder merged twice is one seed."""
+    simulate.write(tmp_path, RUN, 0, 0.5)
+    simulate.write(tmp_path, RUN, 0, 0.5, name="copy")
+    found = measure(tmp_path)
+    assert len(found.samples) == 1
+    assert not found.faults
+
+
+def test_records_that_disagree_are_named_and_left_out(tmp_path: Path) -> None:
+    """Two results under one key and seed: neither is used, both are named."""
+    simulate.write(tmp_path, RUN, 0, 0.5)
+    simulate.write(tmp_path, RUN, 0, 0.6, name="other")
+    simulate.write(tmp_path, RUN, 1, 0.5)
+    found = measure(tmp_path)
+    assert [sample.seed for sample in found.samples] == [1]
+    assert "other" in found.faults[0]
+    assert "disagree" in found.faults[0]
+
+
+def test_places_are_kept_apart(tmp_path: Path) -> None:
+    """A local record never enters the reference's mean."""
+    simulate.write(tmp_path / "reference", RUN, 0, 0.4)
+    simulate.write(tmp_path / "local", RUN, 0, 0.8)
+    evidence = Evidence(load({place: tmp_path / place for place in ("reference", "local")}))
+    reference, local = (evidence.measure(RUN.key, place, "miou") for place in ("reference", "local"))
+    assert reference.mean < 50 < local.mean
+
+
+@pytest.mark.parametrize(
+    "counts",
+    [
+        {"classes": np.array([[[5, 4, 9]]] * 12)},
+        {"classes": np.array([[[-1, 4, 9]]] * 12)},
+        {"classes": np.ones((12, 3), dtype=np.int64)},
+        {"distance": np.ones((12, 42, 2), dtype=np.int64)},
+        {},
+        None,
+    ],
+    ids=["part above whole", "negative", "wrong shape", "other counts", "empty archive", "no file"],
+)
+def test_counts_that_cannot_be_are_named(tmp_path: Path, counts: Any) -> None:
+    """Impossible, misshapen or missing counts give no number and one sentence with the record's name."""
+    folder = simulate.write(tmp_path, RUN, 0, counts=counts)
+    found = measure(tmp_path)
+    assert found.status == "unusable"
+    assert len(found.faults) == 1
+    assert folder.name in found.faults[0]
+
+
+@pytest.mark.parametrize("keep", [0, 1, 100, 300])
+def test_a_truncated_archive_is_named(tmp_path: Path, keep: int) -> None:
+    """Counts cut short at any byte are a fault of that record alone."""
+    folder = simulate.write(tmp_path, RUN, 0)
+    path = folder / "counts.npz"
+    path.write_bytes(path.read_bytes()[:keep])
+    assert measure(tmp_path).status == "unusable"
+
+
+def test_images_lost_on_the_way_are_noticed(tmp_path: Path) -> None:
+    """Counts of fewer images than the record says are not used."""
+    simulate.write(tmp_path, RUN, 0, test_images=100)
+    assert "100" in measure(tmp_path).faults[0]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"seed": "first"}, {"seed": None}, {"seed": 1.5}, {"status": "fine"}, {"key": 7}, {"schema": 99}],
+    ids=lambda changes: str(*changes.values()),
+)
+def test_records_without_a_usable_head_are_named(tmp_path: Path, changes: dict[str, Any]) -> None:
+    """A record of another schema or kind is passed over by name, and the others are still read."""
+    folder = simulate.write(tmp_path, RUN, 0, name="odd", head=changes)
+    simulate.write(tmp_path, RUN, 1)
+    evidence = Evidence(load({"reference": tmp_path}))
+    assert folder.name in evidence.faults[0]
+    assert len(evidence.measure(RUN.key, "reference", "miou").samples) == 1
+
+
+def test_a_record_cut_short_is_named(tmp_path: Path) -> None:
+    """Half a record.json is passed over, named, and left in place."""
+    path = simulate.write(tmp_path, RUN, 0) / "record.json"
+    path.write_text(path.read_text()[: len(json.dumps({})) + 40])
+    evidence = Evidence(load({"reference": tmp_path}))
+    assert path.parent.name in evidence.faults[0]
+    assert path.exists()

@@ -1,0 +1,295 @@
+"""Tests of the renderers: golden files for every format, and odd records that neither break nor falsify a table."""
+
+from __future__ import annotations
+
+import csv as stdlib_csv
+import io
+import json as stdlib_json
+import math
+import os
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import simulate
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from repro import report
+from repro.compare import Counts, compare
+from repro.experiment import Run
+from repro.records import load
+from repro.render import csv, document, html, index, json, latex, markdown, words
+from repro.spec import GCN, Cost, key
+from repro.views import TableView
+
+GOLDEN = Path(__file__).parent / "golden"
+COUNTS = Counts({key(Cost(GCN(k))): 2 * k * 21 * (2048 + 21) for k in (3, 7)}, "2.11.0")
+RUNS = [run for run, _ in simulate.runs(simulate.TABLE, simulate.PROFILE).values()]
+FORMATS = {
+    "table2.md": markdown.render,
+    "table2.tex": latex.render,
+    "table2.csv": csv.render,
+    "table2.json": lambda view: json.render((view,)),
+    "README.md": lambda view: index.render((view,), ("a fault",), ("a record of no table",)),
+    "document.tex": lambda view: document.render((view,), ("../figures/figure1.pdf",)),
+    "report.html": lambda view: _without_assets(html.render((view,), ("a fault",))),
+}
+
+
+def _without_assets(page: str) -> str:
+    """Return the page without style and script, which are files of their own."""
+    return re.sub(r"<(style|script)>.*?</\1>", r"<\1></\1>", page, flags=re.DOTALL)
+
+
+def _share(_: Run, order: int, seed: int) -> float:
+    return 0.4 + 0.05 * order + 0.004 * seed
+
+
+@pytest.fixture(scope="module")
+def view(tmp_path_factory: pytest.TempPathFactory) -> TableView:
+    """Return a table with three seeds, of which one cell lost one and one cell lost all."""
+    root = tmp_path_factory.mktemp("runs")
+    for run, order in simulate.runs(simulate.TABLE, simulate.PROFILE).values():
+        for seed in range(3):
+            lost = order == 3 or (order == 2 and seed == 1)
+            changes = {"status": "diverged", "diverged_at": 7} if lost else {}
+            simulate.write(root, run, seed, _share(run, order, seed), **changes)
+    return compare(simulate.TABLE, simulate.PROFILE, load({"reference": root}), COUNTS)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_golden(view: TableView, name: str) -> None:
+    """Each format gives the committed bytes; REPRO_GOLDEN=write renews them, and the change is then reviewed."""
+    text = FORMATS[name](view)
+    path = GOLDEN / name
+    if os.environ.get("REPRO_GOLDEN") == "write":
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text, encoding="utf-8", newline="\n")
+    assert text == path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_the_profile_comes_first(view: TableView, name: str) -> None:
+    """No number is seen before the name of the profile (CSV and JSON are for programs, which name their fields)."""
+    text = FORMATS[name](view)
+    if name.endswith((".md", ".tex", ".html")):
+        assert 0 <= text.find("tiny") < text.find("70.1" if "70.1" in text else "holds")
+
+
+def test_diverged_seeds_are_seen(view: TableView) -> None:
+    """Every format shows that seeds diverged, and how many."""
+    assert "2 of 3; 1 diverged" in markdown.render(view)
+    assert "diverged (3 of 3)" in markdown.render(view)
+    assert "2 of 3; 1 diverged" in latex.render(view)
+    assert "diverged (3 of 3)" in html.render((view,))
+    rows = list(stdlib_csv.DictReader(io.StringIO(csv.render(view))))
+    assert [row["diverged"] for row in rows if row["row"] == "Score (Conv)"] == ["1", "3"]
+    assert rows[3]["ours"] == ""
+
+
+def test_csv_has_the_promised_columns(view: TableView) -> None:
+    """The long form starts with the columns that other programs rely on."""
+    head = csv.render(view).splitlines()[0].split(",")
+    assert head[:10] == ["table", "row", "column", "printed", "ours", "std", "n", "status", "verdict", "runs"]
+
+
+def test_minus_and_rounding_to_nothing() -> None:
+    """A difference keeps its sign, and what rounds to nothing has none."""
+    assert words.signed(1.25) == "+1.2"
+    assert words.signed(-1234.0, 0) == "−1,234"  # noqa: RUF001 - the sign in question
+    assert words.signed(-0.04) == "0.0"
+    assert words.signed(math.nan) == words.DASH
+
+
+ODD_TEXT = st.one_of(
+    st.text(max_size=20),
+    st.sampled_from(
+        [
+            "</script><script>alert(1)</script>",
+            "\\input{/etc/passwd}",
+            "a|b",
+            "$x_1^2$ & 50% #",
+            "](javascript:x)",
+            "=1+1",
+            "{{x}}",
+            "\x00\x1b[31m",
+            "\u202eabc",
+            "日本語",
+        ]
+    ),
+)
+ODD_VALUE: st.SearchStrategy[Any] = st.one_of(
+    ODD_TEXT,
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+    st.lists(ODD_TEXT, max_size=2),
+    st.dictionaries(ODD_TEXT, ODD_TEXT, max_size=2),
+)
+META = st.dictionaries(
+    st.sampled_from(
+        [
+            "recipe",
+            "steps",
+            "device",
+            "git_commit",
+            "torch",
+            "data",
+            "precision",
+            "seconds",
+            "final_loss",
+            "spec",
+            "profile",
+            "diverged_at",
+            "test_images",
+        ]
+    ),
+    ODD_VALUE,
+    max_size=6,
+)
+
+
+@st.composite
+def odd_counts(draw: st.DrawFn) -> dict[str, np.ndarray]:
+    """Return counts of any few images and classes: missing classes, zero pixels, one image, impossible ones."""
+    images, num_classes = draw(st.integers(0, 12)), draw(st.integers(1, 4))
+    high = draw(st.sampled_from([1, 2, 400]))
+    made = simulate.noise(draw(st.integers(0, 99)), images, num_classes, 3)
+    array = np.floor(made * high).astype(np.int64)
+    if draw(st.booleans()):
+        array[..., 0] = np.minimum(array[..., 0], array[..., 1:].min(axis=2))
+    if draw(st.booleans()) and num_classes > 1:
+        array[:, 0] = 0
+    return {"classes": array}
+
+
+@given(
+    metas=st.lists(META, min_size=1, max_size=3),
+    counts=odd_counts(),
+    status=st.sampled_from(["ok", "diverged", "interrupted"]),
+    log=st.sampled_from(
+        [
+            "",
+            "{",
+            '{"step": 1, "loss": NaN}\n',
+            '{"step": null, "loss": "x"}\n',
+            '{"step": 5, "loss": Infinity}\n{"step": 6, "loss": -1}',
+        ]
+    ),
+)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_odd_record_breaks_or_falsifies_a_table(
+    tmp_path: Path, metas: list[dict[str, Any]], counts: dict[str, np.ndarray], status: str, log: str
+) -> None:
+    """Whatever a record holds, every format renders, stays well formed, and shows no number that was not counted."""
+    shutil.rmtree(tmp_path / "runs", ignore_errors=True)
+    for seed, meta in enumerate(metas):
+        folder = simulate.write(tmp_path / "runs", RUNS[0], seed, status=status, counts=counts, head=meta)
+        (folder / "log.jsonl").write_text(log)
+    found = compare(simulate.TABLE, simulate.PROFILE, load({"reference": tmp_path / "runs"}), COUNTS)
+    outcome = found.cells()[0].outcomes[0]
+    expected = _expected(counts) if status == "ok" else math.nan
+    if outcome.status == "measured":
+        assert outcome.value == pytest.approx(expected)
+    else:
+        assert math.isnan(outcome.value)
+        assert outcome.measurement is not None
+        assert outcome.measurement.faults or math.isnan(expected)
+    _well_formed(found)
+
+
+def _expected(counts: dict[str, np.ndarray]) -> float:
+    """Return the pooled mIoU in points by a slow loop; nan where no class occurs."""
+    scores = []
+    for c in range(counts["classes"].shape[1]):
+        both, pred, label = (sum(int(image[c][i]) for image in counts["classes"]) for i in range(3))
+        if pred + label - both > 0:
+            scores.append(both / (pred + label - both))
+    return 100 * sum(scores) / len(scores) if scores else math.nan
+
+
+class _Tags(HTMLParser):
+    """Count the elements of a page and hold the attributes that could run something."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.handlers: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Remember one element."""
+        self.tags.append(tag)
+        self.handlers += [
+            name for name, value in attrs if name.startswith("on") or "javascript:" in (value or "").lower()
+        ]
+
+
+def _well_formed(found: TableView) -> None:
+    """Check that nothing of a record became markup, in any format."""
+    lines = [line for line in markdown.render(found).splitlines() if line.startswith("| ")]
+    widths = {len(re.findall(r"(?<!\\)\|", line)) for line in lines[: 2 + 7]}
+    assert len(widths) == 1
+    stdlib_json.loads(json.render((found,)), parse_constant=pytest.fail)
+    rows = list(stdlib_csv.reader(io.StringIO(csv.render(found))))
+    assert {len(row) for row in rows} == {len(csv.COLUMNS)}
+    tags = _Tags()
+    tags.feed(_without_assets(html.render((found,))))
+    assert tags.tags.count("script") == 1
+    assert not tags.handlers
+    text = re.sub(r"\\[{}]", "", latex.render(found))
+    assert text.count("{") == text.count("}")
+    assert set(re.findall(r"\\input|\\write|\\immediate", text)) == set()
+
+
+@given(st.text(max_size=40))
+@settings(max_examples=200, deadline=None)
+def test_escaped_text_is_inert(text: str) -> None:
+    """Escaped text has no active character of its language, and LaTeX gets letters only that every font has."""
+    plain = latex.escape(text)
+    assert all(" " <= letter <= "~" for letter in plain)
+    for command in re.findall(r"\\([a-zA-Z]+)", plain):
+        assert command.startswith("text") or command in {"pm", "times", "cdot", "le", "ge"}
+    assert not re.search(r"(?<!\\)[|`*_#~\[\]<>]", markdown.escape(text).replace("\\\\", ""))
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs pdflatex (texlive-latex-recommended)")
+def test_latex_compiles(view: TableView, tmp_path: Path) -> None:
+    """The document, and a table alone behind its input, compile without a warning that matters."""
+    (tmp_path / "table2.tex").write_text(latex.render(view))
+    (tmp_path / "document.tex").write_text(document.render((view,)))
+    alone = r"\documentclass{article}\usepackage{booktabs,array}\begin{document}\input{table2}\end{document}"
+    (tmp_path / "alone.tex").write_text(alone)
+    for name in ("document", "document", "alone"):
+        done = subprocess.run(
+            ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", name],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout[-2000:]
+    for name in ("document", "alone"):
+        log = (tmp_path / f"{name}.log").read_text(encoding="latin-1")
+        assert not re.findall(r"Overfull|LaTeX Warning: (?:Ref|There were)|undefined", log)
+
+
+def test_the_same_records_give_the_same_bytes(view: TableView, tmp_path: Path) -> None:
+    """Two renderings of two reads of the same records are equal."""
+    simulate.fill(tmp_path, {2: simulate.TABLE}, _share, profile=simulate.PROFILE)
+    once, twice = (
+        [
+            render(compare(simulate.TABLE, simulate.PROFILE, load({"reference": tmp_path}), COUNTS))
+            for render in FORMATS.values()
+        ]
+        for _ in range(2)
+    )
+    assert once == twice
+    assert report.FORMATS
+    assert view.number == 2
