@@ -14,7 +14,7 @@ import requests
 
 from repro.data.dataset import DataError
 
-CHUNK = 1 << 20
+CHUNK = 1 << 16
 TIMEOUT = (15, 60)
 Progress = Callable[[str, int, int], None]
 
@@ -103,6 +103,7 @@ def _short(error: Exception) -> str:
 def _download(archive: Archive, folder: Path, progress: Progress) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     partial_file = folder / f"{archive.name}.part"
+    pooch.get_logger().setLevel("WARNING")  # progress is told by ours
     try:
         found = pooch.retrieve(
             archive.url,

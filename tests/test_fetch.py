@@ -1,0 +1,158 @@
+"""Downloads from a server on this machine: checked, resumed, unpacked inside their folder."""
+
+from __future__ import annotations
+
+import hashlib
+import http.server
+import io
+import tarfile
+import threading
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+from data_files import noise
+
+from repro.data import NAMES, DataError
+from repro.data.fetch import ARCHIVES, BY_HAND, Archive, fetch, unpack
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    """Serves bytes with ranges; ``cut`` ends the next answer early."""
+
+    files: ClassVar[dict[str, bytes]] = {}
+    asked: ClassVar[list[str]] = []
+    cut: ClassVar[int] = 0
+
+    def do_GET(self) -> None:  # noqa: N802 - the library's name
+        """Answer with the file, or what is left of it."""
+        data = self.files.get(self.path)
+        if data is None:
+            self.send_error(404)
+            return
+        wanted = self.headers.get("Range", "")
+        Handler.asked.append(wanted)
+        start = int(wanted.removeprefix("bytes=").removesuffix("-") or 0)
+        self.send_response(206 if wanted else 200)
+        self.send_header("Content-Length", str(len(data) - start))
+        self.end_headers()
+        self.wfile.write(data[start : start + Handler.cut] if Handler.cut else data[start:])
+        Handler.cut = 0
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A server of ``Handler.files`` on this machine; its address."""
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    Handler.files, Handler.asked, Handler.cut = {}, [], 0
+    running = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=running.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{running.server_port}"
+    running.shutdown()
+    running.server_close()
+    thread.join()
+
+
+def zipped(files: dict[str, bytes]) -> bytes:
+    """Return a zip archive."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+    return buffer.getvalue()
+
+
+CONTENT = {"train/a.bin": noise(0, 300_000).tobytes(), "train/b.bin": b"b"}
+
+
+def offer(server: str, data: bytes) -> dict[str, tuple[Archive, ...]]:
+    """Serve an archive as the data set ``coco``."""
+    Handler.files["/x.zip"] = data
+    digest = hashlib.md5(data, usedforsecurity=False).hexdigest()
+    return {"coco": (Archive(f"{server}/x.zip", f"md5:{digest}", "coco"),)}
+
+
+def test_downloads_and_unpacks(server: str, tmp_path: Path) -> None:
+    """The files lie where the loader looks; a second call asks the server for nothing."""
+    archives = offer(server, zipped(CONTENT))
+    told: list[tuple[str, int, int]] = []
+    fetch("coco", tmp_path, lambda *words: told.append(words), archives)
+    assert (tmp_path / "coco/train/a.bin").read_bytes() == CONTENT["train/a.bin"]
+    assert told[-1] == ("x.zip", len(Handler.files["/x.zip"]), len(Handler.files["/x.zip"]))
+    fetch("coco", tmp_path, archives=archives)
+    assert Handler.asked == [""]
+
+
+def test_goes_on_where_it_stopped(server: str, tmp_path: Path) -> None:
+    """A cut connection is said; the next call asks for the rest only, and the whole is right."""
+    archives = offer(server, zipped(CONTENT))
+    Handler.cut = 100_000
+    with pytest.raises(DataError, match="coco could not be downloaded to .* run it again to go on"):
+        fetch("coco", tmp_path, archives=archives)
+    have = (tmp_path / "archives/x.zip.part").stat().st_size
+    assert 0 < have <= 100_000
+    fetch("coco", tmp_path, archives=archives)
+    assert Handler.asked == ["", f"bytes={have}-"]
+    assert (tmp_path / "coco/train/a.bin").read_bytes() == CONTENT["train/a.bin"]
+    assert not (tmp_path / "archives/x.zip.part").exists()
+
+
+def test_a_wrong_checksum_is_refused(server: str, tmp_path: Path) -> None:
+    """Nothing is unpacked, nothing is kept."""
+    archives = offer(server, zipped(CONTENT))
+    Handler.files["/x.zip"] = zipped({"train/a.bin": b"other"})
+    with pytest.raises(DataError, match=r"x\.zip does not have its checksum md5:"):
+        fetch("coco", tmp_path, archives=archives)
+    assert not (tmp_path / "coco").exists()
+    assert list((tmp_path / "archives").iterdir()) == []
+
+
+def test_a_server_that_does_not_answer(server: str, tmp_path: Path) -> None:
+    """No file there, and nobody there: one sentence each."""
+    archives = {"coco": (Archive(f"{server}/none.zip", "md5:0"),)}
+    with pytest.raises(DataError, match="could not be downloaded .*404"):
+        fetch("coco", tmp_path, archives=archives)
+    archives = {"coco": (Archive("http://127.0.0.1:9/x.zip", "md5:0"),)}
+    with pytest.raises(DataError, match="coco could not be downloaded"):
+        fetch("coco", tmp_path, archives=archives)
+
+
+def test_an_archive_cannot_leave_its_folder(tmp_path: Path) -> None:
+    """Members with .. or an absolute path are refused, in zip and tar."""
+    (tmp_path / "x.zip").write_bytes(zipped({"../evil": b"x"}))
+    with tarfile.open(tmp_path / "x.tar", "w") as archive:
+        member = tarfile.TarInfo("../evil")
+        member.size = 1
+        archive.addfile(member, io.BytesIO(b"x"))
+    for name, words in (("x.zip", "would leave"), ("x.tar", "cannot be unpacked")):
+        with pytest.raises(DataError, match=words):
+            unpack(tmp_path / name, tmp_path / "in/here")
+    assert not (tmp_path / "in/evil").exists()
+
+
+def test_a_damaged_archive_is_named(tmp_path: Path) -> None:
+    """With the remedy."""
+    (tmp_path / "x.tar").write_bytes(b"no archive")
+    with pytest.raises(DataError, match=r"x\.tar cannot be unpacked .*fetch it again"):
+        unpack(tmp_path / "x.tar", tmp_path / "in")
+
+
+@pytest.mark.parametrize("name", sorted(BY_HAND))
+def test_what_needs_an_account_says_so(name: str, tmp_path: Path) -> None:
+    """Cityscapes and ImageNet ask for an account; shapes needs no download."""
+    with pytest.raises(DataError, match=f"{name} cannot be downloaded here: .*what can be: voc, coco"):
+        fetch(name, tmp_path)
+
+
+def test_every_data_set_can_be_fetched_or_says_why_not() -> None:
+    """And every archive has a checksum."""
+    assert set(ARCHIVES) | set(BY_HAND) == set(NAMES)
+    for archives in ARCHIVES.values():
+        for archive in archives:
+            assert len(archive.known_hash) == len("md5:") + 32
