@@ -24,7 +24,7 @@ def test_eleven_is_void(tmp_path: Path, ending: str) -> None:
 
 
 def test_splits(tmp_path: Path) -> None:
-    """trainval is train and val; PNG images come back bit for bit."""
+    """The split trainval is train and val; PNG images come back bit for bit."""
     make_camvid(tmp_path)
     data = load("camvid", "trainval", tmp_path)
     assert data.ids == ("train0", "train1", "val0")
@@ -50,7 +50,7 @@ def test_a_missing_split_is_named(tmp_path: Path) -> None:
     """The copies without a test folder say so when it is asked for."""
     home = make_camvid(tmp_path)
     (home / "test").rename(home / "t")
-    with pytest.raises(DataError, match="folder .*test cannot be read"):
+    with pytest.raises(DataError, match=r"folder .*test cannot be read"):
         load("camvid", "test", tmp_path)
 
 

@@ -17,8 +17,8 @@ TRAINED = (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32,
 def test_table_agrees_with_cityscapesscripts() -> None:
     """The 19 classes are the ones that the paper trains, in cityscapesscripts' order; the other ids are void."""
     assert tuple(cityscapes.TO_LABEL_ID[i] for i in range(19)) == TRAINED
-    assert cityscapes.CLASSES == tuple(trainId2label[i].name for i in range(19))
-    assert cityscapes.PALETTE == tuple(trainId2label[i].color for i in range(19))
+    assert tuple(trainId2label[i].name for i in range(19)) == cityscapes.CLASSES
+    assert tuple(trainId2label[i].color for i in range(19)) == cityscapes.PALETTE
     for label, train in cityscapes.TO_TRAIN_ID.items():
         assert train == (255 if id2label[label].ignoreInEval else id2label[label].trainId)
     assert set(cityscapes.TO_TRAIN_ID) == set(range(34))
@@ -86,7 +86,7 @@ def test_missing_parts_are_named(tmp_path: Path) -> None:
     """A missing mask, a missing folder of labels and a missing folder of images are named."""
     home = make_cityscapes(tmp_path)
     next(home.glob("gtFine/train/bochum/*")).unlink()
-    with pytest.raises(DataError, match="the label ids of bochum_0_2 is missing in .*gtFine/train"):
+    with pytest.raises(DataError, match=r"the label ids of bochum_0_2 is missing in .*gtFine/train"):
         load("cityscapes", "train", tmp_path)
     (home / "gtCoarse").rename(home / "coarse")
     with pytest.raises(DataError, match="gtCoarse/train_extra is missing"):

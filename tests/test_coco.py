@@ -104,7 +104,7 @@ def test_trainval_joins_both_splits(tmp_path: Path) -> None:
 def test_a_file_without_the_classes_is_refused(tmp_path: Path) -> None:
     """Annotations of something else would make every pixel background."""
     make_coco(tmp_path, {90: "toothbrush", 1: "person"}, {"train": [drawn(1, "person")]}, "2017")
-    with pytest.raises(DataError, match=r"instances_train2017\.json lacks 19 of the 20 classes of VOC \(aeroplane first"):
+    with pytest.raises(DataError, match=r"train2017\.json lacks 19 of the 20 classes of VOC \(aeroplane first"):
         load("coco", "train", tmp_path)
 
 

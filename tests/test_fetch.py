@@ -26,7 +26,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     asked: ClassVar[list[str]] = []
     cut: ClassVar[int] = 0
 
-    def do_GET(self) -> None:  # noqa: N802 - the library's name
+    def do_GET(self) -> None:
         """Answer with the file, or what is left of it."""
         data = self.files.get(self.path)
         if data is None:
@@ -93,7 +93,7 @@ def test_goes_on_where_it_stopped(server: str, tmp_path: Path) -> None:
     """A cut connection is said; the next call asks for the rest only, and the whole is right."""
     archives = offer(server, zipped(CONTENT))
     Handler.cut = 100_000
-    with pytest.raises(DataError, match="coco could not be downloaded to .* run it again to go on"):
+    with pytest.raises(DataError, match=r"coco could not be downloaded to .* run it again to go on"):
         fetch("coco", tmp_path, archives=archives)
     have = (tmp_path / "archives/x.zip.part").stat().st_size
     assert 0 < have <= 100_000
@@ -116,7 +116,7 @@ def test_a_wrong_checksum_is_refused(server: str, tmp_path: Path) -> None:
 def test_a_server_that_does_not_answer(server: str, tmp_path: Path) -> None:
     """No file there, and nobody there: one sentence each."""
     archives = {"coco": (Archive(f"{server}/none.zip", "md5:0"),)}
-    with pytest.raises(DataError, match="could not be downloaded .*404"):
+    with pytest.raises(DataError, match=r"could not be downloaded .*404"):
         fetch("coco", tmp_path, archives=archives)
     archives = {"coco": (Archive("http://127.0.0.1:9/x.zip", "md5:0"),)}
     with pytest.raises(DataError, match="coco could not be downloaded"):

@@ -151,7 +151,7 @@ def test_an_archive_cut_short_is_refused(tmp_path: Path) -> None:
     """An upload that stopped half way."""
     voc = write_voc(VOC.items(), SIZES, tmp_path / "voc.tar.gz")
     voc.write_bytes(voc.read_bytes()[:300])
-    with pytest.raises(SubmissionError, match="is not a whole tar.gz archive"):
+    with pytest.raises(SubmissionError, match=r"is not a whole tar\.gz archive"):
         check_voc(voc, SIZES)
     (tmp_path / "x.zip").write_bytes(b"PK no zip")
     with pytest.raises(SubmissionError, match="is not a whole zip archive"):

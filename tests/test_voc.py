@@ -61,7 +61,7 @@ def test_the_test_split_is_all_void(tmp_path: Path) -> None:
 
 
 def test_augmented_masks(tmp_path: Path) -> None:
-    """trainaug follows its list and reads the augmented masks."""
+    """The split trainaug follows its list and reads the augmented masks."""
     add_augmented(make_voc(tmp_path))
     data = load("voc", "trainaug", tmp_path)
     assert data.ids == tuple("abef")
@@ -133,7 +133,7 @@ def test_missing_folders_are_named(tmp_path: Path) -> None:
     """A missing folder is named."""
     home = make_voc(tmp_path)
     (home / "JPEGImages").rename(home / "Images")
-    with pytest.raises(DataError, match="folder .*JPEGImages cannot be read"):
+    with pytest.raises(DataError, match=r"folder .*JPEGImages cannot be read"):
         load("voc", "train", tmp_path)
 
 
