@@ -204,4 +204,4 @@ def _signed(weight: float, name: str) -> str:
 def _bounds(contrast: Contrast) -> str:
     above = "" if contrast.above is None else f"> {contrast.above:g}"
     below = "" if contrast.below is None else f"< {contrast.below:g}"
-    return " and ".join(part for part in (above, below) if part)
+    return " and ".join(part for part in (above, below) if part).replace("-", "−")  # noqa: RUF001 - a minus sign

@@ -78,6 +78,7 @@ class Evidence:
     faults: tuple[str, ...] = field(init=False)
     _sound: Mapping[tuple[str, str], tuple[Record, ...]] = field(init=False, repr=False)
     _counts: dict[Record, dict[str, Array]] = field(init=False, repr=False, default_factory=dict)
+    _measured: dict[tuple[str, str, str], Measurement] = field(init=False, repr=False, default_factory=dict)
     _draws: dict[tuple[Record, str], statistics.Draws] = field(init=False, repr=False, default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -118,6 +119,12 @@ class Evidence:
 
     def measure(self, key: str, place: str, metric: str) -> Measurement:
         """Return what the records of ``place`` under ``key`` say in ``metric``."""
+        asked = (key, place, metric)
+        if asked not in self._measured:
+            self._measured[asked] = self._measure(key, place, metric)
+        return self._measured[asked]
+
+    def _measure(self, key: str, place: str, metric: str) -> Measurement:
         records = self._sound.get((key, place), ())
         faults: list[str] = []
         single = self._single(tuple(r for r in records if r.status == "ok"), faults)

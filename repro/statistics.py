@@ -24,7 +24,7 @@ Floats = NDArray[np.float64]
 
 RESAMPLES = 2000
 """Resamples of the images."""
-REPEATS = 10
+REPEATS = 5
 """Draws of the seeds' error for each of them."""
 FEWEST_IMAGES = 10
 """Fewer images give no interval: their bootstrap would be far too narrow."""

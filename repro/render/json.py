@@ -11,6 +11,9 @@ from typing import Any
 from repro.records import Record
 from repro.views import TableView
 
+DECIMALS = 6
+"""Places kept: what lies beyond differs between processors."""
+
 
 def render(views: tuple[TableView, ...]) -> str:
     """Return tables as one JSON document; nan is null, a record is its name."""
@@ -27,6 +30,6 @@ def plain(value: Any) -> Any:  # noqa: ANN401 - a tree of views becomes a tree o
         return [plain(item) for item in value]
     if isinstance(value, Mapping):
         return {str(name): plain(item) for name, item in value.items()}
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
+    if isinstance(value, float):
+        return round(value, DECIMALS) if math.isfinite(value) else None
     return value

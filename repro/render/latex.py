@@ -127,7 +127,7 @@ def _claims(claims: tuple[ClaimView, ...], *, many: bool) -> list[str]:
         r"\toprule",
         r"Claim of the paper & verdict & what decides (95\,\% interval, points) \\",
         r"\midrule",
-        *(_claim(claim, many=many) for claim in claims),
+        "\n\\addlinespace[2pt]\n".join(_claim(claim, many=many) for claim in claims),
         r"\bottomrule",
         r"\end{tabular}",
     ]
