@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import cv2
@@ -38,6 +39,7 @@ class Batches:
     batch_size: int
     seed: int
     flip: bool = True
+    flip_vertical: bool = False
     rotate: bool = False
     scale: tuple[float, float] = (1.0, 1.0)
     rank: int = 0
@@ -112,6 +114,8 @@ class Batches:
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the normalised images (n, 3, h, w) float32 and the labels of a step, on the device."""
         images, labels, sizes = self.draw(step)
+        if torch.device(device).type == "cuda":
+            images, labels = images.pin_memory(), labels.pin_memory()
         images, labels = (part.to(device, non_blocking=True) for part in (images, labels))
         return normalise(images, mean, std, sizes), labels
 
@@ -133,6 +137,8 @@ class Batches:
         pair = [window(x, self._frame, draws[2], draws[3]) for x in pair]
         if self.flip and draws[4] < 0.5:  # noqa: PLR2004 - half of the images
             pair = [cv2.flip(x, 1) if x.ndim else x for x in pair]  # type: ignore[misc]
+        if self.flip_vertical and draws[5] < 0.5:  # noqa: PLR2004 - half of the images
+            pair = [cv2.flip(x, 0) if x.ndim else x for x in pair]  # type: ignore[misc]
         return pair[0], pair[1]
 
 
@@ -148,14 +154,21 @@ def normalise(
         sizes: height and width (n, 2) of each image within its frame; None: no padding.
     """
     n, _, h, w = images.shape
-    factor = torch.tensor([1 / (255 * s) for s in std], device=images.device).repeat(w)
-    shift = torch.tensor([-m / s for m, s in zip(mean, std, strict=True)], device=images.device).repeat(w)
+    factor, shift = _rows(tuple(mean), tuple(std), w, images.device)
     # Rows of all three channels side by side: four times as fast on a CPU as broadcasting over channels.
     rows = images.permute(0, 2, 3, 1).reshape(n * h, 3 * w).float()
     out = torch.addcmul(shift, rows, factor, out=rows).view(n, h, w, 3).permute(0, 3, 1, 2)
     if sizes is not None:
         _blank(out, sizes)
     return out
+
+
+@lru_cache(maxsize=8)
+def _rows(mean: tuple[float, ...], std: tuple[float, ...], w: int, device: torch.device) -> tuple[torch.Tensor, ...]:
+    """Return factor and shift of one row of ``w`` pixels, kept on the device."""
+    factor = torch.tensor([1 / (255 * s) for s in std], device=device).repeat(w)
+    shift = torch.tensor([-m / s for m, s in zip(mean, std, strict=True)], device=device).repeat(w)
+    return factor, shift
 
 
 def _blank(out: torch.Tensor, sizes: torch.Tensor) -> None:
