@@ -162,6 +162,22 @@ def audit(json: Json = False) -> None:
     claiming.check_paper(out, as_json=json)
 
 
+@app.command()
+def figure(
+    names: Annotated[list[str], typer.Argument(help="figure2, 2, kernel_curve or all", show_default=False)],
+    profile: ProfileName = "shapes",
+    local: Annotated[bool, typer.Option("--local", help="the records of this machine, not the project's")] = False,
+    out_folder: Annotated[Path | None, typer.Option("--out", help="folder to write to")] = None,
+    data_root: DataRoot = None,
+    runs: Runs = RUNS,
+) -> None:
+    """Draw figures from the built networks and the records, as PDF, PNG and JSON."""
+    from repro.commands import figuring
+
+    request = figuring.Request(tuple(names), profile, runs, out_folder, local, data_root)
+    raise typer.Exit(figuring.show(out, request))
+
+
 @app.command(
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
 )

@@ -13,7 +13,7 @@ from repro.models.blocks import BoundaryRefinement, GlobalConv
 from repro.models.network import STAGES, ClassifierNet, Network
 from repro.models.resnet import Bottleneck, GCNBlock
 from repro.render.figures.blueprint import Block, Branches, Doubling, Head, Layer, Map, Pipeline, Shape, Stage
-from repro.spec import Classifier, Model, head_name
+from repro.spec import GCN, Classifier, Conv, Conv1x1, Model, Stack, head_name
 from repro.spec import Head as HeadSpec
 
 
@@ -132,3 +132,28 @@ def shape(title: str, model: Model | Classifier, num_classes: int, size: int) ->
     deepest = branches(net.head[STAGES[-1]])
     reach = 1 + max(sum(part.width - 1 for part in chain) for chain in deepest)
     return Shape(title, image, features, seen[net.head[STAGES[-1]]], reach)
+
+
+def figure1() -> tuple[Shape, ...]:
+    """Return the three networks of Figure 1 at the sizes that the paper trains and tests them."""
+    return (
+        shape("Classification", Classifier("resnet152"), 1000, 224),
+        shape("Conventional", Model(Conv1x1()), 21, 512),
+        shape("GCN, k = 15", Model(GCN(15)), 21, 512),
+    )
+
+
+def figure2() -> Pipeline:
+    """Return the paper's network: ResNet-152, GCN k = 15 and BR, at 512 x 512."""
+    return pipeline(Model(GCN(15), refine=True))
+
+
+def figure4() -> tuple[Head, ...]:
+    """Return the four heads after res-5 at k = 7, where Tables 2 to 4 compare all of them."""
+    features = Map(2048, 16, 16)
+    return tuple(head(spec, features) for spec in (GCN(7), Conv1x1(), Conv(7), Stack(7)))
+
+
+def figure5() -> tuple[tuple[Block, Block], ...]:
+    """Return the pairs of blocks in which ResNet-50 and ResNet50-GCN differ (Table 11)."""
+    return tuple((block("resnet50", stage), block("resnet50_gcn", stage)) for stage in ("res5", "res4"))

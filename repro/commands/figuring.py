@@ -1,0 +1,158 @@
+"""`repro figure`: gather what a figure shows, draw it, write PDF, PNG and a JSON of what is shown."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from repro import profiles, records, specs
+from repro.commands import gathering
+from repro.machine import Machine
+from repro.measured import Evidence
+from repro.profiles import Profile
+from repro.render.figures import style
+from repro.render.figures.blueprint import FigureError
+from repro.spec import Figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Drawing
+
+DEFAULT_PROFILE = "shapes"
+FIGURES, LOCAL = Path("figures"), Path("build/figures")
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user asked for, as typed."""
+
+    names: tuple[str, ...]
+    profile: str = DEFAULT_PROFILE
+    runs: Path = Path("runs")
+    out: Path | None = None
+    local: bool = False
+    """Take the records of this machine, not the project's."""
+    data_root: Path | None = None
+
+    @property
+    def figures(self) -> list[Figure]:
+        """The figures; raises ``FigureError`` for a word that names none."""
+        known = specs.figures()
+        words = [word.strip() for name in self.names for word in name.lower().split(",") if word.strip()]
+        words = [f"figure{word}" if word.isdigit() else word for word in words]
+        if unknown := [word for word in words if word not in known and word != "all"]:
+            raise FigureError(f"{unknown[0]!r} is no figure; choose from {', '.join(known)}, or all")
+        chosen = [name for word in words for name in (known if word == "all" else [word])]
+        return [known[name] for name in dict.fromkeys(chosen)]
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """Places of records in the order of preference."""
+        return ("local",) if self.local else ("reference", "local")
+
+    def evidence(self) -> Evidence:
+        """Return all records, each read once for all figures."""
+        place = Machine(runs=self.runs)
+        return Evidence(records.load({"reference": place.reference, "local": place.local}))
+
+    def folder(self, place: str, profile: Profile | None) -> Path:
+        """Return where a figure goes: the project's folder, one for local records, one for each other profile."""
+        out = self.out or (LOCAL if place == "local" else FIGURES)
+        return out if profile is None or profile.name == DEFAULT_PROFILE else out / profile.name
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What a figure shows, before it is drawn. ``profile`` is None for figures of the architecture alone."""
+
+    material: object
+    place: str = "computed"
+    profile: Profile | None = None
+    runs: tuple[str, ...] = ()
+
+
+def show(out: Console, request: Request) -> int:
+    """Draw figures; say which cannot be drawn and why; return 2 where there was one, else 0."""
+    profile, evidence = profiles.get(request.profile), request.evidence()
+    faults = []
+    for figure in request.figures:
+        try:
+            for path in draw(figure, profile, evidence, request):
+                out.print(f"written: {path}", soft_wrap=True)
+        except FigureError as error:
+            faults.append(str(error))
+    for fault in faults:
+        out.print(f"repro: {fault}", style="red", soft_wrap=True)
+    return 2 if faults else 0
+
+
+def draw(figure: Figure, profile: Profile, evidence: Evidence, request: Request) -> list[Path]:
+    """Draw one figure; return its files.
+
+    Raises:
+        FigureError: what it shows is missing; the sentence names the command that makes it.
+    """
+    if figure.name in DIAGRAMS:
+        drawn = Drawn(DIAGRAMS[figure.name]())
+    else:
+        material = gathering.gather(figure, profile, evidence, request.places)
+        drawn = Drawn(PLOTS[figure.name](material), material.place, profile, tuple(material.runs))
+    stem = request.folder(drawn.place, drawn.profile) / figure.name
+    try:
+        with style.look():
+            picture: Drawing = import_module(f"repro.render.figures.{figure.draw}").draw(drawn.material)
+            paths = style.save(picture, stem)
+        return [*paths, _describe(figure, drawn, stem.with_suffix(".json"))]
+    except OSError as error:
+        msg = f"{stem}: the figure cannot be written ({error.strerror or error}); choose another folder with --out"
+        raise FigureError(msg) from error
+
+
+def _describe(figure: Figure, drawn: Drawn, path: Path) -> Path:
+    """Write what is shown, and the records that it comes from."""
+    tree = {
+        "figure": figure.name,
+        "title": figure.title,
+        "profile": drawn.profile.name if drawn.profile else None,
+        "place": drawn.place,
+        "runs": list(drawn.runs),
+        "shown": plain(drawn.material),
+    }
+    path.write_text(json.dumps(tree, indent=1, allow_nan=False) + "\n", encoding="utf-8", newline="\n")
+    return path
+
+
+def plain(value: Any) -> Any:  # noqa: ANN401 - a tree of frozen values
+    """Return a tree that JSON holds: seven digits of every float, None for nan, images left out."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = (part for part in dataclasses.fields(value) if part.metadata.get("shown", True))
+        return {part.name: plain(getattr(value, part.name)) for part in fields}
+    if isinstance(value, float):
+        return float(f"{value:.7g}") if math.isfinite(value) else None
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, dict):
+        return {str(name): plain(item) for name, item in value.items()}
+    return value
+
+
+def _blueprint(name: str) -> object:
+    """Return what a diagram shows; torch is imported here."""
+    return getattr(import_module("repro.commands.blueprints"), name)()
+
+
+DIAGRAMS: dict[str, Callable[[], object]] = {
+    **{name: partial(_blueprint, name) for name in ("figure1", "figure2", "figure4", "figure5")},
+    "cost_curve": gathering.costs,
+}
+"""Figures of the architecture alone, by name."""
+PLOTS: dict[str, Callable[[gathering.Material], object]] = {"kernel_curve": gathering.kernel}
+"""Figures that need records, by name."""

@@ -1,0 +1,141 @@
+"""One look for every figure: one column wide, 7 point text, colours that everybody tells apart, the same bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from repro.spec import GCN, Conv, Conv1x1, Head, Model, Stack, head_name, normal
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+WIDTH = 3.3
+"""Inches: one column of a two-column paper."""
+TEXT = 7.0
+"""Points: the smallest text."""
+DPI = 300
+INK = "#222222"
+PRINTED = "#555555"
+"""What the paper prints."""
+
+# Okabe and Ito's colours: told apart under every common colour blindness.
+BASE, GCN_COLOUR, CONV, STACK, REFINED = "#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7"
+FAMILIES = {"base": BASE, "gcn": GCN_COLOUR, "gcn+br": REFINED, "conv": CONV, "stack": STACK}
+MARKERS = {"base": "s", "gcn": "o", "gcn+br": "D", "conv": "^", "stack": "v"}
+
+FILLS = {
+    "image": "#EEEEEE",
+    "features": "#FBF0C9",
+    "conv": "#D3E7F4",
+    "refine": "#F4DDEA",
+    "deconv": "#F8DCC8",
+    "sum": "#D0EDE3",
+}
+"""Light tints for the boxes of diagrams, darkest text on them at more than 12 to 1."""
+
+
+def family(model: Model) -> str:
+    """Return which colour and marker a network has everywhere."""
+    return _family(model.head) + ("+br" if model.refine and isinstance(model.head, GCN) else "")
+
+
+def _family(head: Head) -> str:
+    match normal(head):
+        case GCN():
+            return "gcn"
+        case Conv():
+            return "conv"
+        case Stack():
+            return "stack"
+        case Conv1x1():
+            return "base"
+    raise AssertionError(head)
+
+
+def label(model: Model, *, size: bool = True) -> str:
+    """Return a network's name in legends, such as ``GCN k=15 + BR``."""
+    name, _, rest = head_name(model.head).partition("-")
+    text = {"base": "baseline 1×1", "gcn": "GCN", "conv": "Conv", "stack": "Stack"}[name]
+    k = rest.replace("k", "k=").replace("-m", ", m=") if size and rest else ""
+    return f"{text} {k}".strip() + (" + BR" if model.refine else "")
+
+
+RC: dict[str, Any] = {
+    "font.family": "DejaVu Sans",
+    "font.size": TEXT,
+    "axes.labelsize": TEXT,
+    "axes.titlesize": TEXT + 0.5,
+    "xtick.labelsize": TEXT,
+    "ytick.labelsize": TEXT,
+    "legend.fontsize": TEXT,
+    "legend.frameon": False,
+    "legend.handlelength": 1.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.6,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#E4E4E4",
+    "grid.linewidth": 0.5,
+    "lines.linewidth": 1.2,
+    "lines.markersize": 3.5,
+    "figure.dpi": DPI,
+    "savefig.dpi": DPI,
+    "svg.hashsalt": "repro",
+    "pdf.fonttype": 42,
+    "figure.facecolor": "white",
+}
+
+
+@contextmanager
+def look() -> Iterator[None]:
+    """Draw under the common settings, whatever the user's own are."""
+    import matplotlib as mpl
+
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(RC)
+        yield
+
+
+def page(height: float, rows: int = 1, columns: int = 1, **options: Any) -> tuple[Figure, Any]:  # noqa: ANN401 - axes, or an array of them
+    """Return a figure one column wide and its axes, laid out so that nothing is clipped.
+
+    Args:
+        height: inches.
+        rows: of axes.
+        columns: of axes.
+        options: what ``Figure.subplots`` takes, such as ``sharey``.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure as MplFigure
+
+    figure = MplFigure(figsize=(WIDTH, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure, figure.subplots(rows, columns, **options)
+
+
+def save(figure: Figure, stem: Path) -> list[Path]:
+    """Write ``stem.pdf`` (vector) and ``stem.png``; the same figure gives the same bytes."""
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    paths = [stem.with_suffix(".pdf"), stem.with_suffix(".png")]
+    nothing = dict.fromkeys(("CreationDate", "ModDate", "Creator", "Producer"))
+    figure.savefig(paths[0], metadata=nothing)
+    figure.savefig(paths[1], metadata={"Software": None})
+    return paths
+
+
+def letter(axes: Axes, text: str) -> None:
+    """Write a panel's letter and title over its left corner."""
+    axes.set_title(text, loc="left", fontweight="bold", fontsize=TEXT + 0.5)
