@@ -35,6 +35,7 @@ class Recipe:
     """Standard deviation of the heads' normal initialisation; 0: by fan-in."""
     frozen_bn: bool = False
     flip: bool = True
+    flip_vertical: bool = False
     rotate: bool = False
     """Quarter turns as augmentation."""
     scale: tuple[float, float] = (1.0, 1.0)

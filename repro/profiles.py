@@ -125,16 +125,14 @@ IMAGENET_RECIPE = Recipe(
 )
 SHAPES_RECIPE = Recipe(
     name="fast",
-    optimizer="sgd",
-    lr=0.12,
+    optimizer="adamw",
+    lr=0.015,
     batch_size=8,
-    weight_decay=5e-4,
-    nesterov=True,
+    weight_decay=0.01,
     bias_decay=False,
-    clip=1.0,
     schedule="poly",
     warmup=0.1,
-    rotate=True,
+    flip_vertical=True,
     head_std=0.0,
 )
 

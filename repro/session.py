@@ -160,7 +160,8 @@ class Session:
         if recipe.batch_size % world:
             raise WorkError(f"batch {recipe.batch_size} does not divide over {world} processes; start another number")
         batches = Batches(
-            self.train_stores, source, recipe.batch_size, self.seed, flip=recipe.flip, rotate=recipe.rotate,
+            self.train_stores, source, recipe.batch_size, self.seed, flip=recipe.flip,
+            flip_vertical=recipe.flip_vertical, rotate=recipe.rotate,
             scale=recipe.scale, rank=rank, world=world,
         )  # fmt: skip
         mean, std = colours(self.run.test.dataset)
