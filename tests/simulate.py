@@ -103,6 +103,7 @@ def counts_of(run: Run, share: float, seed: int) -> dict[str, Counts]:
 
 def write(root: Path, run: Run, seed: int, share: float = 0.5, **changes: Any) -> Path:
     """Write the record of one run; ``changes`` (or ``head``) replace its fields, ``counts`` its counts."""
+    given = "counts" in changes
     counts = changes.pop("counts", counts_of(run, share, seed))
     name = changes.pop("name", f"{run.slug}-{run.key}-s{seed}")
     head = changes.pop("head", {})
@@ -129,7 +130,7 @@ def write(root: Path, run: Run, seed: int, share: float = 0.5, **changes: Any) -
     (folder / "record.json").write_text(json.dumps(meta), encoding="utf-8")
     lines = [{"step": step, "loss": 2.0 / (1 + step), "lr": 0.1, "seconds": step / 10} for step in range(0, 100, 10)]
     (folder / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
-    if meta["status"] == "ok" and counts is not None:
+    if counts is not None and (given or meta["status"] == "ok"):
         np.savez_compressed(folder / "counts.npz", **counts)
     return folder
 

@@ -46,7 +46,8 @@ def test_diverged_seeds_are_shown_and_not_averaged(tmp_path: Path) -> None:
     """Two seeds that ended and one that diverged: the mean is of two, the third is still there."""
     simulate.write(tmp_path, RUN, 0, 0.5)
     simulate.write(tmp_path, RUN, 1, 0.5)
-    simulate.write(tmp_path, RUN, 2, status="diverged", diverged_at=17)
+    counts = simulate.counts_of(RUN, 0.1, 2)
+    simulate.write(tmp_path, RUN, 2, status="diverged", diverged_at=17, counts=counts)
     found = measure(tmp_path)
     assert len(found.values) == 2
     assert [record.seed for record in found.diverged] == [2]

@@ -133,6 +133,7 @@ ODD_VALUE: st.SearchStrategy[Any] = st.one_of(
     st.lists(ODD_TEXT, max_size=2),
     st.dictionaries(ODD_TEXT, ODD_TEXT, max_size=2),
 )
+NAMES = ("run", "a name") if os.name == "nt" else ("run", "<b onclick=alert(1)>", "a|b`c*", "{x}\\\\input$", "日本\n語")
 META = st.dictionaries(
     st.sampled_from(
         [
@@ -174,6 +175,7 @@ def odd_counts(draw: st.DrawFn) -> dict[str, np.ndarray]:
     metas=st.lists(META, min_size=1, max_size=3),
     counts=odd_counts(),
     status=st.sampled_from(["ok", "diverged", "interrupted"]),
+    name=st.sampled_from(NAMES),
     log=st.sampled_from(
         [
             "",
@@ -186,12 +188,14 @@ def odd_counts(draw: st.DrawFn) -> dict[str, np.ndarray]:
 )
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_odd_record_breaks_or_falsifies_a_table(
-    tmp_path: Path, metas: list[dict[str, Any]], counts: dict[str, np.ndarray], status: str, log: str
+    tmp_path: Path, metas: list[dict[str, Any]], counts: dict[str, np.ndarray], status: str, name: str, log: str
 ) -> None:
     """Whatever a record holds, every format renders, stays well formed, and shows no number that was not counted."""
     shutil.rmtree(tmp_path / "runs", ignore_errors=True)
     for seed, meta in enumerate(metas):
-        folder = simulate.write(tmp_path / "runs", RUNS[0], seed, status=status, counts=counts, head=meta)
+        folder = simulate.write(
+            tmp_path / "runs", RUNS[0], seed, status=status, counts=counts, head=meta, name=f"{name}{seed}"
+        )
         (folder / "log.jsonl").write_text(log)
     found = compare(simulate.TABLE, simulate.PROFILE, load({"reference": tmp_path / "runs"}), COUNTS)
     outcome = found.cells()[0].outcomes[0]

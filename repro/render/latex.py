@@ -33,7 +33,7 @@ _SPECIAL = {
     "−": "$-$",  # noqa: RUF001 - the minus sign of ``words``
     "–": "--",  # noqa: RUF001 - the dash of ``words``
     "·": r"$\cdot$",
-    "×": r"$\times$",  # noqa: RUF001 - as printed
+    "×": r"$\times$",
     "≤": r"$\le$",
     "≥": r"$\ge$",
 }
