@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from data_files import make_imagenet, make_voc, noise, save, save_mask, voc_mask
+from data_files import make_imagenet, make_voc, noise, save, save_mask, voc_mask, write_list
 
 from repro.data import DataError, Dataset, load
 from repro.data.parallel import ordered
@@ -100,6 +100,16 @@ def test_a_changed_source_is_said_and_decoded_again(
     assert f"1 source file(s) changed since it was decoded, the first is {path}" in caplog.text
     assert not new.labels(0).any()
     assert np.array_equal(old.labels(0), voc_mask(0))
+
+
+def test_a_list_in_another_order_is_decoded_again(root: Path, tmp_path: Path) -> None:
+    """The same files under other numbers are another store."""
+    old = open_store(load("voc", "trainval", root), tmp_path / "cache")
+    write_list(root / "VOCdevkit/VOC2012", "trainval", ["a", "c", "b"])
+    new = open_store(load("voc", "trainval", root), tmp_path / "cache")
+    assert new.ids == ("a", "c", "b")
+    assert np.array_equal(new.labels(1), old.labels(2))
+    assert new.fingerprint != old.fingerprint
 
 
 def test_a_source_that_is_gone_is_named(root: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +25,8 @@ class Stamps:
         """Look at every source file; raise ``DataError`` naming one that is gone."""
         paths = {path for i in range(len(dataset)) for path in dataset.sources(i)}
         files = {str(path): _stamp(path) for path in sorted(paths)}
-        return cls(files, repr((dataset.version, dataset.classes, len(dataset), dataset.ids[0], dataset.ids[-1])))
+        names = hashlib.sha256("\n".join(dataset.ids).encode()).hexdigest()
+        return cls(files, repr((dataset.version, dataset.kind, dataset.classes, names)))
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[np.generic]]) -> Stamps:
