@@ -144,6 +144,11 @@ class TableView:
     """How counts were made; empty where the table has none."""
     problems: tuple[str, ...] = ()
 
+    @property
+    def scored(self) -> bool:
+        """Whether any cell needs a trained network; the others are counted or cited."""
+        return any(cell.kind == "score" for cell in self.cells())
+
     def cells(self) -> tuple[CellView, ...]:
         """Return every cell, row by row."""
         return tuple(cell for row in self.rows for cell in row.cells)
