@@ -169,12 +169,14 @@ def figure(
     local: Annotated[bool, typer.Option("--local", help="the records of this machine, not the project's")] = False,
     out_folder: Annotated[Path | None, typer.Option("--out", help="folder to write to")] = None,
     data_root: DataRoot = None,
+    steps: Steps = 0,
+    recipe: RecipeName = "",
     runs: Runs = RUNS,
 ) -> None:
     """Draw figures from the built networks and the records, as PDF, PNG and JSON."""
     from repro.commands import figuring
 
-    request = figuring.Request(tuple(names), profile, runs, out_folder, local, data_root)
+    request = figuring.Request(tuple(names), profile, runs, out_folder, local, data_root, steps, recipe)
     raise typer.Exit(figuring.show(out, request))
 
 

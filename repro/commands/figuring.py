@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from repro import profiles, records, specs
-from repro.commands import gathering
+from repro.commands import curves, gathering
 from repro.machine import Machine
 from repro.measured import Evidence
 from repro.profiles import Profile
@@ -41,6 +41,8 @@ class Request:
     local: bool = False
     """Take the records of this machine, not the project's."""
     data_root: Path | None = None
+    steps: int = 0
+    recipe: str = ""
 
     @property
     def figures(self) -> list[Figure]:
@@ -81,7 +83,7 @@ class Drawn:
 
 def show(out: Console, request: Request) -> int:
     """Draw figures; say which cannot be drawn and why; return 2 where there was one, else 0."""
-    profile, evidence = profiles.get(request.profile), request.evidence()
+    profile, evidence = profiles.get(request.profile, steps=request.steps, recipe=request.recipe), request.evidence()
     faults = []
     for figure in request.figures:
         try:
@@ -154,5 +156,10 @@ DIAGRAMS: dict[str, Callable[[], object]] = {
     "cost_curve": gathering.costs,
 }
 """Figures of the architecture alone, by name."""
-PLOTS: dict[str, Callable[[gathering.Material], object]] = {"kernel_curve": gathering.kernel}
+PLOTS: dict[str, Callable[[gathering.Material], object]] = {
+    "kernel_curve": gathering.kernel,
+    "boundary_profile": curves.boundary,
+    "training_curves": curves.training,
+    "class_gains": curves.gains,
+}
 """Figures that need records, by name."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from repro import formulas, paper, specs, statistics
@@ -12,7 +12,7 @@ from repro.profiles import Profile
 from repro.records import Record
 from repro.render.figures import cost_curve, kernel_curve, style
 from repro.render.figures.blueprint import FigureError
-from repro.spec import GCN, PAPER_CHANNELS, Conv, Figure, Model, Score, Stack, Table, Training
+from repro.spec import GCN, PAPER_CHANNELS, Conv, Figure, Head, Model, Score, Stack, Table, Training
 
 CLASSES, SIDE = 21, 16
 SIZES = (3, 5, 7, 9, 11, 13, 15)
@@ -116,7 +116,11 @@ def _trainings(table: Table) -> set[Training]:
 
 def costs() -> cost_curve.Costs:
     """Return parameters and multiply-adds of the heads after res-5 (Table 2), by closed forms."""
-    kinds = {"gcn": ("GCN", GCN), "conv": ("Conv k × k", Conv), "stack": ("Stack, m = 2048", Stack)}
+    kinds: dict[str, tuple[str, Callable[[int], Head]]] = {
+        "gcn": ("GCN", GCN),
+        "conv": ("Conv k × k", Conv),
+        "stack": ("Stack, m = 2048", Stack),
+    }
     heads = []
     for family, (name, make) in kinds.items():
         found = [formulas.layers(make(k), PAPER_CHANNELS, CLASSES, SIDE) for k in SIZES]

@@ -46,7 +46,7 @@ def draw(curve: Curve) -> Figure:
     _line(lower, [(p.k, p.mean) for p in curve.points], style.GCN_COLOUR, "-")
     for point in curve.points:
         _interval(lower, point)
-    style.letter(lower, f"Measured: profile {curve.profile}, {_seeds(curve.seeds)}")
+    style.letter(lower, f"Measured: profile {curve.profile}, {style.seeds(curve.seeds)}")
     over = "seeds and images; dots: seeds" if curve.seeds > 1 else "images"
     lower.set_xlabel(f"kernel size k  (1: the baseline 1 × 1)\nbars: 95 % interval over {over}")
     lower.set_xticks([p.k for p in curve.points])
@@ -54,10 +54,6 @@ def draw(curve: Curve) -> Figure:
         axes.set_ylabel("mIoU (%)")
         axes.margins(y=0.15)
     return figure
-
-
-def _seeds(count: int) -> str:
-    return f"{count} seed" + ("s" if count != 1 else "")
 
 
 def _line(axes: Axes, points: list[tuple[int, float]], colour: str, line: str) -> None:

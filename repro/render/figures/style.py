@@ -64,6 +64,11 @@ def label(model: Model, *, size: bool = True) -> str:
     return f"{text} {k}".strip() + (" + BR" if model.refine else "")
 
 
+def seeds(count: int) -> str:
+    """Return ``1 seed`` or ``3 seeds``."""
+    return f"{count} seed" + ("s" if count != 1 else "")
+
+
 RC: dict[str, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": TEXT,
@@ -105,7 +110,8 @@ def look() -> Iterator[None]:
 
     with mpl.rc_context():
         mpl.rcdefaults()
-        mpl.rcParams.update(RC)
+        for name, value in RC.items():
+            mpl.rcParams[name] = value  # type: ignore[index] # the names are known to matplotlib alone
         yield
 
 

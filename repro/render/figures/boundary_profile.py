@@ -1,0 +1,65 @@
+"""Beside Table 5: accuracy against the distance to the boundary, and what each network adds to the one before."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from repro.render.figures import style
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Line = tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Band:
+    """A line with its 95 % interval, in points, one value for each distance; nan where nothing was seen."""
+
+    family: str
+    name: str
+    mean: Line
+    low: Line
+    high: Line
+
+
+@dataclass(frozen=True)
+class BoundaryProfile:
+    """Accuracies of the networks, and the differences between neighbours in their order."""
+
+    profile: str
+    place: str
+    seeds: int
+    images: int
+    within: int
+    """Widest distance of Table 5's boundary region."""
+    distance: tuple[int, ...]
+    accuracy: tuple[Band, ...]
+    gain: tuple[Band, ...]
+
+
+def draw(shown: BoundaryProfile) -> Figure:
+    """Draw accuracies in the upper panel and differences in the lower one, over the same distances."""
+    figure, (upper, lower) = style.page(3.6, 2, 1, sharex=True, height_ratios=(1.2, 1))
+    for axes, bands in ((upper, shown.accuracy), (lower, shown.gain)):
+        for band in bands:
+            _band(axes, shown.distance, band)
+        axes.axvspan(0.5, shown.within + 0.5, color="#F0F0F0", zorder=0, linewidth=0)
+        axes.legend(loc="best", borderaxespad=0.2)
+    lower.axhline(0, color=style.INK, linewidth=0.6)
+    upper.set_ylabel("pixel accuracy (%)")
+    lower.set_ylabel("gain (points)")
+    lower.set_xlim(0.5, shown.distance[-1] + 0.5)
+    style.letter(upper, f"Profile {shown.profile}, {style.seeds(shown.seeds)}")
+    lower.set_xlabel(
+        f"distance to the nearest other label (pixels)\ngrey: boundary region, up to {shown.within} pixels"
+    )
+    return figure
+
+
+def _band(axes: Axes, distance: tuple[int, ...], band: Band) -> None:
+    colour = style.FAMILIES[band.family]
+    axes.fill_between(distance, band.low, band.high, color=colour, alpha=0.2, linewidth=0)
+    axes.plot(distance, band.mean, color=colour, label=band.name)
