@@ -134,7 +134,7 @@ def _tall(view: TableView) -> Grid:
 def _tall_line(row: RowView, places: tuple[str, ...]) -> Line:
     cell = row.cells[0]
     found = [cell.outcome(place) for place in places]
-    shown = [words.measured(cell, outcome) if outcome else "" for outcome in found]
+    shown = [words.measured(cell, o) if o and o.status != "awaiting the test server" else "" for o in found]
     apart = ", ".join(text for outcome in found if outcome and (text := words.difference(cell, outcome)))
     verdict = "cited" if cell.kind == "cited" else verdicts([outcome for outcome in found if outcome])
     return Line(row.label, "", (cell.printed.text if cell.printed else "", *shown, apart), verdict)

@@ -61,7 +61,7 @@ def render(view: TableView) -> str:
         f"% Table {view.number}, profile {escape(view.profile)}. Needs \\usepackage{{{','.join(PACKAGES)}}}.",
         r"\begin{table}[tbp]",
         r"\centering\footnotesize\setlength{\tabcolsep}{3pt}",
-        f"\\caption{{{name}. {_about(view)}}}",
+        f"\\caption{{{f'{name}. {_about(view)}'.strip()}}}",
         f"\\label{{tab:repro-{view.number}-{''.join(filter(str.isalnum, view.profile))}}}",
         *_table(grid),
         *_claims(view.claims, many=len(view.places) > 1),
@@ -72,8 +72,8 @@ def render(view: TableView) -> str:
 
 
 def _about(view: TableView) -> str:
-    if view.profile == "paper":
-        return "Scores in per cent."
+    if view.profile == "paper" or not view.scored:
+        return "Scores in per cent." if view.scored else ""
     return "Scores in per cent; they stand for trends only, never beside the paper's in absolute terms."
 
 

@@ -10,7 +10,8 @@ from repro.views import ClaimView, TableView
 
 _SPECIAL = re.compile(r"([\\`*_\[\]|#~])")
 BOLD = frozenset({"holds", "fails", "differs", "outside", "diverged"})
-NOTE = "Mean ± standard deviation (seeds); scores in per cent. The words are defined in the [index](README.md#words)."
+WORDS = "The words are defined in the [index](README.md#words)."
+NOTE = f"Mean ± standard deviation (seeds); scores in per cent. {WORDS}"
 
 
 def escape(text: str) -> str:
@@ -25,7 +26,7 @@ def render(view: TableView) -> str:
         f"## `{view.profile}` · Table {view.number}: {escape(view.title)}",
         _about(view),
         _table(layout(view)),
-        NOTE,
+        NOTE if view.scored else WORDS,
         claims(view.claims, view.places),
         _origins(view),
         problems(view.problems),
@@ -34,10 +35,10 @@ def render(view: TableView) -> str:
 
 
 def _about(view: TableView) -> str:
-    printed = f" Printed in section {escape(view.where)}." if view.where else ""
-    apart = (
-        "" if view.profile == "paper" else " Scores stand for trends only, never beside the paper's in absolute terms."
-    )
+    section = "section " if view.where[:1].isdigit() else ""
+    printed = f" Printed in {section}{escape(view.where)}." if view.where else ""
+    apart = " Scores stand for trends only, never beside the paper's in absolute terms."
+    apart = apart if view.scored and view.profile != "paper" else ""
     return f"Profile **{escape(view.profile)}**: {escape(view.about)}.{printed}{apart}"
 
 
