@@ -109,3 +109,28 @@ def _protocol(evaluation: Evaluation) -> str:
     if evaluation.crf is not None:
         parts.append("crf")
     return "-".join(parts) or "eval"
+
+
+def folder_name(run: Run, seed: int) -> str:
+    """Return ``<slug>-<key>-s<seed>``."""
+    return f"{run.slug}-{run.key}-s{seed}"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run with one seed, and the jobs whose weights it needs."""
+
+    run: Run
+    seed: int
+    after: tuple[str, ...] = ()
+    """Names of the jobs that come first."""
+
+    @property
+    def name(self) -> str:
+        """Folder name of its record."""
+        return folder_name(self.run, self.seed)
+
+    @property
+    def trains(self) -> bool:
+        """Whether it trains, or only evaluates another job's weights."""
+        return self.run.trained() == self.run

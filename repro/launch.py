@@ -15,8 +15,8 @@ from queue import Empty
 from typing import Any
 
 from repro.errors import is_ours
+from repro.experiment import Job
 from repro.machine import Machine
-from repro.measure import Job
 
 Event = Mapping[str, Any]
 Watch = Callable[[str, Event], None]

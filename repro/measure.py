@@ -5,33 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from repro.experiment import Run
+from repro.experiment import Job, Run, folder_name
 from repro.profiles import Profile
 from repro.records import Shelf
 from repro.spec import Score, Table
 
 Place = tuple[int, str, str]
 """Table number, row label, column label."""
-
-
-@dataclass(frozen=True)
-class Job:
-    """One run with one seed, and the jobs whose weights it needs."""
-
-    run: Run
-    seed: int
-    after: tuple[str, ...] = ()
-    """Names of the jobs that come first."""
-
-    @property
-    def name(self) -> str:
-        """Folder name of its record."""
-        return folder_name(self.run, self.seed)
-
-    @property
-    def trains(self) -> bool:
-        """Whether it trains, or only evaluates another job's weights."""
-        return self.run.trained() == self.run
 
 
 @dataclass(frozen=True)
@@ -58,11 +38,6 @@ class Plan:
     def cells_of(self, run: Run) -> tuple[Place, ...]:
         """Return the cells that a run fills."""
         return tuple(place for place, filled in self.cells.items() if filled is not None and filled.key == run.key)
-
-
-def folder_name(run: Run, seed: int) -> str:
-    """Return ``<slug>-<key>-s<seed>``."""
-    return f"{run.slug}-{run.key}-s{seed}"
 
 
 def score_cells(tables: Iterable[Table], profile: Profile) -> dict[Place, Run | None]:

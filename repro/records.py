@@ -7,8 +7,6 @@ import shutil
 import tempfile
 import zipfile
 import zlib
-import zipfile
-import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import platform
 import sys
 from collections.abc import Callable
@@ -216,8 +217,16 @@ class Session:
             "platform": platform.system(),
             "git_commit": machine.git_commit(),
             "data": self._fingerprints(),
+            "weights_file": self._weights_file(),
             "weights_from": None if self.parent is None else self.parent.name,
         }
+
+    def _weights_file(self) -> str | None:
+        """Return name and checksum of the file that the training started from; None where it read none."""
+        if self.place.weights is None or not isinstance(self.run.start, Start) or self.run.start.weights == "random":
+            return None
+        with self.place.weights.open("rb") as file:
+            return f"{self.place.weights.name} sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
 
     def _device(self) -> str:
         if self.fabric.device.type == "cuda":

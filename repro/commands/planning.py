@@ -11,8 +11,9 @@ from rich.console import Console
 from rich.table import Table as Grid
 
 from repro import estimate, profiles, records
+from repro.experiment import Job
 from repro.machine import Machine
-from repro.measure import Job, Place, Plan, plan
+from repro.measure import Place, Plan, plan
 from repro.progress import clock
 from repro.records import RecordError, Shelf
 from repro.select import seeds_from, select_tables

@@ -13,9 +13,10 @@ from rich.console import Console
 from repro import records
 from repro.commands.planning import Request
 from repro.commands.showing import show_tables
+from repro.experiment import Job
 from repro.launch import Ended, Local
 from repro.machine import Machine, from_environment
-from repro.measure import Job, Plan
+from repro.measure import Plan
 from repro.progress import clock, display
 from repro.spec import SpecError
 
