@@ -34,6 +34,8 @@ RecipeName = Annotated[str, typer.Option("--recipe", help="one of the profile's 
 Runs = Annotated[Path, typer.Option("--runs", help="folder of the records")]
 DataRoot = Annotated[Path | None, typer.Option("--data-root", help="where the data sets lie (or REPRO_DATA)")]
 Weights = Annotated[Path | None, typer.Option("--weights", help="ImageNet weights, safetensors (or REPRO_WEIGHTS)")]
+Key = Annotated[str, typer.Option("--key", help="key or name of a record whose weights are on this machine")]
+Seed = Annotated[int | None, typer.Option("--seed", help="which seed of the key; the lowest where it is left out")]
 RUNS = Path("runs")
 
 
@@ -178,6 +180,80 @@ def figure(
 
     request = figuring.Request(tuple(names), profile, runs, out_folder, local, data_root, steps, recipe)
     raise typer.Exit(figuring.show(out, request))
+
+
+@app.command()
+def predict(
+    images: Annotated[list[Path], typer.Argument(help="pictures, PNG or JPEG", show_default=False)],
+    key: Key,
+    seed: Seed = None,
+    out_folder: Annotated[Path, typer.Option("--out", help="folder to write to")] = Path("predictions"),
+    runs: Runs = RUNS,
+) -> None:
+    """Segment pictures of your own with a trained record: label map, overlay and legend of each."""
+    from repro.commands import predicting
+
+    predicting.predict(out, images, key, seed, out_folder, runs)
+
+
+@app.command()
+def export(
+    key: Key,
+    out_file: Annotated[Path, typer.Option("--out", help="file to write, .safetensors")],
+    seed: Seed = None,
+    runs: Runs = RUNS,
+) -> None:
+    """Write the weights of a trained record as float16 safetensors."""
+    from repro.commands import predicting
+
+    predicting.export(out, key, seed, out_file, runs)
+
+
+@app.command()
+def vrf(
+    image: Annotated[Path, typer.Argument(help="a picture, PNG or JPEG", show_default=False)],
+    key: Key,
+    at: Annotated[str, typer.Option(help="position x,y in pixels; the centre where it is left out")] = "",
+    stride: Annotated[int, typer.Option(help="distance of neighbouring occluders")] = 3,
+    occluder: Annotated[int, typer.Option(help="side of the occluder, odd")] = 11,
+    threshold: Annotated[float, typer.Option(help="share of the largest change that counts")] = 0.2,
+    seed: Seed = None,
+    out_folder: Annotated[Path, typer.Option("--out", help="folder to write to")] = Path("fields"),
+    runs: Runs = RUNS,
+) -> None:
+    """Measure the valid receptive field of one position of a picture (Figure 3)."""
+    from repro.commands import viewing
+
+    viewing.show(out, viewing.Request(image, key, at, stride, occluder, threshold, seed, out_folder, runs))
+
+
+data = typer.Typer(help="Data sets: list, check, fetch.", no_args_is_help=True)
+app.add_typer(data, name="data")
+Name = Annotated[str, typer.Argument(help="name of a data set, see repro data list", show_default=False)]
+
+
+@data.command("list")
+def data_list(json: Json = False) -> None:
+    """List the data sets, their splits and how many images each should have."""
+    from repro.commands import datasets
+
+    datasets.list_(out, as_json=json)
+
+
+@data.command("check")
+def data_check(name: Name, data_root: DataRoot = None, json: Json = False) -> None:
+    """Count a data set against the paper and verify that every image has its mask."""
+    from repro.commands import datasets
+
+    datasets.check(out, name, data_root, as_json=json)
+
+
+@data.command("fetch")
+def data_fetch(name: Name, data_root: Annotated[Path, typer.Option("--data-root", help="where to put it")]) -> None:
+    """Download what may be downloaded, with checksums; an interrupted download goes on."""
+    from repro.commands import datasets
+
+    datasets.fetch(out, name, data_root)
 
 
 @app.command(

@@ -45,8 +45,8 @@ class Estimates:
 def _times(records: object) -> dict[str, float]:
     found: dict[str, list[float]] = {}
     for record in records:  # type: ignore[attr-defined]
-        if isinstance(seconds := record.meta.get("seconds_total"), int | float):
-            found.setdefault(record.key, []).append(float(seconds))
+        if (seconds := _seconds(record)) is not None:
+            found.setdefault(record.key, []).append(seconds)
     return {key: median(values) for key, values in found.items()}
 
 
@@ -59,7 +59,12 @@ def _per_step(shelf: Shelf, scale: float) -> dict[str, float]:
 
 
 def _pace(record: Record) -> float | None:
-    seconds, steps = record.meta.get("seconds_total"), record.meta.get("steps")
-    if isinstance(seconds, int | float) and isinstance(steps, int) and steps:
-        return float(seconds) / steps
-    return None
+    seconds, steps = _seconds(record), record.meta.get("steps")
+    return seconds / steps if seconds is not None and isinstance(steps, int) and steps else None
+
+
+def _seconds(record: Record) -> float | None:
+    """Return how long a run takes on a quiet machine: a single thread's own time, else the time that passed."""
+    single = record.meta.get("threads") == 1 and record.meta.get("precision") == "32-true"
+    value = record.meta.get("cpu_seconds" if single else "seconds_total") or record.meta.get("seconds_total")
+    return float(value) if isinstance(value, int | float) else None

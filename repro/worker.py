@@ -56,7 +56,7 @@ def execute(run: Run, seed: int, name: str, place: Machine, emit: Emit) -> Done:
 
 
 def _locked(run: Run, seed: int, name: str, place: Machine, work: Path, emit: Emit) -> Done:
-    began = time.perf_counter()
+    began, cpu_began = time.perf_counter(), time.process_time()
     emit({"phase": "data"})
     parent = _parent(run, seed, place)
     session = Session(run, seed, place, work, parent)
@@ -71,7 +71,11 @@ def _locked(run: Run, seed: int, name: str, place: Machine, work: Path, emit: Em
         meta |= {"status": "ok"}
     if outcome:
         files = [work / "log.jsonl", *([session.export()] if outcome.status == "ok" else [])]
-    meta |= {"seconds_total": round(time.perf_counter() - began, 2), "peak_memory_bytes": peak_memory()}
+    meta |= {
+        "seconds_total": round(time.perf_counter() - began, 2),
+        "cpu_seconds": round(time.process_time() - cpu_began, 2),
+        "peak_memory_bytes": peak_memory(),
+    }
     if session.leads:
         records.append(place.local, name, meta, counts, files)
         shutil.rmtree(work, ignore_errors=True)

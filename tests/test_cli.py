@@ -121,7 +121,7 @@ def test_a_short_run_leaves_a_record_and_shows_the_table(
     assert meta["status"] == "ok"
     assert meta["steps"] == 3
     assert meta["spec"]["recipe"]["name"] == "fast"
-    assert set(meta["data"]) == {"shapes/train", "shapes/val"}
+    assert set(meta["data"]) == {"shapes/train", "shapes/test"}
     assert {p.name for p in records[0].parent.iterdir()} == {
         "record.json", "counts.npz", "log.jsonl", "weights.safetensors"
     }  # fmt: skip

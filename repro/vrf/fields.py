@@ -94,13 +94,13 @@ def occlusion_map(
         partial = Partial(steps, image[None], at)
         clean = partial.clean[-1][0, :, at[1], at[0]]
         chosen = _class(clean, class_index)
-        changes = _Grid(image, occluder, stride, fill).changes(partial, clean[chosen], chosen, progress)
+        changes = Grid(image, occluder, stride, fill).changes(partial, clean[chosen], chosen, progress)
     size = image.shape[1], image.shape[2]
     return VRF(changes, at, chosen, float(clean[chosen]), size, occluder, stride)
 
 
 @dataclass(frozen=True, eq=False)
-class _Grid:
+class Grid:
     """The occluders over one image."""
 
     image: Tensor

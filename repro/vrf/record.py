@@ -123,7 +123,7 @@ def _max_pool(inputs: Inputs, args: Args, _options: dict[str, Any]) -> Step:
 
 def _batch_norm(inputs: Inputs, args: Args, _options: dict[str, Any]) -> Step:
     _, weight, bias, mean, variance, *_, epsilon = args
-    scale = weight * torch.rsqrt(variance + epsilon)
+    scale = weight.double() / torch.sqrt(variance.double() + epsilon)
     return Norm(inputs, scale=scale[:, None, None], shift=(bias - mean * scale)[:, None, None])
 
 
@@ -179,5 +179,6 @@ def _join(before: Step, step: Step) -> Step | None:
         shape[before.channels_axis] = -1
         scale, shift = step.scale.flatten(), step.shift.flatten()
         bias = shift if before.bias is None else before.bias * scale + shift
-        return replace(before, weight=before.weight * scale.view(shape), bias=bias)
+        weight = before.weight * scale.view(shape)  # rounded once, from float64
+        return replace(before, weight=weight.to(before.weight.dtype), bias=bias.to(before.weight.dtype))
     return None

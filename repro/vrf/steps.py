@@ -153,11 +153,11 @@ class Concat(Step):
 
 @dataclass(frozen=True, eq=False)
 class Norm(Step):
-    """A frozen batch norm that no convolution could take in: ``x * scale + shift``, both (c, 1, 1)."""
+    """A frozen batch norm that no convolution could take in: ``x * scale + shift``, both (c, 1, 1) float64."""
 
     scale: Tensor = _NONE
     shift: Tensor = _NONE
 
     def compute(self, windows: Sequence[Tensor]) -> Tensor:
         """Scale and shift each channel."""
-        return torch.addcmul(self.shift, windows[0], self.scale)
+        return torch.addcmul(self.shift, windows[0].double(), self.scale).to(windows[0].dtype)

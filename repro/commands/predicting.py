@@ -1,0 +1,123 @@
+"""`repro predict` and `repro export`: label maps of a user's own pictures, and weights to carry elsewhere."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from rich.console import Console
+from rich.table import Table as Grid
+from safetensors.torch import load_file, save_file
+
+from repro.commands import trained
+from repro.commands.pictures import overlay, read_picture
+from repro.commands.trained import Trained
+from repro.data.dataset import Bytes, DataError
+from repro.data.palette import write_palette_png
+from repro.spec import SpecError
+
+
+@dataclass(frozen=True)
+class Share:
+    """How much of a picture one class takes."""
+
+    label: int
+    name: str
+    colour: tuple[int, int, int]
+    pixels: int
+    share: float
+
+
+def predict(out: Console, images: Sequence[Path], key: str, seed: int | None, folder: Path, runs: Path) -> None:
+    """Write for each picture its label map, the overlay and the legend; print the legends.
+
+    Raises:
+        RecordError: there is no such record, or its weights are not here.
+        DataError: a picture cannot be read, or two have one name.
+    """
+    _distinct(images)
+    model = trained.load(trained.find(runs, key, seed))
+    out.print(f"{model.record.name}: {model.run.profile}, {model.run.slug}", style="dim", soft_wrap=True)
+    for path in images:
+        image = read_picture(path)
+        labels = model.predictor.labels([image])[0]
+        shares = legend(labels, model)
+        for written in _write(folder, path.stem, image, labels, model, shares):
+            out.print(f"written: {written}", soft_wrap=True)
+        out.print(_table(path, shares))
+
+
+def _distinct(images: Sequence[Path]) -> None:
+    twice = [stem for stem, count in Counter(path.stem for path in images).items() if count > 1]
+    if twice:
+        raise DataError(f"{twice[0]}: two pictures have this name, and their files would be one; run them separately")
+
+
+def legend(labels: Bytes, model: Trained) -> list[Share]:
+    """Return the classes that occur in a label map (h, w), the largest first."""
+    counts = np.bincount(labels.reshape(-1), minlength=len(model.classes))
+    found = [
+        Share(i, name, model.palette[i], int(counts[i]), float(counts[i] / labels.size))
+        for i, name in enumerate(model.classes)
+        if counts[i]
+    ]
+    return sorted(found, key=lambda share: -share.pixels)
+
+
+def _write(
+    folder: Path, stem: str, image: Bytes, labels: Bytes, model: Trained, shares: Sequence[Share]
+) -> list[Path]:
+    paths = [folder / f"{stem}{ending}" for ending in ("-labels.png", "-overlay.png", "-legend.json")]
+    tree = {"record": model.record.name, "size": list(labels.shape), "classes": [vars(share) for share in shares]}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_palette_png(labels, paths[0], model.palette)
+        Image.fromarray(overlay(image, labels, model.palette)).save(paths[1])
+        paths[2].write_text(json.dumps(tree, indent=1) + "\n", encoding="utf-8")
+    except OSError as error:
+        why = error.strerror or error
+        raise DataError(f"{folder}: predictions cannot be written ({why}); choose another --out") from error
+    return paths
+
+
+def _table(path: Path, shares: Sequence[Share]) -> Grid:
+    grid = Grid("", "class", "pixels", "share", box=None, padding=(0, 2, 0, 0), title=str(path), title_justify="left")
+    for share in shares:
+        swatch = "[on rgb({},{},{})]  [/]".format(*share.colour)
+        grid.add_row(swatch, share.name, f"{share.pixels:,}", f"{share.share:.1%}")
+    return grid
+
+
+def export(out: Console, key: str, seed: int | None, file: Path, runs: Path) -> None:
+    """Write a record's weights in float16, with what they are in the file's metadata.
+
+    A tensor that float16 cannot hold (a value above 65,504) stays float32.
+
+    Raises:
+        RecordError: there is no such record, or its weights are not here.
+        SpecError: the file cannot be written.
+    """
+    record = trained.find(runs, key, seed)
+    tensors = {name: _half(tensor) for name, tensor in load_file(record.folder / trained.FILE).items()}
+    meta = record.meta
+    described = {name: str(meta.get(name, "")) for name in ("key", "seed", "profile", "slug", "recipe", "git_commit")}
+    described |= {"spec": json.dumps(meta["spec"]), "classes": json.dumps(meta.get("classes", [])), "format": "pt"}
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        save_file(tensors, file, metadata=described)
+    except OSError as error:
+        raise SpecError(f"{file}: cannot be written ({error.strerror or error}); choose another --out") from error
+    out.print(f"written: {file} ({file.stat().st_size / 1e6:.1f} MB, {record.name})", soft_wrap=True)
+
+
+def _half(tensor: torch.Tensor) -> torch.Tensor:
+    if not tensor.is_floating_point():
+        return tensor
+    half = tensor.half()
+    return half if bool(torch.isfinite(half).all()) else tensor.float()

@@ -1,0 +1,133 @@
+"""Trained networks of this machine by the key of their record, ready to predict."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from repro import models, profiles, records, specs
+from repro.data import transforms
+from repro.data.dataset import Colour
+from repro.data.palette import VOC_PALETTE
+from repro.evaluate import Predictor, frame_of
+from repro.experiment import Run
+from repro.machine import Machine
+from repro.models import Network
+from repro.records import Record, RecordError, Shelf
+from repro.restore import run_of
+from repro.session import colours
+from repro.spec import Classifier, Score, SpecError
+
+FILE = "weights.safetensors"
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A record with its network, on the CPU and in evaluation mode."""
+
+    record: Record
+    run: Run
+    net: Network
+    classes: tuple[str, ...]
+    palette: tuple[Colour, ...]
+
+    @property
+    def normalise(self) -> Callable[[Tensor], Tensor]:
+        """Turn uint8 images (n, 3, h, w) into the network's float32 input."""
+        mean, std = colours(self.run.test.dataset)
+        return partial(transforms.normalise, mean=mean, std=std)
+
+    @property
+    def predictor(self) -> Predictor:
+        """The network with the run's own frame, single scale."""
+        return Predictor(self.net, self.normalise, frame_of(self.run.test))
+
+
+def find(runs: Path, name: str, seed: int | None = None) -> Record:
+    """Return the record of a key (or folder name) that has weights on this machine, the lowest seed first.
+
+    Raises:
+        RecordError: there is none; where only its weights are missing, the sentence names the command that trains them.
+    """
+    place = Machine(runs=runs)
+    shelf = records.load({"reference": place.reference, "local": place.local})
+    named = [record for record in shelf.records if name in {record.key, record.name}]
+    if not named:
+        raise RecordError(f"--key {name}: no record has this key under {runs}; known are {_known(shelf)}")
+    fitting = [record for record in named if seed in {None, record.seed}]
+    if not fitting:
+        have = ", ".join(str(record.seed) for record in named)
+        raise RecordError(f"--seed {seed}: key {name} has no record of it, only of {have}")
+    ready = [record for record in fitting if (record.folder / FILE).is_file()]
+    if not ready:
+        raise RecordError(f"{fitting[0].name}: its weights are not on this machine; train them with: {command(fitting[0])}")
+    return min(ready, key=lambda record: record.seed)
+
+
+def _known(shelf: Shelf) -> str:
+    ready = [f"{r.key} ({r.name})" for r in shelf.records if (r.folder / FILE).is_file()]
+    return ", ".join(sorted(ready)[:5]) + (f" and {len(ready) - 5} more" if len(ready) > 5 else "") or "none"  # noqa: PLR2004
+
+
+def command(record: Record) -> str:
+    """Return the command that trains the weights of a record."""
+    run = run_of(record)
+    cut = profiles.PROFILES.get(run.profile)
+    words = [f"repro run all --profile {run.profile}"]
+    if cut is not None:
+        for steps, recipe in ((0, ""), (run.steps, ""), (run.steps, run.recipe.name)):
+            profile = profiles.get(run.profile, steps=steps, recipe=recipe)
+            if table := _table(run, profile):
+                extra = [f"--steps {steps}"] * bool(steps) + [f"--recipe {recipe}"] * bool(recipe)
+                words = [f"repro run {table} --profile {run.profile}", *extra]
+                break
+    seeds = [f"--seeds {record.seed + 1}"] if record.seed else []
+    return " ".join([*words, *seeds, f"--only {run.trained().key}", "--runs <another folder>"])
+
+
+def _table(run: Run, profile: profiles.Profile) -> str:
+    """Return the first table with a cell that this run, or one of its training, fills."""
+    for number, table in specs.tables().items():
+        for row in table.rows:
+            for cell in row.cells:
+                found = profile.resolve(cell.training) if isinstance(cell, Score) else None
+                if found is not None and found.key == run.trained().key:
+                    return f"table{number}"
+    return ""
+
+
+def load(record: Record) -> Trained:
+    """Build a record's network and fill it with its weights.
+
+    Raises:
+        RecordError: the weights are damaged or belong to another network.
+        SpecError: the record is a classifier's, which has no label maps.
+    """
+    run = run_of(record)
+    if isinstance(run.model, Classifier):
+        raise SpecError(f"{record.name}: is a classifier and gives no label map; choose a segmentation record")
+    classes = tuple(str(name) for name in record.meta["classes"])
+    net = models.build(run.model, len(classes))
+    assert isinstance(net, Network)
+    try:
+        net.load_state_dict(load_file(record.folder / FILE))
+    except (SafetensorError, OSError, RuntimeError) as error:
+        msg = f"{record.folder / FILE}: damaged, or weights of another network; train them with: {command(record)}"
+        raise RecordError(msg) from error
+    net.eval().requires_grad_(requires_grad=False)
+    return Trained(record, run, net.to(memory_format=torch.channels_last), classes, palette_of(run, len(classes)))
+
+
+def palette_of(run: Run, count: int) -> tuple[Colour, ...]:
+    """Return the colours of the classes: the data set's own, else VOC's."""
+    name = run.test.dataset
+    module = import_module("repro.data.shapes" if name == "shapes" else f"repro.data.{name}")
+    return tuple(getattr(module, "PALETTE", VOC_PALETTE))[:count]
