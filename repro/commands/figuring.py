@@ -106,7 +106,8 @@ def draw(figure: Figure, profile: Profile, evidence: Evidence, request: Request)
         drawn = Drawn(DIAGRAMS[figure.name]())
     else:
         material = gathering.gather(figure, profile, evidence, request.places)
-        drawn = Drawn(PLOTS[figure.name](material), material.place, profile, tuple(material.runs))
+        shown = _shown(material, request)
+        drawn = Drawn(shown, material.place, profile, tuple(material.runs))
     stem = request.folder(drawn.place, drawn.profile) / figure.name
     try:
         with style.look():
@@ -116,6 +117,15 @@ def draw(figure: Figure, profile: Profile, evidence: Evidence, request: Request)
     except OSError as error:
         msg = f"{stem}: the figure cannot be written ({error.strerror or error}); choose another folder with --out"
         raise FigureError(msg) from error
+
+
+def _shown(material: gathering.Material, request: Request) -> object:
+    """Return what a figure of records shows; networks are loaded for those that need their weights."""
+    name = material.figure.name
+    if name in PLOTS:
+        return PLOTS[name](material)
+    module, function = PICTURES[name]
+    return getattr(import_module(module), function)(material, request.data_root)
 
 
 def _describe(figure: Figure, drawn: Drawn, path: Path) -> Path:
@@ -163,3 +173,8 @@ PLOTS: dict[str, Callable[[gathering.Material], object]] = {
     "class_gains": curves.gains,
 }
 """Figures that need records, by name."""
+PICTURES = {
+    "figure3": ("repro.commands.viewing", "fields"),
+    "figure6": ("repro.commands.examples", "examples"),
+}
+"""Figures that need trained weights, by name: module and function, imported when drawn."""

@@ -70,9 +70,7 @@ def legend(labels: Bytes, model: Trained) -> list[Share]:
     return sorted(found, key=lambda share: -share.pixels)
 
 
-def _write(
-    folder: Path, stem: str, image: Bytes, labels: Bytes, model: Trained, shares: Sequence[Share]
-) -> list[Path]:
+def _write(folder: Path, stem: str, image: Bytes, labels: Bytes, model: Trained, shares: Sequence[Share]) -> list[Path]:
     paths = [folder / f"{stem}{ending}" for ending in ("-labels.png", "-overlay.png", "-legend.json")]
     tree = {"record": model.record.name, "size": list(labels.shape), "classes": [vars(share) for share in shares]}
     try:

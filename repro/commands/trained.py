@@ -68,7 +68,9 @@ def find(runs: Path, name: str, seed: int | None = None) -> Record:
         raise RecordError(f"--seed {seed}: key {name} has no record of it, only of {have}")
     ready = [record for record in fitting if (record.folder / FILE).is_file()]
     if not ready:
-        raise RecordError(f"{fitting[0].name}: its weights are not on this machine; train them with: {command(fitting[0])}")
+        raise RecordError(
+            f"{fitting[0].name}: its weights are not on this machine; train them with: {command(fitting[0])}"
+        )
     return min(ready, key=lambda record: record.seed)
 
 

@@ -1,0 +1,171 @@
+"""`repro vrf` and Figure 3: valid receptive fields of trained networks on pictures."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from rich.console import Console
+from rich.progress import Progress
+
+from repro import data, vrf
+from repro.commands import trained
+from repro.commands.examples import with_weights
+from repro.commands.figuring import plain
+from repro.commands.gathering import Material
+from repro.commands.pictures import read_picture
+from repro.commands.trained import Trained
+from repro.data.dataset import Bytes, Dataset
+from repro.machine import from_environment
+from repro.render.figures import figure3, style
+from repro.spec import SpecError
+
+OCCLUDER, STRIDE, THRESHOLD = 11, 3, 0.2
+AMONG = 200
+"""Images of the test set among which Figure 3 chooses one."""
+ENLARGED = 2
+Position = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user asked for, as typed."""
+
+    image: Path
+    key: str
+    at: str
+    stride: int
+    occluder: int
+    threshold: float
+    seed: int | None
+    out: Path
+    runs: Path
+
+
+def show(out: Console, request: Request) -> None:
+    """Measure one field, write it as PDF, PNG and JSON, say its area.
+
+    Raises:
+        SpecError: the position is not two numbers.
+        VRFError: it lies outside the image, or the occluder does not fit.
+        DataError: the picture cannot be read.
+    """
+    image = read_picture(request.image)
+    at = position(request.at, image)
+    model = trained.load(trained.find(request.runs, request.key, request.seed))
+    with Progress(console=out, transient=True) as progress:
+        task = progress.add_task("occluding", total=1.0)
+        panel = measure(
+            model, image, at, request.image.name, request.occluder, request.stride, request.threshold,
+            told=lambda share: progress.update(task, completed=share),
+        )  # fmt: skip
+    fields = figure3.Fields("chosen by the user", request.occluder, request.stride, request.threshold, (panel,))
+    for path in _write(request.out / f"{request.image.stem}-{model.record.key}", fields, model):
+        out.print(f"written: {path}", soft_wrap=True)
+    out.print(
+        f"field of {at}: {panel.area:,.0f} pixels, {panel.share:.1%} of the image; the gradient's field agrees with "
+        f"rank correlation {panel.rank:.2f} and overlap {panel.overlap:.2f}",
+        soft_wrap=True,
+    )
+
+
+def position(text: str, image: Bytes) -> Position:
+    """Return the position (x, y) that a user wrote, by default the image's centre."""
+    if not text:
+        return image.shape[1] // 2, image.shape[0] // 2
+    found = re.fullmatch(r"\s*(-?\d+)\s*,\s*(-?\d+)\s*", text)
+    if found is None:
+        raise SpecError(f"--at {text}: is no position; give two whole numbers x,y such as 48,30")
+    return int(found[1]), int(found[2])
+
+
+def _write(stem: Path, fields: figure3.Fields, model: Trained) -> list[Path]:
+    try:
+        with style.look():
+            paths = style.save(figure3.draw(fields), stem)
+        tree = {"record": model.record.name, **plain(fields)}
+        stem.with_suffix(".json").write_text(json.dumps(tree, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise SpecError(f"{stem}: cannot be written ({error.strerror or error}); choose another --out") from error
+    return [*paths, stem.with_suffix(".json")]
+
+
+def measure(
+    model: Trained, image: Bytes, at: Position, title: str, occluder: int = OCCLUDER, stride: int = STRIDE,
+    threshold: float = THRESHOLD, *, object_area: int | None = None, told: Callable[[float], None] | None = None,
+) -> figure3.Panel:  # fmt: skip
+    """Return the field of one position (x, y) of an image (h, w, 3), with the gradient's field as second opinion."""
+    x = model.normalise(torch.from_numpy(image.copy()).permute(2, 0, 1)[None])[0].contiguous()
+    field = vrf.occlusion_map(model.net, x, at, occluder=occluder, stride=stride, progress=told)
+    rank, overlap = vrf.agreement(field, vrf.gradient_field(model.net, x, at), threshold)
+    strength = field.pixels()
+    area = vrf.area(field, threshold)
+    return figure3.Panel(
+        title=title,
+        at=at,
+        area=area,
+        share=area / strength.size,
+        object_area=object_area,
+        rank=rank,
+        overlap=overlap,
+        image=image,
+        inside=np.asarray((strength >= threshold * strength.max()) & (strength > 0)),
+    )
+
+
+def fields(material: Material, data_root: Path | None) -> figure3.Fields:
+    """Return the panels of Figure 3: baseline, baseline on the enlarged image, GCN on the enlarged image.
+
+    The rule: of the first images of the test set, the one whose largest object has the median area; the position is
+    the pixel of that object that lies deepest in it.
+    """
+    baseline, gcn = (trained.load(record) for record in with_weights(material))
+    test = baseline.run.test
+    dataset = data.load(test.dataset, test.split, from_environment(data_root, None)[0])
+    i, at, area = chosen(dataset)
+    image, _ = dataset.read(i)
+    large = np.asarray(cv2.resize(image, None, fx=ENLARGED, fy=ENLARGED, interpolation=cv2.INTER_LINEAR), np.uint8)
+    there = at[0] * ENLARGED + ENLARGED // 2, at[1] * ENLARGED + ENLARGED // 2
+    name = f"GCN k={getattr(getattr(gcn.run.model, 'head', None), 'k', '?')}"
+    panels = (
+        measure(baseline, image, at, "baseline", object_area=area),
+        measure(baseline, large, there, f"baseline, {ENLARGED}×", object_area=area * ENLARGED**2),
+        measure(gcn, large, there, f"{name}, {ENLARGED}×", object_area=area * ENLARGED**2),
+    )
+    rule = (
+        f"{dataset.ids[i]}: of the first {AMONG} images the one whose largest object has the median area; inmost pixel"
+    )
+    return figure3.Fields(rule, OCCLUDER, STRIDE, THRESHOLD, panels)
+
+
+def chosen(dataset: Dataset) -> tuple[int, Position, int]:
+    """Return an image by the rule of ``fields``: its number, the position (x, y), the object's area in pixels."""
+    found = []
+    for i in range(min(AMONG, len(dataset))):
+        largest = _largest(dataset.read(i)[1])
+        if largest is not None:
+            found.append((int(largest.sum()), i, largest))
+    if not found:
+        raise SpecError(f"{dataset.name}/{dataset.split}: no object in its first images; choose another data set")
+    area, i, inside = sorted(found, key=lambda item: item[:2])[(len(found) - 1) // 2]
+    depth = cv2.distanceTransform(np.pad(inside, 1).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1]
+    y, x = np.unravel_index(int(depth.argmax()), depth.shape)
+    return i, (int(x), int(y)), area
+
+
+def _largest(labels: Bytes) -> Bytes | None:
+    """Return the largest connected object (not background, not void) as a mask (h, w), or None where there is none."""
+    best: Bytes | None = None
+    for value in np.unique(labels):
+        if value not in {0, data.IGNORE_INDEX}:
+            _, patches, stats, _ = cv2.connectedComponentsWithStats((labels == value).astype(np.uint8), connectivity=8)
+            n = 1 + int(stats[1:, cv2.CC_STAT_AREA].argmax())
+            patch = np.asarray(patches == n, np.uint8)
+            best = patch if best is None or patch.sum() > best.sum() else best
+    return best

@@ -1,0 +1,76 @@
+"""Figure 6: images, what three networks say, and the truth, in the data set's own colours."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from repro.render.figures import style
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+LEGEND_COLUMNS = 3
+
+
+@dataclass(frozen=True, eq=False)
+class Example:
+    """One row: an image by its name, and the mean IoU of each network on it, in points."""
+
+    name: str
+    percentile: int
+    iou: tuple[float, ...]
+    pictures: tuple[NDArray[np.uint8], ...] = field(metadata={"shown": False})
+    """Image, predictions and truth, each (h, w, 3) RGB."""
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Rows of examples; ``rule`` says in words how they were chosen."""
+
+    profile: str
+    place: str
+    seed: int
+    rule: str
+    columns: tuple[str, ...]
+    rows: tuple[Example, ...]
+    legend: tuple[tuple[str, tuple[int, int, int]], ...]
+
+
+def draw(shown: Examples) -> Figure:
+    """Draw the rows under the names of the columns, the classes that occur beneath."""
+    shape = [max(row.pictures[0].shape[0] / row.pictures[0].shape[1] for row in shown.rows)]
+    lines = -(-len(shown.legend) // LEGEND_COLUMNS)
+    height = len(shown.rows) * (style.WIDTH / len(shown.columns) * shape[0] + 0.19) + 0.25 + 0.16 * lines
+    figure, axes = style.page(height, len(shown.rows), len(shown.columns), squeeze=False)
+    for y, row in enumerate(shown.rows):
+        under = ("", *(f"{value:.0f} %" for value in row.iou), "mean IoU")
+        for x, picture in enumerate(row.pictures):
+            place = axes[y][x]
+            place.imshow(picture, interpolation="nearest")
+            place.set_xticks([])
+            place.set_yticks([])
+            place.grid(visible=False)
+            place.spines[:].set(visible=True, linewidth=0.4)
+            place.set_xlabel(under[x], labelpad=1.5)
+            if y == 0:
+                place.set_title(shown.columns[x], fontsize=style.TEXT, pad=3)
+    figure.get_layout_engine().set(w_pad=0.015, h_pad=0.015, wspace=0, hspace=0)  # type: ignore[union-attr]
+    _legend(figure, shown)
+    return figure
+
+
+def _legend(figure: Figure, shown: Examples) -> None:
+    from matplotlib.patches import Patch
+
+    patches = [
+        Patch(
+            facecolor=tuple(c / 255 for c in colour), edgecolor=style.INK, linewidth=0.4, label=name.replace("_", " ")
+        )
+        for name, colour in shown.legend
+    ]
+    figure.legend(handles=patches, loc="outside lower center", ncols=LEGEND_COLUMNS, handlelength=1.0,
+                  columnspacing=1.2)  # fmt: skip
