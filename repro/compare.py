@@ -180,7 +180,7 @@ def provenance(place: str, records: tuple[Record, ...]) -> Provenance | None:
     def every(name: str) -> tuple[str, ...]:
         return tuple(sorted({fingerprint(r.meta[name]) for r in records if r.meta.get(name) not in (None, "")}))
 
-    data = {f"{k} {fingerprint(v)}" for r in records for k, v in _mapping(r.meta.get("data")).items()}
+    data = {f"{k} {fingerprint(v)[:12]}" for r in records for k, v in _mapping(r.meta.get("data")).items()}
     return Provenance(
         place=place,
         recipes=every("recipe"),
