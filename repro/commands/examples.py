@@ -92,7 +92,7 @@ def legend(labels: set[int], model: Trained) -> tuple[tuple[str, tuple[int, int,
 
 
 def image_iou(counts: NDArray[np.int64]) -> Floats:
-    """Return each image's own mean IoU from the counts (n, c, 3), over the classes that occur in it, (n,)."""
+    """Return each image's own mean IoU from the counts (n, c, 3), over the classes of its labels and prediction, (n,)."""
     return np.array([metrics.miou(image[None]) for image in counts])
 
 

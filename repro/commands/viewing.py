@@ -122,6 +122,8 @@ def measure(
 def fields(material: Material, data_root: Path | None) -> figure3.Fields:
     """Return the panels of Figure 3: baseline, baseline on the enlarged image, GCN on the enlarged image.
 
+    The grid is as fine on the enlarged image as on the object before: its spacing is enlarged with it.
+
     The rule: of the first images of the test set, the one whose largest object has the median area; the position is
     the pixel of that object that lies deepest in it.
     """
@@ -135,8 +137,12 @@ def fields(material: Material, data_root: Path | None) -> figure3.Fields:
     name = f"GCN k={getattr(getattr(gcn.run.model, 'head', None), 'k', '?')}"
     panels = (
         measure(baseline, image, at, "baseline", object_area=area),
-        measure(baseline, large, there, f"baseline, {ENLARGED}×", object_area=area * ENLARGED**2),
-        measure(gcn, large, there, f"{name}, {ENLARGED}×", object_area=area * ENLARGED**2),
+        *(
+            measure(
+                model, large, there, f"{title}, {ENLARGED}×", stride=ENLARGED * STRIDE, object_area=area * ENLARGED**2
+            )
+            for model, title in ((baseline, "baseline"), (gcn, name))
+        ),
     )
     rule = (
         f"{dataset.ids[i]}: of the first {AMONG} images the one whose largest object has the median area; inmost pixel"

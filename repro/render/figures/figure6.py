@@ -42,12 +42,12 @@ class Examples:
 
 def draw(shown: Examples) -> Figure:
     """Draw the rows under the names of the columns, the classes that occur beneath."""
-    shape = [max(row.pictures[0].shape[0] / row.pictures[0].shape[1] for row in shown.rows)]
+    shape = max(row.pictures[0].shape[0] / row.pictures[0].shape[1] for row in shown.rows)
     lines = -(-len(shown.legend) // LEGEND_COLUMNS)
-    height = len(shown.rows) * (style.WIDTH / len(shown.columns) * shape[0] + 0.19) + 0.25 + 0.16 * lines
+    height = len(shown.rows) * (style.WIDTH / len(shown.columns) * shape + 0.11) + 0.22 + 0.16 * lines
     figure, axes = style.page(height, len(shown.rows), len(shown.columns), squeeze=False)
     for y, row in enumerate(shown.rows):
-        under = ("", *(f"{value:.0f} %" for value in row.iou), "mean IoU")
+        under = ("mean IoU:", *(f"{value:.0f} %" for value in row.iou), "")
         for x, picture in enumerate(row.pictures):
             place = axes[y][x]
             place.imshow(picture, interpolation="nearest")
