@@ -21,6 +21,7 @@ class Options(TypedDict, total=False):
     textured: bool
     control: bool
     coarse: bool
+    wide: bool
 
 
 def _digest(*arrays: NDArray[np.integer[Any]]) -> str:
@@ -110,11 +111,48 @@ def test_areas_range_from_small_to_most_of_the_image() -> None:
 
 
 def test_splits_share_no_image() -> None:
-    """Every split draws from a stream of its own."""
-    splits = [*shapes.SPLITS.values(), *shapes.IMAGE_SPLITS.values()]
+    """Every split draws from a stream of its own, but "fine", which is the beginning of "train"."""
+    splits = [split for name, split in shapes.SPLITS.items() if name != "fine"] + [*shapes.IMAGE_SPLITS.values()]
     assert len({split.seed for split in splits}) == len(splits)
     first = {_digest(shapes.make_split(name, count=1)[0]) for name in shapes.SPLITS}
-    assert len(first) == len(shapes.SPLITS)
+    assert len(first) == len(shapes.SPLITS) - 1
+
+
+def test_fine_is_the_beginning_of_train() -> None:
+    """As VOC's own training images are among those of VOC and SBD."""
+    fine, train = shapes.SPLITS["fine"], shapes.SPLITS["train"]
+    assert (fine.seed, fine.coarse, fine.wide) == (train.seed, False, False)
+    assert fine.count < train.count
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("train", "fc05b8ca1fa8d038"),
+        ("val", "842d76aa403e4f00"),
+        ("test", "6cd0589879e506d1"),
+        ("mix", "b8d8a0a8784fe0b3"),
+        ("wide", "7df8a49f28f7ba10"),
+        ("wide_test", "eb1f7fb962155e36"),
+        ("wide_mix", "51725c47acee3ead"),
+    ],
+)
+def test_splits_are_the_same_on_every_machine(name: str, expected: str) -> None:
+    """The records' images: the first sixteen of each split are pinned."""
+    assert _digest(*shapes.make_split(name, count=16)) == expected
+
+
+def test_wide_images_hold_two_scenes() -> None:
+    """Twice as wide as high, two to four objects, both ends used, coarse labels over the same images."""
+    images, labels = shapes.make_split("wide", count=64)
+    assert images.shape == (64, shapes.SIZE, 2 * shapes.SIZE, 3)
+    assert labels.shape == images.shape[:3]
+    assert (labels[:, :, : shapes.SIZE] > 0).any((1, 2)).mean() > 0.95
+    assert (labels[:, :, shapes.SIZE :] > 0).any((1, 2)).mean() > 0.95
+    image, exact = shapes.make_image(7, 0, wide=True)
+    same, coarse = shapes.make_image(7, 0, wide=True, coarse=True)
+    np.testing.assert_array_equal(image, same)
+    assert (exact != coarse).any()
 
 
 def test_an_image_does_not_depend_on_the_others() -> None:
@@ -151,9 +189,11 @@ def test_every_outline_has_the_area_asked_for(name: str) -> None:
 
 
 def test_fill_takes_pixels_by_their_centre() -> None:
-    """A square from 2 to 5 holds nine pixels, and one that leaves the image is clipped."""
+    """A square from 2 to 5 holds nine pixels, and one that leaves the image is clipped; images may be oblong."""
     corners = np.array([(2, 2), (5, 2), (5, 5), (2, 5)]) * ONE
     inside = fill(corners, 8)
     assert inside.sum() == 9
     assert inside[2:5, 2:5].all()
     assert fill(corners + 4 * ONE, 8).sum() == 4
+    assert fill(corners + np.array((4, 0)) * ONE, 8, 12)[2:5, 6:9].all()
+    assert fill(corners + np.array((4, 0)) * ONE, 8, 12).sum() == 9

@@ -83,15 +83,16 @@ def coarsen(points: Points, grid: int) -> Points:
     return (points + grid // 2) // grid * grid
 
 
-def fill(points: Points, size: int) -> NDArray[np.bool_]:
-    """Pixels (size, size) whose centre lies inside the polygon, by the even-odd rule."""
+def fill(points: Points, height: int, width: int = 0) -> NDArray[np.bool_]:
+    """Pixels (height, width) whose centre lies inside the polygon, by the even-odd rule; width 0: a square."""
+    width = width or height
     x0, y0 = points.T
     x1, y1 = np.roll(points, -1, axis=0).T
-    y = np.arange(size)[:, None] * ONE + ONE // 2
+    y = np.arange(height)[:, None] * ONE + ONE // 2
     row, edge = np.nonzero((y0 <= y) != (y1 <= y))
     x0, y0, x1, y1, y = x0[edge], y0[edge], x1[edge], y1[edge], y[row, 0]
     crossing = x0 + (y - y0) * (x1 - x0) // (y1 - y0)
-    column = np.clip((crossing + ONE // 2 - 1) // ONE, 0, size)
-    toggles = np.bincount(row * (size + 1) + column, minlength=size * (size + 1))
-    inside = np.cumsum(toggles.reshape(size, size + 1), axis=1)[:, :size] % 2
+    column = np.clip((crossing + ONE // 2 - 1) // ONE, 0, width)
+    toggles = np.bincount(row * (width + 1) + column, minlength=height * (width + 1))
+    inside = np.cumsum(toggles.reshape(height, width + 1), axis=1)[:, :width] % 2
     return inside.astype(np.bool_)

@@ -12,6 +12,7 @@ from repro.data.outlines import ONE, OUTLINES, TURN, Points, coarsen, fill, plac
 
 Bytes = NDArray[np.uint8]
 Grey = NDArray[np.int16]
+Frame = tuple[int, int]
 
 CLASSES: Final = ("background", "disc", "square", "triangle", "star", "cross")
 PALETTE: Final = ((0, 0, 0), (230, 80, 60), (70, 150, 230), (90, 190, 100), (170, 100, 210), (240, 140, 190))
@@ -30,11 +31,15 @@ SENSOR: Final = 6  # each pixel adds two uniform draws in +-SENSOR
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """What a name stands for: `count` images of the stream `seed`; `coarse` labels are a hurried annotator's."""
+    """What a name stands for: `count` images of the stream `seed`.
+
+    `coarse` labels are a hurried annotator's; `wide` images hold two scenes side by side, as a street scene does.
+    """
 
     seed: int
     count: int
     coarse: bool = False
+    wide: bool = False
 
 
 SPLITS: Final = {
@@ -42,8 +47,16 @@ SPLITS: Final = {
     "val": Split(seed=2, count=256),
     "test": Split(seed=3, count=256),
     "mix": Split(seed=4, count=2048, coarse=True),
+    "fine": Split(seed=1, count=256),  # the first images of "train", as VOC's own are among VOC + SBD
+    "wide": Split(seed=5, count=512, wide=True),
+    "wide_test": Split(seed=6, count=128, wide=True),
+    "wide_mix": Split(seed=7, count=1024, coarse=True, wide=True),
 }
-IMAGE_SPLITS: Final = {"train": Split(seed=11, count=4096), "val": Split(seed=12, count=1000)}
+IMAGE_SPLITS: Final = {
+    "train": Split(seed=11, count=4096),
+    "val": Split(seed=12, count=1000),
+    "test": Split(seed=13, count=1000),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +82,22 @@ def _draw_scene(rng: np.random.Generator, size: int) -> list[_Shape]:
     return [_draw_shape(rng, CLASSES[labels[i]], int(labels[i]), size, SIDES[i]) for i in range(count)]
 
 
-def _rasterise(shapes: list[_Shape], size: int) -> Bytes:
-    """Labels (size, size): later shapes cover earlier ones."""
-    labels = np.zeros((size, size), dtype=np.uint8)
+def _draw_wide_scene(rng: np.random.Generator, size: int) -> list[_Shape]:
+    """Two scenes, in windows of `size` that start within a quarter of it from either end: their objects may overlap."""
+    scenes = [_draw_scene(rng, size), _draw_scene(rng, size)]
+    starts = rng.integers(0, size * ONE // 4 + 1, size=2) + np.array((0, size * ONE * 3 // 4))
+    moved = [
+        [_Shape(shape.label, shape.points + np.array((start, 0))) for shape in scene]
+        for scene, start in zip(scenes, starts, strict=True)
+    ]
+    return [shape for layer in (slice(0, 1), slice(1, 2)) for scene in moved for shape in scene[layer]]
+
+
+def _rasterise(shapes: list[_Shape], frame: Frame) -> Bytes:
+    """Labels of a frame (h, w): later shapes cover earlier ones."""
+    labels = np.zeros(frame, dtype=np.uint8)
     for shape in shapes:
-        labels[fill(shape.points, size)] = shape.label
+        labels[fill(shape.points, *frame)] = shape.label
     return labels
 
 
@@ -95,33 +119,33 @@ def _stretch(noise: Grey, cell: int, axis: int, start: int, size: int) -> Grey:
     return blend // np.int16(cell)
 
 
-def _texture(rng: np.random.Generator, kind: int, size: int) -> Grey:
-    """Grey noise (size, size) about zero, of the grain and contrast `TEXTURES[kind]`."""
+def _texture(rng: np.random.Generator, kind: int, frame: Frame) -> Grey:
+    """Grey noise of a frame (h, w) about zero, of the grain and contrast `TEXTURES[kind]`."""
     cell, contrast = TEXTURES[kind]
-    noise = rng.integers(-contrast, contrast + 1, size=(size // cell + 3,) * 2, dtype=np.int16)
+    noise = rng.integers(-contrast, contrast + 1, size=[side // cell + 3 for side in frame], dtype=np.int16)
     top, left = (int(value) for value in rng.integers(0, cell, size=2))
-    return _stretch(_stretch(noise, cell, 0, top, size), cell, 1, left, size)
+    return _stretch(_stretch(noise, cell, 0, top, frame[0]), cell, 1, left, frame[1])
 
 
 def _paint(rng: np.random.Generator, regions: Bytes, kinds: list[int], *, textured: bool) -> Bytes:
     """Image (h, w, 3): region i gets the texture `kinds[i]` and a colour at least 40 from the ground's."""
-    size = regions.shape[0]
+    height, width = regions.shape
     ground = rng.integers(0, 128, size=3)
     shift = rng.integers(40, 89, size=(len(kinds), 3)) * (np.arange(len(kinds)) > 0)[:, None]
     colours = ((ground + shift) % 128 + 64).astype(np.int16)
     image = colours[regions]
     if textured:
-        grey = np.stack([_texture(rng, kind, size) for kind in kinds])
+        grey = np.stack([_texture(rng, kind, (height, width)) for kind in kinds])
         image += np.take_along_axis(grey, regions[None].astype(np.intp), axis=0)[0][..., None]
-    sensor = rng.integers(-SENSOR, SENSOR + 1, size=(2, size, size, 3), dtype=np.int8)
+    sensor = rng.integers(-SENSOR, SENSOR + 1, size=(2, height, width, 3), dtype=np.int8)
     image += sensor[0]
     image += sensor[1]
     return np.clip(image, 0, 255).astype(np.uint8)
 
 
-def _render(rng: np.random.Generator, shapes: list[_Shape], size: int, *, control: bool, textured: bool) -> Bytes:
+def _render(rng: np.random.Generator, shapes: list[_Shape], frame: Frame, *, control: bool, textured: bool) -> Bytes:
     """Paint a scene. Every image deals the textures to the classes afresh; in the control each class has its own."""
-    regions = _rasterise([_Shape(i, shape.points) for i, shape in enumerate(shapes, 1)], size)
+    regions = _rasterise([_Shape(i, shape.points) for i, shape in enumerate(shapes, 1)], frame)
     dealt = np.argsort(rng.integers(0, 2**32, size=len(TEXTURES)), kind="stable")
     labels = [0] + [shape.label for shape in shapes]
     kinds = [label if control else int(dealt[label]) for label in labels]
@@ -129,28 +153,32 @@ def _render(rng: np.random.Generator, shapes: list[_Shape], size: int, *, contro
 
 
 def make_image(
-    seed: int, index: int, *, size: int = SIZE, textured: bool = True, control: bool = False, coarse: bool = False
-) -> tuple[Bytes, Bytes]:
-    """Image (size, size, 3) and labels (size, size) number `index` of the stream `seed`.
+    seed: int, index: int, *, size: int = SIZE, textured: bool = True, control: bool = False, coarse: bool = False,
+    wide: bool = False,
+) -> tuple[Bytes, Bytes]:  # fmt: skip
+    """Image (size, size, 3) and labels (size, size) number `index` of the stream `seed`; twice as wide if `wide`.
 
     `control` lets an object's texture tell its class and changes nothing else; `coarse` spoils the labels only;
     without `textured` the regions are flat but for the sensor's noise.
     """
+    frame = (size, size * (1 + wide))
     scene_rng, paint_rng, label_rng = (np.random.Generator(np.random.PCG64([seed, index, part])) for part in range(3))
-    shapes = _draw_scene(scene_rng, size)
-    image = _render(paint_rng, shapes, size, control=control, textured=textured)
+    shapes = _draw_wide_scene(scene_rng, size) if wide else _draw_scene(scene_rng, size)
+    image = _render(paint_rng, shapes, frame, control=control, textured=textured)
     annotated = _annotate_coarsely(label_rng, shapes, size) if coarse else shapes
-    return image, _rasterise(annotated, size)
+    return image, _rasterise(annotated, frame)
 
 
 def make_split(split: str, *, size: int = SIZE, control: bool = False, count: int | None = None) -> tuple[Bytes, Bytes]:
-    """Images (n, size, size, 3) and labels (n, size, size) of a name in `SPLITS`; `count` takes fewer or more."""
+    """Images (n, h, w, 3) and labels (n, h, w) of a name in `SPLITS`, h = size; `count` takes fewer or more."""
     chosen = SPLITS[split]
     total = chosen.count if count is None else count
-    images = np.empty((total, size, size, 3), dtype=np.uint8)
-    labels = np.empty((total, size, size), dtype=np.uint8)
+    labels = np.empty((total, size, size * (1 + chosen.wide)), dtype=np.uint8)
+    images = np.empty((*labels.shape, 3), dtype=np.uint8)
     for i in range(total):
-        images[i], labels[i] = make_image(chosen.seed, i, size=size, control=control, coarse=chosen.coarse)
+        images[i], labels[i] = make_image(
+            chosen.seed, i, size=size, control=control, coarse=chosen.coarse, wide=chosen.wide
+        )
     return images, labels
 
 
@@ -164,5 +192,5 @@ def make_image_split(split: str, *, size: int = SIZE, count: int | None = None) 
         rng = np.random.Generator(np.random.PCG64([chosen.seed, i]))
         labels[i] = rng.integers(len(IMAGE_CLASSES))
         shape = _draw_shape(rng, IMAGE_CLASSES[labels[i]], 1, size, (40, 88))
-        images[i] = _render(rng, [shape], size, control=False, textured=True)
+        images[i] = _render(rng, [shape], (size, size), control=False, textured=True)
     return images, labels
