@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from repro.experiment import Recipe, Run, Source, Start
-from repro.spec import GCN, Classifier, Evaluation, Model, SpecError, Training
+from repro.spec import CRF, GCN, Classifier, Evaluation, Model, SpecError, Training
 
 
 @dataclass(frozen=True)
@@ -19,6 +19,8 @@ class Role:
     """Images seen in a training; the number of steps follows from the batch."""
     recipe: str = ""
     """A recipe of its own; empty: the profile's."""
+    later: int = 0
+    """Images seen where it goes on from an earlier stage of the same network; 0: as many."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,8 @@ class Profile:
     """Roles of ``Evaluation.data``: what replaces a role's own test split."""
     largest_k: int = 99
     """Cells of the last feature map: a larger kernel is cut to it."""
+    crf: CRF = field(default_factory=CRF)
+    """The dense CRF of every evaluation that names no other; chosen on training images."""
     steps: int = 0
     """Cut every training to this many steps; 0: as long as its role says."""
     recipe: str = ""
@@ -58,17 +62,19 @@ class Profile:
         start = self._start(training)
         if role is None or start is None:
             return None
-        evaluation = evaluation or Evaluation()
+        evaluation = self._protocol(evaluation or Evaluation())
         test = self.tests.get(evaluation.data) if evaluation.data else role.test
         if test is None:
             return None
         chosen = self.recipes[role.recipe or self.recipe or next(iter(self.recipes))]
+        goes_on = training.init is not None and isinstance(training.init.model, Model)
+        images = role.later if role.later and goes_on else role.images
         return Run(
             profile=self.name,
             model=self._model(training.model),
             train=role.train,
             recipe=chosen,
-            steps=self.steps or max(1, role.images // chosen.batch_size),
+            steps=self.steps or max(1, images // chosen.batch_size),
             test=test,
             start=start,
             evaluation=evaluation,
@@ -88,6 +94,10 @@ class Profile:
         if isinstance(training.model, Model) and backbone in self.pretrained:
             return Start("imagenet")
         return Start("random")
+
+    def _protocol(self, evaluation: Evaluation) -> Evaluation:
+        """Give an evaluation that asks for the usual CRF the profile's parameters."""
+        return replace(evaluation, crf=self.crf) if evaluation.crf == CRF() else evaluation
 
     def _model(self, model: Model | Classifier) -> Model | Classifier:
         model = replace(model, backbone=self.backbones[model.backbone])
@@ -186,20 +196,25 @@ def _shapes(split: str) -> Source:
     return Source("shapes", split, 96, 96)
 
 
-# The recipe was chosen on "val"; scores come from images that nothing was chosen on.
-_SHAPES_TEST = _shapes("test")
+def _wide(split: str) -> Source:
+    """Return images of 96 x 192 as training sees them: one random square of each."""
+    return Source("shapes", split, 96, 96, crop=True)
+
+
+# The recipes were chosen on "val" and "cls_val"; scores come from images that nothing was chosen on.
+_SHAPES_TEST, _WIDE_TEST = _shapes("test"), Source("shapes", "wide_test")
 SHAPES = Profile(
     name="shapes",
     about="generated from a seed, nothing to download; a laptop, minutes",
     backbones={"resnet152": "small", "resnet50": "small", "resnet50_gcn": "small_gcn"},
     pretrained=frozenset(),
     roles={
-        "voc_aug": Role((_shapes("train"),), _SHAPES_TEST, 12_000),
+        "voc_aug": Role((_shapes("train"),), _SHAPES_TEST, 12_000, later=6_000),
         "coco_voc_aug": Role((_shapes("mix"), _shapes("train")), _SHAPES_TEST, 12_000),
-        "voc": Role((_shapes("train"),), _SHAPES_TEST, 6_000),
-        "cityscapes_mix": Role((_shapes("mix"), _shapes("train")), _SHAPES_TEST, 12_000),
-        "cityscapes": Role((_shapes("train"),), _SHAPES_TEST, 6_000),
-        "imagenet": Role((_shapes("cls_train"),), _shapes("cls_val"), 12_000),
+        "voc": Role((_shapes("fine"),), _SHAPES_TEST, 6_000),
+        "cityscapes_mix": Role((_wide("wide_mix"), _wide("wide")), _WIDE_TEST, 12_000),
+        "cityscapes": Role((_wide("wide"),), _WIDE_TEST, 6_000),
+        "imagenet": Role((_shapes("cls_train"),), _shapes("cls_test"), 12_000),
         "control": Role((_shapes("control_train"),), _shapes("control_test"), 12_000),
     },
     recipes={"fast": SHAPES_RECIPE},
