@@ -1,0 +1,94 @@
+"""One sitting of a benchmark: contestants take turns in one process, ratios are taken within a turn."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).parent / "results"
+Contestants = Mapping[str, Callable[[], object]]
+
+
+def take_turns(contestants: Contestants, rounds: int, calls: int = 1) -> list[dict[str, float]]:
+    """Return seconds a call of each contestant, for each round of A B C A B C ...; one round goes before, uncounted.
+
+    A busy machine slows neighbours in time alike, so only ratios within a round mean something.
+    """
+    turns: list[dict[str, float]] = []
+    for _ in range(rounds + 1):
+        turn = {}
+        for name, call in contestants.items():
+            start = time.perf_counter()
+            for _ in range(calls):
+                call()
+            turn[name] = (time.perf_counter() - start) / calls
+        turns.append(turn)
+    return turns[1:]
+
+
+def compare(turns: list[dict[str, float]], ours: str) -> dict[str, dict[str, float]]:
+    """Return each contestant's median milliseconds, and its time over ours: median, quartiles."""
+    table = {}
+    for name in turns[0]:
+        ratios = sorted(turn[name] / turn[ours] for turn in turns)
+        table[name] = {
+            "ms": 1000 * statistics.median(turn[name] for turn in turns),
+            "ratio": statistics.median(ratios),
+            "ratio_low": ratios[len(ratios) // 4],
+            "ratio_high": ratios[-1 - len(ratios) // 4],
+        }
+    return table
+
+
+def machine() -> dict[str, Any]:
+    """Return what a reader must know of the machine."""
+    packages = {
+        name: metadata.version(name) for name in ("numpy", "torch", "opencv-python-headless", "scipy") if _has(name)
+    }
+    return {
+        "cpu": _cpu(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "load": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
+        "system": platform.system(),
+        "python": platform.python_version(),
+        **packages,
+    }
+
+
+def _has(name: str) -> bool:
+    try:
+        metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+def _cpu() -> str:
+    """Return the processor's name."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()
+
+
+def report(name: str, tables: Mapping[str, Mapping[str, Mapping[str, float]]], **facts: Any) -> None:  # noqa: ANN401
+    """Print the tables and write ``results/<name>.json`` with the machine, the facts and every ratio."""
+    for title, table in tables.items():
+        print(f"\n{title}\n{'':34}{'ms':>11}{'times ours':>12}   middle half of the rounds")
+        for contestant, row in table.items():
+            spread = f"{row['ratio_low']:.2f} .. {row['ratio_high']:.2f}"
+            print(f"  {contestant:32}{row['ms']:11.3f}{row['ratio']:12.2f}   {spread}")
+    for fact, value in facts.items():
+        print(f"{fact}: {value}")
+    RESULTS.mkdir(exist_ok=True)
+    content = {"benchmark": name, "machine": machine(), "tables": tables, **facts}
+    path = RESULTS / f"{name}.json"
+    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    print(f"written: {path}")
