@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Literal
 
 from repro.spec import Classifier, Evaluation, Model, head_name, key
@@ -79,7 +80,7 @@ class Run:
     start: Run | Start
     evaluation: Evaluation = field(default_factory=Evaluation)
 
-    @property
+    @cached_property
     def key(self) -> str:
         """Ten hexadecimal digits; equal exactly when the experiments are."""
         return key(self)

@@ -45,7 +45,7 @@ def test_list_names_every_table_and_figure() -> None:
 def test_light_commands_do_not_import_torch() -> None:
     """`list`, `plan`, `status`, `claims`, `audit` and the report start without torch."""
     code = (
-        "import sys; from repro.cli import app; from typer.testing import CliRunner; r = CliRunner();"
+        "import sys; from repro.cli import app; from click.testing import CliRunner; r = CliRunner();"
         "[r.invoke(app, w.split(), catch_exceptions=False) for w in"
         " ('list', 'plan all', 'status', 'claims', 'audit --json')];"
         "import repro.report;"
@@ -70,6 +70,10 @@ def test_light_commands_do_not_import_torch() -> None:
         (("run", "table2", "--data-root", "/nowhere"), "not a folder"),
         (("run", "table2", "--weights", "/nowhere.safetensors"), "not a file"),
         (("retract", "nothing", "--why", "x"), "no record of this name"),
+        (("run", "table2", "--colour", "red"), "No such option"),
+        (("run",), "Missing argument"),
+        (("runn", "table2"), "No such command"),
+        (("plan", "table2", "--seeds", "many"), "not a valid integer"),
     ],
 )
 def test_a_mistake_is_one_sentence_and_exit_code_2(

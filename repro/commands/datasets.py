@@ -6,7 +6,6 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress, TaskID
@@ -34,8 +33,8 @@ def list_(out: Console, *, as_json: bool) -> None:
     out.print("\nrepro data check NAME --data-root ROOT reads every image and mask (docs/data.md)", style="dim")
 
 
-def check(out: Console, name: str, data_root: Path | None, *, as_json: bool) -> None:
-    """Read a whole data set and print counts, verdicts and faults; exit code 1 where something is wrong."""
+def check(out: Console, name: str, data_root: Path | None, *, as_json: bool) -> bool:
+    """Read a whole data set and print counts, verdicts and faults; return whether all is well."""
     root, _ = from_environment(data_root, None)
     with Progress(console=out, disable=as_json or not out.is_terminal) as bar:
         tasks: dict[str, TaskID] = {}
@@ -55,8 +54,7 @@ def check(out: Console, name: str, data_root: Path | None, *, as_json: bool) -> 
             out.print(escape(fault), style="yellow", soft_wrap=True)
         if len(report.faults) > SHOWN:
             out.print(f"and {len(report.faults) - SHOWN:,} more (all of them with --json)")
-    if not report.ok:
-        raise typer.Exit(1)
+    return report.ok
 
 
 def _show(out: Console, lines: tuple[Line, ...]) -> None:

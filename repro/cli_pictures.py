@@ -1,0 +1,129 @@
+"""Commands about pictures and data: figure, predict, export, vrf, data."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from repro import options
+from repro.options import PATH, out
+
+
+@click.command()
+@click.argument("names", nargs=-1, required=True, metavar="FIGURE...")
+@options.profile
+@click.option("--local", is_flag=True, help="the records of this machine, not the project's")
+@options.folder(None)
+@options.data_root
+@options.steps
+@options.recipe
+@options.runs
+def figure(
+    *,
+    names: tuple[str, ...],
+    profile: str,
+    local: bool,
+    target: Path | None,
+    data_root: Path | None,
+    steps: int,
+    recipe: str,
+    runs: Path,
+) -> None:
+    """Draw figures from the built networks and the records, as PDF, PNG and JSON.
+
+    FIGURE is figure2, 2, kernel_curve or all.
+    """
+    from repro.commands import figuring
+
+    sys.exit(figuring.show(out, figuring.Request(names, profile, runs, target, local, data_root, steps, recipe)))
+
+
+@click.command()
+@click.argument("images", nargs=-1, required=True, type=PATH, metavar="IMAGE...")
+@options.key
+@options.seed
+@options.folder("predictions")
+@options.runs
+def predict(*, images: tuple[Path, ...], key: str, seed: int | None, target: Path, runs: Path) -> None:
+    """Segment pictures of your own with a trained record: label map, overlay and legend of each."""
+    from repro.commands import predicting
+
+    predicting.predict(out, list(images), key, seed, target, runs)
+
+
+@click.command()
+@options.key
+@click.option("--out", "target", type=PATH, required=True, help="file to write, .safetensors")
+@options.seed
+@options.runs
+def export(*, key: str, target: Path, seed: int | None, runs: Path) -> None:
+    """Write the weights of a trained record as float16 safetensors."""
+    from repro.commands import predicting
+
+    predicting.export(out, key, seed, target, runs)
+
+
+@click.command()
+@click.argument("image", type=PATH)
+@options.key
+@click.option("--at", default="", help="position x,y in pixels; the centre where it is left out")
+@click.option("--stride", type=int, default=3, show_default=True, help="distance of neighbouring occluders")
+@click.option("--occluder", type=int, default=11, show_default=True, help="side of the occluder, odd")
+@click.option("--threshold", type=float, default=0.2, show_default=True, help="share of the largest change that counts")
+@options.seed
+@options.folder("fields")
+@options.runs
+def vrf(
+    *,
+    image: Path,
+    key: str,
+    at: str,
+    stride: int,
+    occluder: int,
+    threshold: float,
+    seed: int | None,
+    target: Path,
+    runs: Path,
+) -> None:
+    """Measure the valid receptive field of one position of a picture (Figure 3)."""
+    from repro.commands import viewing
+
+    viewing.show(out, viewing.Request(image, key, at, stride, occluder, threshold, seed, target, runs))
+
+
+@click.group()
+def data() -> None:
+    """Data sets: list, check, fetch."""
+
+
+@data.command("list")
+@options.as_json
+def data_list(*, as_json: bool) -> None:
+    """List the data sets, their splits and how many images each should have."""
+    from repro.commands import datasets
+
+    datasets.list_(out, as_json=as_json)
+
+
+@data.command("check")
+@click.argument("name")
+@options.data_root
+@options.as_json
+def data_check(*, name: str, data_root: Path | None, as_json: bool) -> None:
+    """Count the data set NAME against the paper and verify that every image has its mask."""
+    from repro.commands import datasets
+
+    if not datasets.check(out, name, data_root, as_json=as_json):
+        sys.exit(1)
+
+
+@data.command("fetch")
+@click.argument("name")
+@click.option("--data-root", type=PATH, required=True, help="where to put it")
+def data_fetch(*, name: str, data_root: Path) -> None:
+    """Download what may be downloaded of NAME, with checksums; an interrupted download goes on."""
+    from repro.commands import datasets
+
+    datasets.fetch(out, name, data_root)
