@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from repro import paper, statistics
+from repro import answers, paper, statistics
+from repro.answers import Answer
 from repro.measured import Evidence, Measurement
 from repro.profiles import Profile
 from repro.spec import Cell, Cited, Claim, Contrast, Cost, Layout, Ref, Score, Submitted, Table, key
@@ -30,6 +31,11 @@ class Desk:
         """Return the key of the run that fills a cell; None where the profile has no data for it."""
         run = self.profile.resolve(cell.training, cell.evaluation)
         return None if run is None else run.key
+
+    def answer(self, cell: Submitted) -> Answer | None:
+        """Return the last answer of the test server for a cell, or None."""
+        run_key = self.run_key(cell)
+        return None if run_key is None else answers.latest(self.evidence.shelf.answers, run_key)
 
     def cell(self, ref: Ref, table: int) -> Cell | None:
         """Return the cell that a claim of ``table`` points at; None where there is no such table or label."""
@@ -135,7 +141,9 @@ def _term(weight: float, ref: Ref, table: int, desk: Desk, place: str) -> _Term:
         case Score():
             return _scored(term, cell, desk, place)
         case Submitted():
-            return replace(term, missing="awaiting the test server")
+            answer = desk.answer(cell)
+            missing = "" if answer else "awaiting the test server"
+            return replace(term, exact=POINTS * answer.miou if answer else None, missing=missing)
         case Layout():
             return replace(term, missing="not a number")
         case None:

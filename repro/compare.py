@@ -107,8 +107,7 @@ def _cell(table: Table, row: str, column: str, cell: Cell | None, desk: Desk, pl
         case Cost() | Layout():
             return replace(view, outcomes=(_count(view, cell, desk),), key=key(cell))
         case Submitted():
-            waiting = Outcome("server", "awaiting the test server")
-            return replace(view, outcomes=(waiting,), key=desk.run_key(cell) or "")
+            return replace(view, outcomes=(_answered(view, cell, desk),), key=desk.run_key(cell) or "", metric="miou")
         case Cited():
             return replace(view, outcomes=(Outcome("paper", "cited"),))
         case None:
@@ -126,6 +125,23 @@ def _score(view: CellView, cell: Score, run_key: str | None, desk: Desk, place: 
         return replace(outcome, verdict="not comparable")
     verdict = verdicts.equivalence(found.values, view.printed.value)
     return replace(outcome, difference=found.mean - view.printed.value, verdict=verdict)
+
+
+def _answered(view: CellView, cell: Submitted, desk: Desk) -> Outcome:
+    """Return the test server's answer with its day, or that there is none yet."""
+    answer = desk.answer(cell)
+    if answer is None:
+        return Outcome("server", "awaiting the test server")
+    value = 100.0 * answer.miou
+    outcome = Outcome("server", "answered", value, words=f"{value:.{_decimals(view)}f} ({answer.date})")
+    if view.printed is None or view.printed.value is None or desk.profile.name != "paper":
+        return replace(outcome, verdict="not comparable")
+    verdict = verdicts.equivalence((value,), view.printed.value)
+    return replace(outcome, difference=value - view.printed.value, verdict=verdict)
+
+
+def _decimals(view: CellView) -> int:
+    return view.printed.decimals if view.printed else 1
 
 
 def _count(view: CellView, cell: Cost | Layout, desk: Desk) -> Outcome:

@@ -15,6 +15,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from repro import answers
+from repro.answers import Answer
+
 SCHEMA = 1
 Status = Literal["ok", "diverged", "interrupted"]
 Counts = Mapping[str, NDArray[np.int64]]
@@ -82,6 +85,8 @@ class Shelf:
 
     records: tuple[Record, ...]
     passed_over: tuple[str, ...] = ()
+    answers: tuple[Answer, ...] = ()
+    """What test servers answered, see ``repro.answers``."""
 
     def of(self, key: str, place: str | None = None) -> tuple[Record, ...]:
         """Return the records of one key, in order of their seeds."""
@@ -101,7 +106,8 @@ def load(roots: Mapping[str, Path]) -> Shelf:
                 records.append(_read(path, place))
             except RecordError as error:
                 passed_over.append(str(error))
-    return Shelf(tuple(records), tuple(passed_over))
+    found, faults = answers.load(roots)
+    return Shelf(tuple(records), (*passed_over, *faults), found)
 
 
 def _read(path: Path, place: str) -> Record:

@@ -19,6 +19,7 @@ STATUSES = {
     "not run": "there is no record (or no stored count) for this cell",
     "no data": "this profile has no data that could stand for the cell's",
     "awaiting the test server": "labels are secret; only the server's answer can fill the cell",
+    "answered": "what the test server answered to our predictions, and the day",
     "cited": "a number that the paper cites from others; it is never run here",
     "empty": "the paper prints nothing here",
 }

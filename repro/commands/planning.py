@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table as Grid
 
-from repro import estimate, profiles, records
+from repro import answers, estimate, profiles, records
 from repro.experiment import Job
 from repro.machine import Machine
 from repro.measure import Place, Plan, plan
@@ -156,6 +156,10 @@ def retract(out: Console, name: str, why: str, runs: Path) -> None:
     place = Machine(runs=runs)
     shelf = records.load({"reference": place.reference, "local": place.local})
     found = [record for record in shelf.records if record.name == name]
+    for answer in (answer for answer in shelf.answers if answer.name == name):
+        answers.retract(answer, why)
+        out.print(f"retracted {answer.folder}", soft_wrap=True)
+        return
     if not found:
         raise RecordError(f"{name}: no record of this name under {runs}; repro status lists them")
     for record in found:
