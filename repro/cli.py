@@ -10,6 +10,7 @@ import click
 
 from repro import __version__, options
 from repro.cli_pictures import data, export, figure, predict, vrf
+from repro.cli_servers import score, submit
 from repro.errors import is_ours
 from repro.options import err, out
 
@@ -22,7 +23,7 @@ def app() -> None:
     """Reproduce, cell by cell, the tables and figures of the Global Convolutional Network paper."""
 
 
-for _command in (figure, predict, export, vrf, data):
+for _command in (figure, predict, export, vrf, submit, score, data):
     app.add_command(_command)
 
 

@@ -1,0 +1,59 @@
+"""Commands about test servers: submit and score."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from repro import options
+from repro.options import out
+
+
+@click.command()
+@click.argument("table", metavar="TABLE")
+@options.profile
+@options.steps
+@options.recipe
+@click.option("--seed", type=int, default=0, show_default=True, help="which seed of the trained network")
+@options.folder(None, "archive to write; by default below submissions/")
+@options.data_root
+@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda")
+@click.option("--precision", default="auto", show_default=True, help="auto, 32 or bf16")
+@options.runs
+def submit(
+    *,
+    table: str,
+    profile: str,
+    steps: int,
+    recipe: str,
+    seed: int,
+    target: Path | None,
+    data_root: Path | None,
+    device: str,
+    precision: str,
+    runs: Path,
+) -> None:
+    """Predict a test set and write the archive that its server takes, checked.
+
+    TABLE is table8 (PASCAL VOC 2012) or table10 (Cityscapes). Nothing is uploaded.
+    """
+    from repro.commands import submitting
+
+    place = submitting.machine(runs, data_root, device, precision)
+    submitting.submit(out, submitting.Request(table, profile, place, steps, recipe, seed, target))
+
+
+@click.command()
+@click.argument("key")
+@click.argument("miou", type=float)
+@click.option("--date", default="", help="day of the answer, such as 2026-11-21; today where it is left out")
+@options.runs
+def score(*, key: str, miou: float, date: str, runs: Path) -> None:
+    """Enter what a test server answered, in per cent; Tables 8 and 10 show it.
+
+    KEY is the one that repro submit printed. repro retract withdraws an answer.
+    """
+    from repro.commands import scoring
+
+    scoring.score(out, key, miou, date, runs)
