@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 
 from repro import answers, paper, statistics
 from repro.answers import Answer
+from repro.keys import key
 from repro.measured import Evidence, Measurement
 from repro.profiles import Profile
-from repro.spec import Cell, Cited, Claim, Contrast, Cost, Layout, Ref, Score, Submitted, Table, key
+from repro.spec import Cell, Cited, Claim, Contrast, Cost, Layout, Ref, Score, Submitted, Table
 from repro.views import ClaimView, Effect
 
 POINTS = 100.0

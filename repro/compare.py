@@ -10,10 +10,11 @@ from pathlib import Path
 
 from repro import paper, verdicts
 from repro.claims import Desk, judge
+from repro.keys import key
 from repro.measured import Evidence, fingerprint
 from repro.profiles import Profile
 from repro.records import Record, Shelf
-from repro.spec import Cell, Cited, Cost, Layout, Score, Submitted, Table, key
+from repro.spec import Cell, Cited, Cost, Layout, Score, Submitted, Table
 from repro.views import CellView, Kind, Outcome, Provenance, RowView, TableView
 
 KINDS: Mapping[type, Kind] = {Score: "score", Cost: "cost", Layout: "layout", Cited: "cited", Submitted: "submitted"}

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal
 
-from repro.spec import Classifier, Evaluation, Model, head_name, key
+from repro.keys import head_name, key
+from repro.spec import Classifier, Evaluation, Model
 
 
 @dataclass(frozen=True)

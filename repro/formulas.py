@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from repro import paper
-from repro.spec import GCN, PAPER_CHANNELS, Classifier, Conv, Conv1x1, Cost, Head, SpecError, Stack, normal
+from repro.keys import normal
+from repro.spec import GCN, PAPER_CHANNELS, Classifier, Conv, Conv1x1, Cost, Head, SpecError, Stack
 
 NETWORKS = {"resnet50": "ResNet50", "resnet50_gcn": "ResNet50-GCN"}
 """Backbone -> its column in Table 11."""

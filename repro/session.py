@@ -22,9 +22,10 @@ from repro.data.transforms import IMAGENET_MEAN, IMAGENET_STD, Batches, eval_ima
 from repro.evaluate import Counts, Predictor, Refine, evaluate_classifier, evaluate_images, frame_of
 from repro.experiment import Run, Start
 from repro.fabric import open_fabric
+from repro.keys import canonical
 from repro.machine import Machine
 from repro.records import Record
-from repro.spec import CRF, Classifier, canonical
+from repro.spec import CRF, Classifier
 from repro.train import BatchSource, Outcome, train
 
 Emit = Callable[[dict[str, Any]], None]

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
-import hashlib
 import itertools
-import json
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 PAPER_CHANNELS = 2048
 """Channels of res-5 in the paper's backbones; Table 4 prints ``m`` against this width."""
@@ -293,56 +290,3 @@ def falls(*cells: Ref) -> tuple[Contrast, ...]:
 def gains_more(gain: tuple[Ref, Ref], other: tuple[Ref, Ref]) -> Contrast:
     """``gain[1] - gain[0] > other[1] - other[0]``: a difference of differences."""
     return Contrast(((1.0, gain[1]), (-1.0, gain[0]), (-1.0, other[1]), (1.0, other[0])))
-
-
-def normal(value: Any) -> Any:  # noqa: ANN401 - any of the nouns above, returned as its own kind
-    """Return the one form of networks that are the same under two names.
-
-    A stack of one ``3 x 3`` is the ``3 x 3`` convolution, whatever its ``m``.
-    """
-    if isinstance(value, Stack) and value.k == 3:  # noqa: PLR2004
-        return Conv(3)
-    return value
-
-
-def canonical(value: Any) -> Any:  # noqa: ANN401 - a tree of plain values
-    """Return the tree that a key is made from: type names, and fields that are not the default."""
-    value = normal(value)
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        tree: dict[str, Any] = {"type": type(value).__name__}
-        for part in dataclasses.fields(value):
-            item = getattr(value, part.name)
-            if item != _default(part):
-                tree[part.name] = canonical(item)
-        return tree
-    if isinstance(value, list | tuple):
-        return [canonical(item) for item in value]
-    if isinstance(value, dict):
-        return {str(name): canonical(item) for name, item in value.items()}
-    return value
-
-
-def _default(part: dataclasses.Field[Any]) -> Any:  # noqa: ANN401 - any field's own kind
-    """Return what a field holds when nobody sets it; ``MISSING`` where it must be set."""
-    return part.default if part.default_factory is dataclasses.MISSING else part.default_factory()
-
-
-def key(value: Any) -> str:  # noqa: ANN401 - any frozen value
-    """Return the content key of a value: 10 hexadecimal digits of its canonical form's SHA-256."""
-    text = json.dumps(canonical(value), sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:10]
-
-
-def head_name(head: Head) -> str:
-    """Return the short name used in slugs and legends, such as ``gcn-k7``."""
-    match normal(head):
-        case GCN(int(k)):
-            return f"gcn-k{k}"
-        case GCN(tuple(sizes)):
-            return "gcn-k" + "_".join(str(size) for size in sizes)
-        case Conv(k):
-            return f"conv-k{k}"
-        case Stack(k, m):
-            return f"stack-k{k}" + ("" if m == PAPER_CHANNELS else f"-m{m}")
-        case _:
-            return "base"

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from repro.experiment import Recipe, Run, Source
+from repro.keys import canonical
 from repro.profiles import Profile, Role, get
-from repro.spec import GCN, Claim, Classifier, Conv, Cost, Model, Ref, Row, Score, Table, Training, canonical, exceeds
+from repro.spec import GCN, Claim, Classifier, Conv, Cost, Model, Ref, Row, Score, Table, Training, exceeds
 
 IMAGES, CLASSES = 40, 5
 Counts = NDArray[np.int64]

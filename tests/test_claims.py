@@ -12,9 +12,10 @@ import simulate
 
 from repro.claims import Desk, judge
 from repro.experiment import Run
+from repro.keys import key
 from repro.measured import Evidence
 from repro.records import load
-from repro.spec import GCN, Cited, Claim, Contrast, Cost, Ref, Row, Table, exceeds, key
+from repro.spec import GCN, Cited, Claim, Contrast, Cost, Ref, Row, Table, exceeds
 from repro.views import ClaimView
 
 COUNTS = {key(Cost(GCN(k))): 2 * k * 21 * (2048 + 21) for k in (3, 7)}

@@ -11,23 +11,10 @@ import pytest
 import simulate
 
 from repro.compare import Counts, compare, load_counts
+from repro.keys import key
 from repro.profiles import Profile
 from repro.records import Shelf, load
-from repro.spec import (
-    GCN,
-    Cited,
-    Classifier,
-    Cost,
-    Evaluation,
-    Layout,
-    Model,
-    Row,
-    Score,
-    Submitted,
-    Table,
-    Training,
-    key,
-)
+from repro.spec import GCN, Cited, Classifier, Cost, Evaluation, Layout, Model, Row, Score, Submitted, Table, Training
 from repro.views import CellView, TableView
 
 COUNTS = Counts({key(Cost(GCN(k))): 2 * k * 21 * (2048 + 21) for k in (3, 7)}, "2.11.0")

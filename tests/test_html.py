@@ -14,9 +14,10 @@ import pytest
 import simulate
 
 from repro.compare import Counts, compare
+from repro.keys import key
 from repro.records import load
 from repro.render import curve, html
-from repro.spec import GCN, Cost, key
+from repro.spec import GCN, Cost
 
 COUNTS = Counts({key(Cost(GCN(k))): 2 * k * 21 * (2048 + 21) for k in (3, 7)}, "2.11.0")
 CHROME = next(

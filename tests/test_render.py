@@ -23,9 +23,10 @@ from hypothesis import strategies as st
 from repro import report
 from repro.compare import Counts, compare
 from repro.experiment import Run
+from repro.keys import key
 from repro.records import load
 from repro.render import csv, document, html, index, json, latex, markdown, words
-from repro.spec import GCN, Cost, key
+from repro.spec import GCN, Cost
 from repro.views import TableView
 
 GOLDEN = Path(__file__).parent / "golden"

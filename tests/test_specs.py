@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from repro import paper, profiles, specs
+from repro.keys import key
 from repro.spec import (
     Cited,
     Claim,
@@ -25,7 +26,6 @@ from repro.spec import (
     Submitted,
     Table,
     Training,
-    key,
 )
 
 TABLES = specs.tables()

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 from repro import paper, specs
 from repro.audit.finding import Counter, Finding, decided, points
+from repro.keys import key
 from repro.paper import number, said
-from repro.spec import Cost, Score, Table, key
+from repro.spec import Cost, Score, Table
 
 STEP = 0.1
 """The last printed place of a score, in points."""

@@ -8,12 +8,13 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from repro.keys import head_name
 from repro.models import build, build_head
 from repro.models.blocks import BoundaryRefinement, GlobalConv
 from repro.models.network import STAGES, ClassifierNet, Network
 from repro.models.resnet import Bottleneck, GCNBlock
 from repro.render.figures.blueprint import Block, Branches, Doubling, Head, Layer, Map, Pipeline, Shape, Stage
-from repro.spec import GCN, Classifier, Conv, Conv1x1, Model, Stack, head_name
+from repro.spec import GCN, Classifier, Conv, Conv1x1, Model, Stack
 from repro.spec import Head as HeadSpec
 
 

@@ -12,8 +12,9 @@ from rich.table import Table as Grid
 
 from repro import cost, paper, verdicts
 from repro.compare import STORED
+from repro.keys import key
 from repro.select import select_tables
-from repro.spec import Cell, Cost, Layout, Table, key
+from repro.spec import Cell, Cost, Layout, Table
 from repro.specs import tables
 
 CONVENTION = "parameters without biases; a multiply-add is one operation; convolutions only where the paper says so"

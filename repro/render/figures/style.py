@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from repro.spec import GCN, Conv, Conv1x1, Head, Model, Stack, head_name, normal
+from repro.keys import head_name, normal
+from repro.spec import GCN, Conv, Conv1x1, Head, Model, Stack
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
