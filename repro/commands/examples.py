@@ -78,7 +78,7 @@ def examples(material: Material, data_root: Path | None) -> figure6.Examples:
         profile=material.profile.name,
         place=material.place,
         seed=models[0].record.seed,
-        rule="images at the 50th, 75th and 90th percentile of what GCN + BR gains over the baseline in IoU",
+        rule="50th, 75th and 90th percentile of the gain of GCN + BR over the baseline in the image's IoU",
         columns=COLUMNS,
         rows=tuple(rows),
         legend=legend(seen, models[0]),
@@ -92,7 +92,7 @@ def legend(labels: set[int], model: Trained) -> tuple[tuple[str, tuple[int, int,
 
 
 def image_iou(counts: NDArray[np.int64]) -> Floats:
-    """Return each image's own mean IoU from the counts (n, c, 3), over the classes of its labels and prediction, (n,)."""
+    """Return each image's own mean IoU from the counts (n, c, 3), over the classes that are in it or predicted."""
     return np.array([metrics.miou(image[None]) for image in counts])
 
 

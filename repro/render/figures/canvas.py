@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from repro.render.figures import style
@@ -47,13 +47,12 @@ class Box:
         return self.x, self.y - self.height / 2
 
 
-@dataclass
+@dataclass(frozen=True)
 class Canvas:
-    """A page on which one unit is one inch. ``texts`` pairs each box with its text, for those who check the fit."""
+    """A page on which one unit is one inch."""
 
     figure: Figure
     axes: Axes
-    texts: list[tuple[Box, Text]] = field(default_factory=list)
 
     def box(self, box: Box, lines: Sequence[str], fill: str, *, bold: bool = True, dashed: bool = False) -> Box:
         """Draw a box with centred lines of text, the first one bold."""
@@ -70,8 +69,7 @@ class Canvas:
         for i, line in enumerate(lines):
             y = box.y + ((len(lines) - 1) / 2 - i) * step
             weight = "bold" if bold and i == 0 else "normal"
-            text = self.axes.text(box.x, y, line, ha="center", va="center_baseline", fontweight=weight)
-            self.texts.append((box, text))
+            self.axes.text(box.x, y, line, ha="center", va="center_baseline", fontweight=weight)
         return box
 
     def arrow(self, *points: Point, head: bool = True) -> None:

@@ -45,6 +45,7 @@ class Fields:
     rule: str
     occluder: int
     stride: int
+    """On an image that was not enlarged."""
     threshold: float
     panels: tuple[Panel, ...]
 

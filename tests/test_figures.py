@@ -1,0 +1,301 @@
+"""Figures: read off the modules and the records, legible, the same bytes, honest about what is missing."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import simulate
+from matplotlib.figure import Figure as Drawing
+from matplotlib.patches import FancyBboxPatch
+from matplotlib.text import Text
+from rich.console import Console
+
+from repro import formulas, paper, profiles, specs
+from repro.commands import blueprints, examples, figuring, gathering, viewing
+from repro.data.dataset import Dataset
+from repro.models.architectures import architecture
+from repro.render.figures import style, training_curves
+from repro.render.figures.blueprint import FigureError, Map
+from repro.spec import GCN, Classifier, Conv, Conv1x1, Model, Stack
+
+SMALL = Map(64, 12, 12)
+HEADS = (GCN(7), Conv1x1(), Conv(7), Stack(7))
+TABLES = {number: specs.tables()[number] for number in (1, 2, 5)}
+
+
+def diagram(name: str, material: Any) -> Drawing:
+    """Draw one figure under the common settings."""
+    with style.look():
+        drawing: Drawing = import_module(f"repro.render.figures.{name}").draw(material)
+        drawing.draw_without_rendering()
+    return drawing
+
+
+@pytest.fixture(scope="module")
+def diagrams() -> dict[str, Drawing]:
+    """Return the diagrams of small networks, and Figures 2 and 4 of networks with the paper's widths."""
+    shapes = (
+        blueprints.shape("Classification", Classifier("small"), 10, 96),
+        blueprints.shape("Conventional", Model(Conv1x1(), backbone="small"), 6, 96),
+        blueprints.shape("GCN", Model(GCN(7), backbone="small"), 6, 96),
+    )
+    features = Map(2048, 16, 16)
+    return {
+        "figure1": diagram("figure1", shapes),
+        "figure2": diagram("figure2", blueprints.pipeline(Model(GCN(15), refine=True, backbone="resnet50"))),
+        "figure2 small": diagram("figure2", blueprints.pipeline(Model(GCN(3), backbone="small"), 6, (96, 96))),
+        "figure4": diagram("figure4", tuple(blueprints.head(spec, features) for spec in HEADS)),
+        "figure5": diagram("figure5", blueprints.figure5()),
+        "cost_curve": diagram("cost_curve", gathering.costs()),
+    }
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder of made-up records of Tables 1, 2 and 5."""
+    root = tmp_path_factory.mktemp("runs")
+    simulate.fill(root / "reference", TABLES, lambda _, order, seed: 0.5 + 0.01 * order + 0.002 * seed, seeds=2)
+    return root
+
+
+def texts(drawing: Drawing) -> list[Text]:
+    """Return every visible text of a drawing that says something."""
+    return [t for t in drawing.findobj(Text) if isinstance(t, Text) and t.get_visible() and t.get_text().strip()]
+
+
+def test_pipeline_has_the_papers_sizes() -> None:
+    """Every size and channel count of Figure 2 A, read off the built network."""
+    plan = blueprints.pipeline(Model(GCN(15), refine=True, backbone="resnet50"))
+    assert plan.stem == Map(64, 256, 256)
+    assert [s.head.features.text for s in plan.stages] == ["16×16×2048", "32×32×1024", "64×64×512", "128×128×256"]
+    assert [s.up.height for s in plan.stages if s.up] == [32, 64, 128]
+    assert [step.out for step in plan.tail] == [Map(21, 256, 256), Map(21, 512, 512)]
+    count = sum(s.refined_head + s.refined_sum for s in plan.stages) + sum(step.refined for step in plan.tail)
+    assert count == 9
+    assert [(layer.height, layer.in_channels, layer.out_channels) for layer in plan.refinement] == [(3, 21, 21)] * 2
+
+
+def test_diagrams_follow_the_model() -> None:
+    """Another kernel, no BR and another backbone change what the diagram says."""
+    plan = blueprints.pipeline(Model(GCN(3), backbone="small"), 6, (96, 96))
+    assert plan.refinement == ()
+    assert [s.up is None for s in plan.stages] == [True, True, True, False]
+    words = {t.get_text() for t in texts(diagram("figure2", plan))}
+    channels = architecture("small").widths[-1]
+    assert {"3×1 conv", f"{channels} → 6", f"12×12×{channels}"} <= words
+    assert "BR" not in words
+    assert "15×1 conv" not in words
+
+
+@pytest.mark.parametrize("spec", HEADS)
+def test_heads_have_the_counts_of_the_closed_form(spec: Any) -> None:
+    """The weights that Figure 4 shows are those of the independent closed form."""
+    assert blueprints.head(spec, Map(2048, 16, 16)).params == formulas.head_params(spec)
+
+
+def test_blocks_are_those_of_table_11() -> None:
+    """Figure 5 B: k = 7, m' = 128 and 256 concatenated channels at res-5."""
+    bottleneck, gcn = blueprints.figure5()[0]
+    assert [(layer.kernel, layer.out_channels) for layer in bottleneck.branches[0]] == [("1 × 1", 512), ("3 × 3", 512)]
+    assert [layer.kernel for layer in gcn.branches[0]] == ["1 × 7", "7 × 1"]
+    assert (gcn.last.in_channels, gcn.last.out_channels, gcn.join) == (256, 2048, "concat")
+
+
+def test_reach_is_that_of_the_kernel() -> None:
+    """Figure 1: a classifier sees all, 1 x 1 sees one cell, GCN sees k of them."""
+    assert blueprints.shape("", Classifier("small"), 10, 96).reach == 0
+    reach = [blueprints.shape("", Model(h, backbone="small"), 6, 96).reach for h in (Conv1x1(), GCN(7), Stack(7))]
+    assert reach == [1, 7, 7]
+
+
+def test_heads_on_other_features_are_refused() -> None:
+    """Heads that do not stand on one map cannot be drawn side by side."""
+    heads = (blueprints.head(GCN(3), SMALL, 6), blueprints.head(GCN(3), Map(32, 12, 12), 6))
+    with pytest.raises(FigureError, match="same features"):
+        diagram("figure4", heads)
+
+
+def test_texts_lie_inside(diagrams: dict[str, Drawing], plots: dict[str, Drawing]) -> None:
+    """No text leaves the page, none is smaller than 7 points, and none overlaps another."""
+    for name, drawing in (diagrams | plots).items():
+        page = drawing.bbox
+        boxes = [(t.get_text(), t.get_window_extent()) for t in texts(drawing)]
+        for word, box in boxes:
+            assert box.x0 >= -1, (name, word)
+            assert box.y0 >= -1, (name, word)
+            assert box.x1 <= page.width + 1, (name, word)
+            assert box.y1 <= page.height + 1, (name, word)
+        assert all(t.get_fontsize() >= 7 for t in texts(drawing)), name
+        for (a, one), (b, other) in itertools.combinations(boxes, 2):
+            assert not one.padded(-3).overlaps(other.padded(-3)), (name, a, b)
+
+
+def test_texts_fit_their_boxes(diagrams: dict[str, Drawing]) -> None:
+    """A text whose middle lies in a box lies in it whole."""
+    for name, drawing in diagrams.items():
+        boxes = [patch.get_window_extent() for patch in drawing.findobj(FancyBboxPatch)]
+        fitted = 0
+        for text in texts(drawing):
+            extent = text.get_window_extent()
+            middle = ((extent.x0 + extent.x1) / 2, (extent.y0 + extent.y1) / 2)
+            for box in boxes:
+                if box.contains(*middle):
+                    fitted += 1
+                    assert box.x0 <= extent.x0 <= extent.x1 <= box.x1, (name, text.get_text())
+        assert fitted or not boxes, name
+
+
+@pytest.fixture(scope="module")
+def plots(runs: Path) -> dict[str, Drawing]:
+    """Return the plots of made-up records."""
+    request = figuring.Request((), runs=runs)
+    evidence, profile = request.evidence(), profiles.get("shapes")
+    return {
+        name: diagram(name, make(gathering.gather(specs.figures()[name], profile, evidence, ("reference",))))
+        for name, make in figuring.PLOTS.items()
+    }
+
+
+def said(names: tuple[str, ...], **options: Any) -> tuple[int, str]:
+    """Run the command; return its exit code and what it printed."""
+    out = Console(record=True, width=400, file=open("/dev/null", "w"))  # noqa: SIM115, PTH123
+    code = figuring.show(out, figuring.Request(names, **options))
+    return code, out.export_text()
+
+
+def test_files_are_the_same_bytes(runs: Path, tmp_path: Path) -> None:
+    """PDF, PNG and JSON do not change from one drawing to the next."""
+    for folder in ("one", "two"):
+        code, _ = said(("4", "kernel_curve"), runs=runs, out=tmp_path / folder)
+        assert code == 0
+    files = sorted(path.name for path in (tmp_path / "one").iterdir())
+    assert files == [f"{n}.{e}" for n in ("figure4", "kernel_curve") for e in ("json", "pdf", "png")]
+    for name in files:
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes(), name
+
+
+def test_curve_shows_the_records(runs: Path, tmp_path: Path) -> None:
+    """The JSON names the records, and holds the printed scores and the mean of ours with an interval around it."""
+    said(("kernel_curve",), runs=runs, out=tmp_path)
+    tree = json.loads((tmp_path / "kernel_curve.json").read_text())
+    assert len(tree["runs"]) == 16
+    assert tree["place"] == "reference"
+    points = tree["shown"]["points"]
+    assert [p["k"] for p in points] == [1, 3, 5, 7, 9, 11, 13, 15]
+    assert [p["printed"] for p in points] == [paper.number(1, "Score", c) for c in paper.columns(1)]
+    assert all(p["low"] < np.mean(p["values"]) < p["high"] for p in points)
+
+
+def test_gains_add_up(runs: Path) -> None:
+    """The gain of the mean over classes is the difference of the two measured mIoU."""
+    material = gathering.gather(
+        specs.figures()["class_gains"],
+        profiles.get("shapes"),
+        figuring.Request((), runs=runs).evidence(),
+        ("reference",),
+    )
+    shown: Any = figuring.PLOTS["class_gains"](material)
+    base, gcn, refined = (part.found.mean for part in material.shown)
+    assert shown.series[0].gains[-1].estimate == pytest.approx(gcn - base)
+    assert shown.series[1].gains[-1].estimate == pytest.approx(refined - gcn)
+
+
+@pytest.mark.parametrize(("name", "table"), [("kernel_curve", "table1"), ("figure6", "table5"), ("figure3", "table1")])
+def test_missing_records_are_one_sentence(name: str, table: str, tmp_path: Path) -> None:
+    """A figure without records is not drawn: it names the command that makes them."""
+    code, text = said((name,), runs=tmp_path, out=tmp_path / "out")
+    assert code == 2
+    assert f"repro run {table} --profile shapes" in text
+    assert not (tmp_path / "out").exists()
+
+
+def test_missing_weights_are_one_sentence(runs: Path, tmp_path: Path) -> None:
+    """Records without weights give no examples, and the sentence names the command that trains them."""
+    code, text = said(("figure6",), runs=runs, out=tmp_path / "out")
+    assert code == 2
+    assert "weights" in text
+    assert "repro run table1 --profile shapes" in text
+
+
+def test_unknown_figure_and_profile_without_data(tmp_path: Path) -> None:
+    """A word that names no figure is refused with the names there are."""
+    with pytest.raises(FigureError, match="choose from figure1, figure2"):
+        _ = figuring.Request(("figure9",)).figures
+    assert [figure.name for figure in figuring.Request(("2,figure4", "2")).figures] == ["figure2", "figure4"]
+    code, text = said(("kernel_curve",), runs=tmp_path, profile="paper", out=tmp_path)
+    assert (code, "--profile paper" in text) == (2, True)
+
+
+def _seen(matrix: Any, colour: str) -> Any:
+    """Return the CIELAB colour that an eye sees, by Machado 2009's matrix of a missing cone."""
+    rgb = np.array([int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)])
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    linear = np.clip(np.asarray(matrix) @ linear, 0, 1)
+    shown = np.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear ** (1 / 2.4) - 0.055)
+    return cv2.cvtColor(shown.astype(np.float32)[None, None], cv2.COLOR_RGB2LAB)[0, 0]
+
+
+EYES = {
+    "normal": np.eye(3),
+    "protanopia": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+    "deuteranopia": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
+    "tritanopia": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900]],
+}
+
+
+@pytest.mark.parametrize("eye", EYES)
+def test_colours_differ_for_every_eye(eye: str) -> None:
+    """Colours of two models lie far apart (CIELAB 15) for each kind of colour blindness; no marker is used twice."""
+    for one, other in itertools.combinations(style.FAMILIES, 2):
+        apart = np.linalg.norm(_seen(EYES[eye], style.FAMILIES[one]) - _seen(EYES[eye], style.FAMILIES[other]))
+        assert apart > 15, (one, other)
+    assert len(set(style.MARKERS.values())) == len(style.MARKERS)
+
+
+def test_rule_of_figure_6() -> None:
+    """Percentiles are those of the sorted gains; an image without a score is never chosen."""
+    gains = np.array([np.nan, *np.arange(100, -1, -1)])
+    assert [gains[i] for i in examples.at_percentiles(gains)] == [50, 75, 90]
+    counts = np.array([[[5, 5, 10], [0, 0, 0]], [[4, 8, 4], [6, 6, 10]]])
+    assert examples.image_iou(counts) == pytest.approx([0.5, (0.5 + 0.6) / 2])
+
+
+def test_rule_of_figure_3() -> None:
+    """The image with the median largest object, and the middle of that object."""
+
+    def read(i: int) -> Any:
+        labels = np.zeros((31, 31), np.uint8)
+        labels[5 : 5 + 3 * (i + 2), 8 : 8 + 3 * (i + 2)] = 1
+        labels[0, :2] = 255
+        return np.zeros((31, 31, 3), np.uint8), labels
+
+    dataset = Dataset("tiny", "val", ("background", "square"), (), ("a", "b", "c"), read)
+    assert viewing.chosen(dataset) == (1, (12, 9), 81)
+
+
+def test_smoothing_is_the_mean_of_the_window() -> None:
+    """Each value is the mean of itself and those before it within 2 % of the training."""
+    loss = [float(i % 7) for i in range(150)]
+    slow = [float(np.mean(loss[max(0, i - 2) : i + 1])) for i in range(150)]
+    assert training_curves.smooth(loss) == pytest.approx(slow)
+
+
+def _modules() -> Iterator[str]:
+    folder = Path(style.__file__).parent
+    return (f"repro.render.figures.{path.stem}" for path in sorted(folder.glob("[a-z]*.py")))
+
+
+def test_drawing_never_imports_torch() -> None:
+    """Figures of stored records are drawn without torch."""
+    code = f"import sys; import {', '.join((*_modules(), 'repro.commands.figuring'))}; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

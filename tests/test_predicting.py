@@ -1,0 +1,223 @@
+"""Prediction and export: trained records found by key, users' pictures as they are, label maps as the network says."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import simulate
+import torch
+from PIL import Image
+from rich.console import Console
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+
+from repro import models, profiles, specs
+from repro.commands import pictures, predicting, trained, viewing
+from repro.data.dataset import DataError
+from repro.data.palette import read_palette
+from repro.data.shapes import CLASSES, PALETTE
+from repro.records import RecordError, load
+from repro.restore import run_of
+from repro.session import colours
+from repro.spec import GCN, Model, SpecError, Training
+from repro.vrf import VRFError
+
+RUN = profiles.get("shapes").resolve(Training(Model(GCN(7))))
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with one record and untrained weights, and one record without weights."""
+    assert RUN is not None
+    root = tmp_path_factory.mktemp("runs")
+    folder = simulate.write(root / "local", RUN, 0, classes=list(CLASSES))
+    torch.manual_seed(0)
+    save_file(models.build(RUN.model, len(CLASSES), head_std=0.5).state_dict(), folder / "weights.safetensors")
+    simulate.write(root / "local", RUN, 1, classes=list(CLASSES))
+    return root
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    """Return a picture of noise whose sides the stride does not divide."""
+    image = (255 * simulate.noise(3, 70, 50, 3)).astype(np.uint8)
+    Image.fromarray(image).save(tmp_path / "noise.png")
+    return tmp_path / "noise.png"
+
+
+def quiet() -> Console:
+    """Return a console that keeps what it is told."""
+    return Console(record=True, width=300, file=open("/dev/null", "w"))  # noqa: PTH123
+
+
+def test_every_run_comes_back_from_its_record(tmp_path: Path) -> None:
+    """The tree in a record gives the run that wrote it, with its key, for every table and profile."""
+    seen = set()
+    for profile in profiles.PROFILES.values():
+        for table in specs.tables().values():
+            for run, _ in simulate.runs(table, profile).values():
+                if run.key not in seen:
+                    seen.add(run.key)
+                    simulate.write(tmp_path, run, 0, name=run.key)
+    found = load({"local": tmp_path}).records
+    assert len(found) == len(seen) > 50
+    assert {run_of(record).key for record in found} == seen
+
+
+def test_record_of_another_version_is_refused(tmp_path: Path) -> None:
+    """A spec that this version cannot express, or that has another key, is one sentence."""
+    assert RUN is not None
+    simulate.write(tmp_path, RUN, 0, key="0123456789")
+    simulate.write(tmp_path, RUN, 1, spec={"type": "Run", "colour": "red"})
+    for record in load({"local": tmp_path}).records:
+        with pytest.raises(RecordError, match="another version"):
+            run_of(record)
+
+
+def test_records_are_found_by_key_name_and_seed(runs: Path) -> None:
+    """The seed with weights is taken; one without names the command that trains it."""
+    assert RUN is not None
+    assert trained.find(runs, RUN.key).seed == 0
+    assert trained.find(runs, trained.find(runs, RUN.key).name).seed == 0
+    with pytest.raises(RecordError, match=r"repro run table1 --profile shapes --seeds 2"):
+        trained.find(runs, RUN.key, 1)
+    with pytest.raises(RecordError, match="known are"):
+        trained.find(runs, "nothing")
+    with pytest.raises(RecordError, match="no record of it, only of 0, 1"):
+        trained.find(runs, RUN.key, 7)
+
+
+def test_command_names_a_cut_training(tmp_path: Path) -> None:
+    """The command of a record whose training was cut says how short it was."""
+    cut = profiles.get("shapes", steps=20).resolve(Training(Model(GCN(7))))
+    assert cut is not None
+    simulate.write(tmp_path, cut, 0)
+    assert "--steps 20" in trained.command(load({"local": tmp_path}).records[0])
+
+
+def test_damaged_weights_are_one_sentence(runs: Path, tmp_path: Path) -> None:
+    """Weights that were cut short name their file."""
+    assert RUN is not None
+    folder = simulate.write(tmp_path / "local", RUN, 0, classes=list(CLASSES))
+    whole = (trained.find(runs, RUN.key).folder / "weights.safetensors").read_bytes()
+    (folder / "weights.safetensors").write_bytes(whole[:1000])
+    with pytest.raises(RecordError, match=r"weights\.safetensors: damaged"):
+        trained.load(trained.find(tmp_path, RUN.key))
+
+
+def test_label_map_is_the_networks(runs: Path, picture: Path, tmp_path: Path) -> None:
+    """The files hold the argmax of the network on the normalised picture, computed here step by step."""
+    assert RUN is not None
+    out = quiet()
+    predicting.predict(out, [picture], RUN.key, None, tmp_path / "out", runs)
+    labels = np.asarray(Image.open(tmp_path / "out" / "noise-labels.png"))
+    model = trained.load(trained.find(runs, RUN.key))
+    mean, std = (torch.tensor(c)[:, None, None] for c in colours("shapes"))
+    x = (torch.from_numpy(np.asarray(Image.open(picture)).copy()).permute(2, 0, 1) / 255 - mean) / std
+    frame = torch.zeros(1, 3, 96, 96)
+    frame[0, :, :70, :50] = x
+    with torch.no_grad():
+        logits = model.net(frame)[0, :, :70, :50]
+    best = logits.sort(0).values
+    sure = (best[-1] - best[-2] > 1e-4).numpy()
+    assert labels.shape == (70, 50)
+    assert sure.mean() > 0.99
+    assert np.array_equal(labels[sure], logits.argmax(0).numpy()[sure])
+    assert (read_palette(tmp_path / "out" / "noise-labels.png") or ())[: len(PALETTE)] == PALETTE
+    tree = json.loads((tmp_path / "out" / "noise-legend.json").read_text())
+    assert sum(entry["pixels"] for entry in tree["classes"]) == 70 * 50
+    assert {entry["name"]: entry["pixels"] for entry in tree["classes"]} == {
+        CLASSES[i]: int((labels == i).sum()) for i in np.unique(labels)
+    }
+    assert "100.0%" in out.export_text() or len(tree["classes"]) > 1
+
+
+def test_two_pictures_of_one_name_are_refused(runs: Path, tmp_path: Path) -> None:
+    """Their files would overwrite each other."""
+    with pytest.raises(DataError, match="two pictures"):
+        predicting.predict(quiet(), [Path("a/x.png"), Path("b/x.jpg")], "any", None, tmp_path, runs)
+
+
+@pytest.mark.parametrize("mode", ["L", "1", "P", "LA", "RGBA", "I;16", "CMYK"])
+def test_pictures_of_every_kind_are_read(mode: str, tmp_path: Path) -> None:
+    """Grey, black and white, palette, alpha, 16 bits and CMYK become RGB of the same size."""
+    grey = np.tile(np.arange(0, 250, 10, dtype=np.uint8), (20, 1))
+    if mode == "I;16":
+        image = Image.fromarray(grey.astype(np.uint16) * 257)
+    else:
+        image = Image.fromarray(grey).convert("RGB").convert(mode)
+    path = tmp_path / ("x.tif" if mode == "CMYK" else "x.png")
+    image.save(path)
+    found = pictures.read_picture(path)
+    assert (found.shape, found.dtype) == ((20, 25, 3), np.uint8)
+    if mode not in {"1", "P", "CMYK"}:
+        assert np.array_equal(found[..., 1], grey)
+
+
+def test_alpha_is_laid_over_white(tmp_path: Path) -> None:
+    """A transparent pixel is white, half a black one grey."""
+    Image.fromarray(np.array([[[0, 0, 0, 0], [0, 0, 0, 128], [9, 8, 7, 255]]], np.uint8)).save(tmp_path / "x.png")
+    assert pictures.read_picture(tmp_path / "x.png").tolist() == [[[255] * 3, [127] * 3, [9, 8, 7]]]
+
+
+@pytest.mark.parametrize("fault", ["missing", "text", "cut"])
+def test_unreadable_picture_is_one_sentence(fault: str, picture: Path, tmp_path: Path) -> None:
+    """The sentence names the path."""
+    path = tmp_path / "bad.png"
+    if fault == "text":
+        path.write_text("no picture")
+    if fault == "cut":
+        path.write_bytes(picture.read_bytes()[:500])
+    with pytest.raises(DataError, match=r"bad\.png: cannot be read"):
+        pictures.read_picture(path)
+
+
+def test_colours_of_labels() -> None:
+    """Labels get their palette, void is white; black background leaves the picture as it is."""
+    labels = np.array([[0, 1, 255]], np.uint8)
+    assert pictures.coloured(labels, PALETTE).tolist() == [[[0, 0, 0], [230, 80, 60], [255, 255, 255]]]
+    image = np.full((1, 3, 3), 100, np.uint8)
+    over = pictures.overlay(image, labels, PALETTE)
+    assert over[0, 0].tolist() == [100, 100, 100]
+    assert over[0, 1].tolist() == [round(0.45 * 100 + 0.55 * c) for c in PALETTE[1]]
+
+
+def test_export_is_half_precision_with_its_origin(runs: Path, tmp_path: Path) -> None:
+    """Tensors are those of the record in float16, whole numbers stay, the metadata names key and classes."""
+    assert RUN is not None
+    file = tmp_path / "weights.safetensors"
+    predicting.export(quiet(), RUN.key, None, file, runs)
+    whole, half = load_file(trained.find(runs, RUN.key).folder / "weights.safetensors"), load_file(file)
+    assert whole.keys() == half.keys()
+    for name, tensor in whole.items():
+        assert half[name].dtype == (torch.float16 if tensor.is_floating_point() else tensor.dtype)
+        assert torch.equal(half[name], tensor.to(half[name].dtype))
+    with safe_open(file, "pt") as opened:
+        meta: Any = opened.metadata()
+    assert (meta["key"], json.loads(meta["classes"])) == (RUN.key, list(CLASSES))
+
+
+def test_value_beyond_half_precision_stays_whole() -> None:
+    """A tensor that would overflow is kept in float32."""
+    assert predicting._half(torch.tensor([1e6])).dtype == torch.float32
+    assert predicting._half(torch.tensor([1.0])).dtype == torch.float16
+
+
+def test_field_of_a_position(runs: Path, picture: Path, tmp_path: Path) -> None:
+    """The command writes the field of a position and names its area."""
+    assert RUN is not None
+    request = viewing.Request(picture, RUN.key, "10,20", 9, 11, 0.2, None, tmp_path / "out", runs)
+    out = quiet()
+    viewing.show(out, request)
+    tree = json.loads((tmp_path / "out" / f"noise-{RUN.key}.json").read_text())
+    assert tree["panels"][0]["at"] == [10, 20]
+    assert f"{tree['panels'][0]['area']:,.0f} pixels" in out.export_text()
+    with pytest.raises(VRFError, match="outside"):
+        viewing.show(quiet(), replace(request, at="50,20"))
+    with pytest.raises(SpecError, match="two whole numbers"):
+        viewing.show(quiet(), replace(request, at="here"))
