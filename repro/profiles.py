@@ -140,6 +140,7 @@ SHAPES_RECIPE = Recipe(
     batch_size=8,
     weight_decay=0.01,
     bias_decay=False,
+    clip=1.0,
     schedule="poly",
     warmup=0.1,
     flip_vertical=True,
