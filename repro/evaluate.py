@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -24,6 +24,10 @@ Counts = dict[str, NDArray[np.int64]]
 Item = tuple[int, Bytes, Bytes]
 Normalise = Callable[[Tensor], Tensor]
 Autocast = Callable[[], AbstractContextManager[Any]]
+
+
+class EvaluationError(ValueError):
+    """Counts that cannot be those of one evaluation, in one sentence."""
 
 
 class Refine(Protocol):
@@ -165,7 +169,36 @@ def evaluate_images(
             progress(len(classes))
     finally:
         predictor.net.train(was_training)
-    return {"classes": np.stack(classes).astype(np.int64), "distance": np.stack(distance).astype(np.int64)}
+    return {
+        "classes": np.array(classes, np.int64).reshape(-1, num_classes, 3),
+        "distance": np.array(distance, np.int64).reshape(-1, regions.REST + 1, 2),
+    }
+
+
+def interleave(parts: Sequence[Counts]) -> Counts:
+    """Join the counts of processes of which number r had the images r, r + world, ...: all images in their order.
+
+    Raises:
+        ValueError: the shares are not those of one set, so an image was counted twice or not at all.
+    """
+    world = len(parts)
+    joined = {}
+    for name in parts[0]:
+        sizes = [len(part[name]) for part in parts]
+        total = sum(sizes)
+        if sizes != [len(range(rank, total, world)) for rank in range(world)]:
+            msg = f"counts of {sizes} images are no even shares of one set; evaluate again"
+            raise EvaluationError(msg)
+        joined[name] = np.empty((total, *parts[0][name].shape[1:]), np.int64)
+        for rank, part in enumerate(parts):
+            joined[name][rank::world] = part[name]
+    return joined
+
+
+def share_weights(net: nn.Module) -> None:
+    """Give every process the leading one's weights and running statistics, so that one network is evaluated."""
+    for value in net.state_dict().values():
+        torch.distributed.broadcast(value, src=0)
 
 
 @torch.inference_mode()

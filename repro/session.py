@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from repro import machine, models
@@ -19,7 +19,7 @@ from repro.data import Dataset, load
 from repro.data import store as stores
 from repro.data.store import Store
 from repro.data.transforms import IMAGENET_MEAN, IMAGENET_STD, Batches, eval_images, normalise
-from repro.evaluate import Counts, Predictor, Refine, evaluate_classifier, evaluate_images, frame_of
+from repro.evaluate import Counts, Predictor, Refine, evaluate_classifier, evaluate_images, frame_of, interleave, share_weights
 from repro.experiment import Run, Start
 from repro.fabric import open_fabric
 from repro.keys import canonical
@@ -108,7 +108,9 @@ class Session:
         torch.manual_seed(self.seed)
         net = models.build(self.run.model, len(self.test_set.classes), head_std=self.run.recipe.head_std)
         if self.parent is not None:
-            self._inherit(net, load_file(self.parent.folder / "weights.safetensors"))
+            from_classifier = isinstance(getattr(self.parent_run, "model", None), Classifier)
+            part = "backbone." if from_classifier and not isinstance(self.run.model, Classifier) else ""
+            models.inherit(net, self.parent.folder / "weights.safetensors", part)
         elif (
             self.place.weights is not None and isinstance(self.run.start, Start) and self.run.start.weights != "random"
         ):
@@ -116,27 +118,6 @@ class Session:
         if self.run.recipe.frozen_bn:
             models.freeze_bn(net.backbone)
         return net.to(memory_format=torch.channels_last)
-
-    def _inherit(self, net: nn.Module, weights: dict[str, Tensor]) -> None:
-        """Take a parent's weights: all of them, or a classifier's backbone.
-
-        Raises:
-            WorkError: the parent has other shapes (another number of classes, another backbone).
-        """
-        if isinstance(getattr(self.parent_run, "model", None), Classifier) and not isinstance(
-            self.run.model, Classifier
-        ):
-            weights = {name: value for name, value in weights.items() if name.startswith("backbone.")}
-        own = net.state_dict()
-        wrong = [n for n, value in weights.items() if n not in own or own[n].shape != value.shape]
-        missing = [n for n in own if n not in weights and (n.startswith("backbone.") or len(weights) == len(own))]
-        if wrong or missing:
-            assert self.parent is not None
-            raise WorkError(
-                f"{self.parent.folder / 'weights.safetensors'}: {(wrong + missing)[0]} does not fit {self.run.slug} "
-                "(another number of classes or another backbone); start from a training of the same network"
-            )
-        net.load_state_dict(weights, strict=False)
 
     @property
     def parent_run(self) -> Run | Start:
@@ -170,14 +151,24 @@ class Session:
         return partial(batches.ready, mean=mean, std=std, device=self.fabric.device)
 
     def evaluate(self, emit: Emit) -> Counts:
-        """Evaluate every test image once and return the raw counts."""
-        emit({"phase": "evaluate", "step": 0, "steps": len(self.test)})
+        """Evaluate every test image once, each process its share, and return the raw counts of all."""
         net = self.net.to(self.fabric.device)
+        world, rank = self.fabric.world_size, self.fabric.global_rank
+        if world == 1:
+            return self._evaluate(net, 0, 1, emit)
+        share_weights(net)
+        parts: list[Counts] = [{}] * world
+        torch.distributed.all_gather_object(parts, self._evaluate(net, rank, world, emit))
+        return interleave(parts)
+
+    def _evaluate(self, net: nn.Module, rank: int, world: int, emit: Emit) -> Counts:
+        """Evaluate every ``world``-th test image from ``rank`` on; the progress is that of this process times all."""
+        emit({"phase": "evaluate", "step": 0, "steps": len(self.test)})
 
         def progress(done: int) -> None:
-            emit({"phase": "evaluate", "step": done, "steps": len(self.test)})
+            emit({"phase": "evaluate", "step": min(done * world, len(self.test)), "steps": len(self.test)})
 
-        items = eval_images(self.test, self.run.test)
+        items = eval_images(self.test, self.run.test, rank, world)
         if isinstance(self.run.model, Classifier):
             return evaluate_classifier(net, self.normalise, items, self.fabric.device, self.fabric.autocast, progress)
         return evaluate_images(self.predictor(net), items, len(self.test_set.classes), progress)

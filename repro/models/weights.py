@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from repro.models.network import ClassifierNet
 from repro.models.resnet import ResNet
@@ -33,6 +33,27 @@ def load_classifier(net: ClassifierNet, path: str | Path) -> None:
     """Copy a file's weights, ``fc`` included, into a classifier; raise ``WeightsError`` as ``load_backbone``."""
     own = net.backbone.state_dict() | {f"fc.{name}": value for name, value in net.fc.state_dict().items()}
     _copy(own, _read(Path(path)), Path(path))
+
+
+def inherit(net: nn.Module, path: Path, part: str = "") -> None:
+    """Copy an earlier training's weights into ``net``: all of them, or those under ``part`` ("backbone.").
+
+    Raises:
+        WeightsError: a tensor is missing, has no place or another shape (another backbone, number of classes or head).
+    """
+    own = {name: value for name, value in net.state_dict().items() if name.startswith(part)}
+    theirs = {name: value for name, value in _read(path).items() if name.startswith(part)}
+    odd = sorted(own.keys() ^ theirs.keys())
+    other = sorted(name for name in own.keys() & theirs.keys() if own[name].shape != theirs[name].shape)
+    if odd or other:
+        name = (other + odd)[0]
+        shapes = [tuple(x[name].shape) if name in x else "none" for x in (theirs, own)]
+        msg = (
+            f"{path}: {name} is {shapes[0]} where this network has {shapes[1]} (another number of classes, head or "
+            "backbone); start from a training of the same network"
+        )
+        raise WeightsError(msg)
+    net.load_state_dict(theirs, strict=False)
 
 
 def _read(path: Path) -> dict[str, Tensor]:
