@@ -26,9 +26,9 @@ Map = NDArray[np.uint8]
 
 def blobs(rng: np.random.Generator) -> tuple[Map, Map]:
     """Return labels as VOC has them, a few objects with a rim, and a prediction that is mostly right."""
-    noise = rng.normal(size=(5, 9, 9)).astype(np.float32)
+    noise = rng.normal(size=(3, 4, 4)).astype(np.float32)
     large = np.stack([cv2.resize(layer, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC) for layer in noise])
-    labels = np.array([0, *rng.choice(np.arange(1, CLASSES), 4, replace=False)], np.uint8)[large.argmax(axis=0)]
+    labels = np.array([0, *rng.choice(np.arange(1, CLASSES), 2, replace=False)], np.uint8)[large.argmax(axis=0)]
     pred = np.roll(labels, (4, 3), (0, 1))
     pred[:80, :80] = 5
     edge = cv2.morphologyEx(labels, cv2.MORPH_GRADIENT, np.ones((5, 5), np.uint8)) > 0

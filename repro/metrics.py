@@ -166,15 +166,21 @@ def _table(labels: NDArray[np.uint8], pred: NDArray[np.uint8], stride: int) -> N
 
     Label maps are patches of one value, so most words of eight pixels hold one pair only.
     """
-    words = labels.size // _WORD
-    first, other = (a[: words * _WORD].view(np.uint64) for a in (labels, pred))
-    alike = ((first ^ (first << _SHIFT)) | (other ^ (other << _SHIFT))) < _BYTE  # a byte equals the next one
-    if 2 * np.count_nonzero(alike) < words or not words:
+    whole = labels.size - labels.size % _WORD
+    first, other = (flat[:whole].view(np.uint64) for flat in (labels, pred))
+    unlike = first << _SHIFT
+    unlike ^= first
+    shifted = other << _SHIFT
+    shifted ^= other
+    unlike |= shifted
+    mixed = np.flatnonzero(unlike >= _BYTE)  # some byte is unlike the one before it
+    if 2 * len(mixed) >= len(first):
         return _pairs(labels, pred, stride).reshape(_BYTE, stride)
-    table = _WORD * _pairs(first[alike].astype(np.uint8), other[alike].astype(np.uint8), stride)
-    mixed = ~alike
-    for one, two in ((first[mixed], other[mixed]), (labels[words * _WORD :], pred[words * _WORD :])):
-        table += _pairs(one.view(np.uint8), two.view(np.uint8), stride)
+    heads, guesses = labels[:whole:_WORD], pred[:whole:_WORD]
+    table = _WORD * (_pairs(heads, guesses, stride) - _pairs(heads[mixed], guesses[mixed], stride))
+    table += _pairs(first[mixed].view(np.uint8), other[mixed].view(np.uint8), stride)
+    if whole < labels.size:
+        table += _pairs(labels[whole:], pred[whole:], stride)
     return table.reshape(_BYTE, stride)
 
 
