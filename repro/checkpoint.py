@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import pickle
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -28,20 +30,42 @@ def save(work: Path, state: Mapping[str, Any], step: int, key: str) -> Path:
     torch.save({"step": step, "key": key, **{name: part.state_dict() for name, part in state.items()}}, buffer)
     payload = buffer.getvalue()
     target = work / f"checkpoint-{step:08d}.pt"
+    write(target, hashlib.sha256(payload).digest() + payload)
+    for old in _all(work)[:-KEPT]:
+        old.unlink(missing_ok=True)
+    return target
+
+
+def write(target: Path, data: bytes) -> None:
+    """Write a file aside, through to the disk, and rename it.
+
+    Raises:
+        CheckpointError: the disk refuses; a file that was there before stays.
+    """
     partial = target.with_suffix(f".{os.getpid()}.partial")
     try:
         with partial.open("wb") as file:
-            file.write(hashlib.sha256(payload).digest() + payload)
+            file.write(data)
             file.flush()
             os.fsync(file.fileno())
         partial.replace(target)
     except OSError as error:
         partial.unlink(missing_ok=True)
-        msg = f"{target}: the checkpoint cannot be written ({error.strerror or error}); the one before it is kept"
-        raise CheckpointError(msg) from error
-    for old in _all(work)[:-KEPT]:
-        old.unlink(missing_ok=True)
-    return target
+        raise _refused(target, error) from error
+
+
+def append_line(path: Path, line: str) -> None:
+    """Add a line to a file; raise ``CheckpointError`` where the disk refuses."""
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(line + "\n")
+    except OSError as error:
+        raise _refused(path, error) from error
+
+
+def _refused(path: Path, error: OSError) -> CheckpointError:
+    why = error.strerror or error
+    return CheckpointError(f"{path}: cannot be written ({why}); what was written before is kept: make room, run again")
 
 
 def resume(work: Path, state: Mapping[str, Any], key: str) -> int:
@@ -56,7 +80,10 @@ def resume(work: Path, state: Mapping[str, Any], key: str) -> int:
         payload = _sound(path)
         if payload is None:
             continue
-        loaded = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
+        loaded = _read(payload)
+        if loaded is None:
+            sys.stderr.write(f"{path}: not a checkpoint of this version, passed over\n")
+            continue
         if loaded["key"] != key:
             msg = f"{path}: belongs to run {loaded['key']}, not to {key}; move the folder away"
             raise CheckpointError(msg)
@@ -74,7 +101,14 @@ def _sound(path: Path) -> bytes | None:
     data = path.read_bytes()
     if len(data) > 32 and hashlib.sha256(data[32:]).digest() == data[:32]:  # noqa: PLR2004 - a SHA-256 is 32 bytes
         return data[32:]
-    import sys
-
     sys.stderr.write(f"{path}: damaged checkpoint, passed over; the one before it is taken\n")
     return None
+
+
+def _read(payload: bytes) -> dict[str, Any] | None:
+    """Return the content; None where it is anything but tensors and plain values (nothing in it is executed)."""
+    try:
+        loaded = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError):
+        return None
+    return loaded if isinstance(loaded, dict) and {"step", "key"} <= set(loaded) else None

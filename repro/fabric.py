@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
+import logging
 import sys
 from typing import TYPE_CHECKING
 
 import torch
 
+from repro import group
 from repro.machine import Machine, Precision, cpu_has_bf16
 from repro.spec import SpecError
 
@@ -24,12 +25,19 @@ def open_fabric(place: Machine) -> Fabric:
     if place.device == "cuda" and not torch.cuda.is_available():
         raise SpecError("--device cuda: torch sees no CUDA device here; use --device cpu or auto")
     accelerator = "cuda" if place.device != "cpu" and torch.cuda.is_available() else "cpu"
-    world = int(os.environ.get("WORLD_SIZE", "1"))
-    local = int(os.environ.get("LOCAL_WORLD_SIZE", os.environ.get("SLURM_NTASKS_PER_NODE", "1")))
-    fabric = _fabric_class()(
+    members = group.read()
+    if accelerator == "cuda" and members.local > torch.cuda.device_count():
+        raise SpecError(
+            f"{members.local} processes were started here and torch sees {torch.cuda.device_count()} CUDA devices; "
+            "start one process a device, or use --device cpu"
+        )
+    make = _fabric_class()
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+    fabric = make(
         accelerator=accelerator,
-        devices=max(1, local) if world > 1 else 1,
-        num_nodes=max(1, world // max(1, local)),
+        strategy="ddp" if members.size > 1 else "auto",
+        devices=members.local,
+        num_nodes=max(1, members.size // members.local),
         precision=precision(place, accelerator),
     )
     fabric.launch()

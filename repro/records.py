@@ -100,8 +100,8 @@ def load(roots: Mapping[str, Path]) -> Shelf:
     passed_over: list[str] = []
     for place, root in roots.items():
         for path in sorted(root.glob("*/record.json")):
-            if (path.parent / "retracted.json").exists():
-                continue
+            if path.parent.name.startswith(".") or (path.parent / "retracted.json").exists():
+                continue  # a hidden folder is a record that is being written
             try:
                 records.append(_read(path, place))
             except RecordError as error:

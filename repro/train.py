@@ -4,28 +4,26 @@ from __future__ import annotations
 
 import json
 import math
-import signal
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import torch
 from torch import nn
 
 from repro import checkpoint
 from repro.experiment import Recipe, Run
+from repro.models.synchronise import synchronise
 from repro.spec import Classifier
+from repro.stop import Interrupted, StopFlag
 
 LOG_EVERY = 10
 POLY_POWER = 0.9
+IGNORE_INDEX, NO_VOID = 255, -100
 Progress = Callable[[dict[str, Any]], None]
 BatchSource = Callable[[int], tuple[torch.Tensor, torch.Tensor]]
-
-
-class Interrupted(Exception):  # noqa: N818 - not an error: a stop that was asked for
-    """The run was asked to stop; its checkpoint holds every step that was finished."""
 
 
 @dataclass(frozen=True)
@@ -39,30 +37,6 @@ class Outcome:
     final_loss: float | None
     diverged_at: int | None = None
     last_finite_loss: float | None = None
-
-
-@dataclass
-class StopFlag:
-    """Set by SIGTERM, SIGINT or Slurm's SIGUSR1; read between two steps."""
-
-    raised: bool = False
-    previous: dict[int, Any] = field(default_factory=dict)
-
-    def __enter__(self) -> Self:
-        """Take over the signals."""
-        for name in ("SIGTERM", "SIGINT", "SIGUSR1"):
-            number = getattr(signal, name, None)
-            if number is not None:
-                self.previous[number] = signal.signal(number, self._raise)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Give the signals back."""
-        for number, handler in self.previous.items():
-            signal.signal(number, handler)
-
-    def _raise(self, *_: object) -> None:
-        self.raised = True
 
 
 def rate(recipe: Recipe, step: int, steps: int) -> float:
@@ -104,17 +78,26 @@ def build_optimizer(net: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     return torch.optim.SGD(groups, lr=recipe.lr, momentum=recipe.momentum, nesterov=recipe.nesterov)
 
 
-def loss_function(run: Run) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
-    """Return the softmax loss over all pixels that are not void (255), summed or averaged."""
+def loss_function(run: Run, world: int = 1) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
+    """Return the softmax loss over all pixels that are not void (255), summed or averaged.
+
+    Over ``world`` processes the mean is that of the global batch; a process's value is its share of it times
+    ``world``, because gradients (and the logged losses) are averaged over processes.
+    """
     reduction = run.recipe.loss
+    void = NO_VOID if is_classifier(run) else IGNORE_INDEX
 
     def loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         target = labels.long()
-        total = nn.functional.cross_entropy(logits.float(), target, ignore_index=255, reduction="sum")
+        total = nn.functional.cross_entropy(logits.float(), target, ignore_index=void, reduction="sum")
+        total = total * world if world > 1 else total
         if reduction == "sum":
             return total
+        seen = (target != void).sum()
+        if world > 1:
+            torch.distributed.all_reduce(seen)
         # A batch of nothing but void must give 0, not 0 / 0.
-        return total / (target != 255).sum().clamp(min=1)  # noqa: PLR2004 - void
+        return total / seen.clamp(min=1)
 
     return loss
 
@@ -143,12 +126,15 @@ def train(
 
     Raises:
         Interrupted: a stop signal came; every finished step is in the checkpoint.
+        CheckpointError: the disk refuses; what was written before stays.
     """
+    if fabric.world_size > 1:
+        synchronise(net)
     optimizer = build_optimizer(net, run.recipe)
     model, optimizer = fabric.setup(net, optimizer)
     state = {"model": net, "optimizer": optimizer.optimizer if hasattr(optimizer, "optimizer") else optimizer}
     step = checkpoint.resume(work, state, run.key)
-    before = _trim_log(work / "log.jsonl", step)
+    before = _trim_log(work / "log.jsonl", step) if fabric.is_global_zero else 0.0
     loop = _Loop(run, model, optimizer, batch, fabric, work, progress, checkpoint_seconds, state)
     loop.began -= before
     with StopFlag() as stop:
@@ -161,7 +147,8 @@ def _trim_log(path: Path, step: int) -> float:
         return 0.0
     lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.endswith("}")]
     kept = [line for line in lines if json.loads(line)["step"] <= step]
-    path.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
+    if len(kept) < len(lines) or not path.read_bytes().endswith(b"\n"):
+        checkpoint.write(path, "".join(line + "\n" for line in kept).encode())
     return float(json.loads(kept[-1])["seconds"]) if kept else 0.0
 
 
@@ -182,7 +169,7 @@ class _Loop:
     ) -> None:
         self.run, self.model, self.optimizer, self.batch, self.fabric = run, model, optimizer, batch, fabric
         self.work, self.progress, self.every, self.state = work, progress, checkpoint_seconds, state
-        self.loss = loss_function(run)
+        self.loss = loss_function(run, fabric.world_size)
         self.pending: list[torch.Tensor] = []
         self.last_finite: float | None = None
         self.began = self.saved = self.shown = time.perf_counter()
@@ -192,16 +179,24 @@ class _Loop:
         for step in range(first, self.run.steps):
             self.pending.append(self._step(step).detach())
             last = step + 1 == self.run.steps
-            if last or (step + 1) % LOG_EVERY == 0:
+            logs = last or (step + 1) % LOG_EVERY == 0
+            if logs:
                 if (bad := self._flush(step)) is not None:
                     return self._outcome("diverged", bad)
                 self._maybe_save(step + 1)
-            if stop.raised and not last:
+            if not last and self._stops(stop, logs=logs):
                 self._save(step + 1)
                 raise Interrupted
         if self.every < float("inf"):
             self._save(self.run.steps)
         return self._outcome("ok", self.run.steps)
+
+    def _stops(self, stop: StopFlag, *, logs: bool) -> bool:
+        """Say whether to stop now: one process at once, several when all of them have heard that one was asked."""
+        if self.fabric.world_size == 1:
+            return stop.raised
+        asked = torch.tensor(float(stop.raised), device=self.fabric.device)
+        return logs and bool(self.fabric.all_reduce(asked, reduce_op="sum") > 0)
 
     def _step(self, step: int) -> torch.Tensor:
         recipe = self.run.recipe
@@ -218,13 +213,13 @@ class _Loop:
         return loss
 
     def _flush(self, step: int) -> int | None:
-        """Log the losses since the last call; return the first step whose loss is not finite."""
-        losses = torch.stack(self.pending).tolist()
+        """Log the losses since the last call; return the first step (from 1) whose loss is not finite."""
+        losses = self.fabric.all_reduce(torch.stack(self.pending), reduce_op="mean").tolist()
         self.pending.clear()
         first = step + 1 - len(losses)
         for offset, value in enumerate(losses):
             if not math.isfinite(value):
-                return first + offset
+                return first + offset + 1
             self.last_finite = value
         self._log(step + 1, sum(losses) / len(losses))
         return None
@@ -234,8 +229,7 @@ class _Loop:
         if not self.fabric.is_global_zero:
             return
         line = {"step": step, "loss": loss, "lr": self.optimizer.param_groups[0]["lr"], "seconds": round(seconds, 2)}
-        with (self.work / "log.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+        checkpoint.append_line(self.work / "log.jsonl", json.dumps(line))
         if time.perf_counter() - self.shown > 0.5 or step == self.run.steps:  # noqa: PLR2004 - twice a second is enough for an eye
             self.shown = time.perf_counter()
             self.progress({"step": step, "steps": self.run.steps, "loss": loss})

@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,11 @@ from repro import records
 from repro.experiment import Run
 from repro.machine import Machine
 from repro.session import Session, WorkError, peak_memory
-from repro.train import Interrupted
+from repro.stop import StopFlag
 
-__all__ = ["Done", "Interrupted", "WorkError", "execute"]
+__all__ = ["Done", "WorkError", "execute", "held", "perform", "tidy"]
 
-Emit = Callable[[dict[str, Any]], None]
+Emit = Callable[[Mapping[str, Any]], None]
 
 
 @dataclass(frozen=True)
@@ -42,20 +43,54 @@ def execute(run: Run, seed: int, name: str, place: Machine, emit: Emit) -> Done:
         name: folder of its record under ``place.local``.
         place: folders, device, precision, threads.
         emit: receives progress events with ``phase`` and ``step``/``steps``.
+
+    Raises:
+        Interrupted: a stop signal came.
     """
-    work = place.work / name
-    work.mkdir(parents=True, exist_ok=True)
-    lock = filelock.FileLock(place.work / f"{name}.lock")
+    with held(name, place) as word:
+        return perform(run, seed, name, place, emit) if word == "go" else Done(name, word)
+
+
+@contextmanager
+def held(name: str, place: Machine) -> Iterator[str]:
+    """Hold a job's lock, which ends with the process that holds it, however it ends.
+
+    Yields:
+        ``go``: it is ours to do; ``busy``: another process has it; ``ok``: its record exists.
+
+    Raises:
+        WorkError: the folder of unfinished runs cannot be written.
+    """
     try:
-        with lock.acquire(blocking=False):
-            if (place.local / name / "record.json").exists():
-                return Done(name, "ok")
-            return _locked(run, seed, name, place, work, emit)
+        (place.work / name).mkdir(parents=True, exist_ok=True)
+        lock = filelock.FileLock(place.work / f"{name}.lock")
+        lock.acquire(blocking=False)
     except filelock.Timeout:
-        return Done(name, "busy")
+        yield "busy"
+        return
+    except OSError as error:
+        raise WorkError(
+            f"{place.work}: cannot be written ({error.strerror or error}); choose another --runs folder"
+        ) from error
+    try:
+        done = (place.local / name / "record.json").exists()
+        if done:
+            tidy(name, place)
+        yield "ok" if done else "go"
+    finally:
+        lock.release()
 
 
-def _locked(run: Run, seed: int, name: str, place: Machine, work: Path, emit: Emit) -> Done:
+def tidy(name: str, place: Machine) -> None:
+    """Remove what a job leaves behind: its work folder, and a record that a killed process did not finish."""
+    shutil.rmtree(place.work / name, ignore_errors=True)
+    for partial in place.local.glob(f".{name}.*"):
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def perform(run: Run, seed: int, name: str, place: Machine, emit: Emit) -> Done:
+    """Do a job whose lock is held; of several processes, the leading one writes."""
+    work = place.work / name
     began, cpu_began = time.perf_counter(), time.process_time()
     emit({"phase": "data"})
     parent = _parent(run, seed, place)
@@ -69,25 +104,29 @@ def _locked(run: Run, seed: int, name: str, place: Machine, work: Path, emit: Em
     elif outcome is None or outcome.status == "ok":
         counts = session.evaluate(emit)
         meta |= {"status": "ok"}
-    if outcome:
-        files = [work / "log.jsonl", *([session.export()] if outcome.status == "ok" else [])]
     meta |= {
         "seconds_total": round(time.perf_counter() - began, 2),
         "cpu_seconds": round(time.process_time() - cpu_began, 2),
         "peak_memory_bytes": peak_memory(),
     }
+    session.fabric.barrier()
     if session.leads:
-        records.append(place.local, name, meta, counts, files)
-        shutil.rmtree(work, ignore_errors=True)
+        if outcome:
+            files = [work / "log.jsonl", *([session.export()] if outcome.status == "ok" else [])]
+        with StopFlag():  # half a record helps nobody; what was asked to stop is nearly done
+            records.append(place.local, name, meta, counts, files)
+            tidy(name, place)
     return Done(name, str(meta["status"]), _why(meta), time.perf_counter() - began)
 
 
 def _why(meta: dict[str, Any]) -> str:
     if meta["status"] != "diverged":
         return ""
-    if not meta["diverged_at"]:
+    if "last_finite_loss" not in meta:
         return f"the training it builds on, {meta['weights_from']}, diverged"
-    return f"loss not finite at step {meta['diverged_at']}, last finite loss {meta['last_finite_loss']:.3g}"
+    last = meta["last_finite_loss"]
+    before = "none was finite before" if last is None else f"last finite loss {last:.3g}"
+    return f"loss not finite at step {meta['diverged_at']}, {before}"
 
 
 def _parent(run: Run, seed: int, place: Machine) -> records.Record | None:

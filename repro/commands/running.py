@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,18 +12,21 @@ from typing import Any
 
 from rich.console import Console
 
-from repro import records
+from repro import group, records
 from repro.commands.planning import Request
 from repro.commands.showing import show_tables
 from repro.experiment import Job
-from repro.launch import Ended, Local
+from repro.launch import Ended, Launcher, Local
+from repro.launch.devices import gpus
 from repro.machine import Machine, from_environment
 from repro.measure import Plan
 from repro.progress import clock, display
 from repro.spec import SpecError
+from repro.stop import Stopped
 
-DEVICES, PRECISIONS = ("auto", "cpu", "cuda"), ("auto", "32", "bf16")
-INTERRUPTED = 130
+DEVICES, PRECISIONS, LAUNCHERS = ("auto", "cpu", "cuda"), ("auto", "32", "bf16"), ("local", "ray")
+SIGNALLED = 128
+"""Exit code of a command that a signal ended, before the signal's number is added."""
 
 
 @dataclass(frozen=True)
@@ -34,32 +39,43 @@ class How:
     device: str
     precision: str
     only: str
+    launcher: str = "local"
+    address: str = ""
 
 
 def start(out: Console, request: Request, how: How) -> int:
     """Run what is missing and show the tables; return the exit code.
 
     Returns:
-        0: all ran (a diverged run counts: it is a result); 1: an unforeseen fault; 2: a mistake in what was asked;
-        130: interrupted.
+        0: all ran (a diverged run counts: it is a result); 1: a run failed or was stopped; 2: a mistake in what was
+        asked; 128 and the signal's number: stopped (Ctrl-C: 130).
     """
+    members = group.read()
+    out = out if members.leads else Console(quiet=True)
     place = _machine(request, how)
     shelf = request.shelf
     plan = request.plan(shelf)
     jobs = _wanted(plan, how.only)
+    launcher = _launcher(request, how, jobs, place)
     for fault in shelf.passed_over:
         out.print(f"passed over: {fault}", style="yellow", soft_wrap=True)
-    ended = _run(out, request, plan, jobs, how, place) if jobs else []
-    if ended is None:
-        return INTERRUPTED
+    try:
+        ended = _run(out, request, plan, jobs, launcher, place) if jobs or members.size > 1 else []
+    except Stopped as stopped:
+        return SIGNALLED + stopped.number
     after = records.load({"reference": place.reference, "local": place.local})
     show_tables(out, request.selected, request.resolved, after)
     _complain(out, ended)
-    return 1 if any(e.status == "failed" for e in ended) else 2 if any(e.status == "error" for e in ended) else 0
+    endings = {e.status for e in ended}
+    return 1 if endings & {"failed", "interrupted"} else 2 if "error" in endings else 0
 
 
 def _machine(request: Request, how: How) -> Machine:
-    for name, value, known in (("device", how.device, DEVICES), ("precision", how.precision, PRECISIONS)):
+    for name, value, known in (
+        ("device", how.device, DEVICES),
+        ("precision", how.precision, PRECISIONS),
+        ("launcher", how.launcher, LAUNCHERS),
+    ):
         if value not in known:
             raise SpecError(f"--{name} {value}: choose from {', '.join(known)}")
     if how.jobs is not None and how.jobs < 1:
@@ -69,6 +85,43 @@ def _machine(request: Request, how: How) -> Machine:
         runs=request.runs, data_root=data_root, weights=weights,
         device=how.device, precision=how.precision,  # type: ignore[arg-type]
     )  # fmt: skip
+
+
+def _launcher(request: Request, how: How, jobs: tuple[Job, ...], place: Machine) -> Launcher:
+    """Return what runs the jobs; raise ``SpecError`` where what was asked for cannot be, before anything is trained."""
+    members = group.read()
+    if how.address and how.launcher != "ray":
+        raise SpecError(f"--address {how.address}: only --launcher ray has an address; add it")
+    if members.size > 1:
+        from repro.launch.together import Together, check
+
+        if how.launcher == "ray" or how.jobs not in {None, 1}:
+            raise SpecError("under torchrun or srun all processes share each run; leave --launcher and --jobs out")
+        check(jobs, members)
+        return Together(members, place)
+    here = gpus() if how.device != "cpu" else ()
+    if how.launcher == "ray":
+        from repro.launch.cluster import Cluster
+
+        return Cluster(how.address, place, threads=_threads(request, how), gpu=_on_gpu(how, here))
+    if how.jobs is not None and here and how.jobs > len(here):
+        raise SpecError(
+            f"--jobs {how.jobs}: more processes than the {len(here)} GPUs here; ask for fewer, or --device cpu"
+        )
+    return Local(_processes(request, how, jobs, len(here)), place, here)
+
+
+def _on_gpu(how: How, here: tuple[str, ...]) -> bool:
+    """Whether a job on the cluster asks for a GPU: as said, else as this machine has them."""
+    return how.device == "cuda" or (how.device == "auto" and bool(here))
+
+
+def _threads(request: Request, how: How) -> int:
+    """Return the cores that one job on the cluster asks for."""
+    cores = os.cpu_count() or 1
+    if how.jobs is not None:
+        return max(1, cores // how.jobs)
+    return 1 if request.profile == "shapes" else cores
 
 
 def _wanted(plan: Plan, only: str) -> tuple[Job, ...]:
@@ -88,31 +141,46 @@ def _wanted(plan: Plan, only: str) -> tuple[Job, ...]:
     return tuple(job for job in plan.missing if job.name in wanted)
 
 
-def _processes(request: Request, how: How, jobs: tuple[Job, ...]) -> int:
-    """Small networks scale badly over threads: one process a core; large ones take all cores each."""
+def _processes(request: Request, how: How, jobs: tuple[Job, ...], here: int) -> int:
+    """One process a GPU; without: one a core for small networks, which scale badly over threads, else one."""
     if how.jobs is not None:
         return how.jobs
-    return max(1, min(os.cpu_count() or 1, len(jobs))) if request.profile == "shapes" else 1
+    most = here or ((os.cpu_count() or 1) if request.profile == "shapes" else 1)
+    return max(1, min(most, len(jobs)))
 
 
 def _run(
-    out: Console, request: Request, plan: Plan, jobs: tuple[Job, ...], how: How, place: Machine
-) -> list[Ended] | None:
-    count = _processes(request, how, jobs)
+    out: Console, request: Request, plan: Plan, jobs: tuple[Job, ...], launcher: Launcher, place: Machine
+) -> list[Ended]:
+    _writable(place)
+    for name in plan.done:  # a process that was killed between its record and this
+        shutil.rmtree(place.work / name, ignore_errors=True)
     cached = len(plan.jobs) - len(plan.missing)
     out.print(
-        f"[bold]{request.profile}[/]: {len(jobs)} runs to do ({cached} done before), {count} at a time",
+        f"[bold]{request.profile}[/]: {len(jobs)} runs to do ({cached} done before), {launcher.about}",
         soft_wrap=True,
     )
     with display(out, len(jobs)) as watch:
         try:
-            return Local(count, place).run(jobs, plan.done, watch)
-        except KeyboardInterrupt:
+            return launcher.run(jobs, plan.done, watch)
+        except Stopped:
+            out.print(
+                "stopped: what was finished is kept, what was running goes on from its checkpoint next time",
+                style="yellow",
+            )
+            raise
+
+
+def _writable(place: Machine) -> None:
+    """Raise ``SpecError`` where no record could be written, before anything is trained."""
+    try:
+        place.work.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=place.work):
             pass
-    out.print(
-        "stopped: what was finished is kept, what was running goes on from its checkpoint next time", style="yellow"
-    )
-    return None
+    except OSError as error:
+        raise SpecError(
+            f"{place.work}: cannot be written ({error.strerror or error}); choose another --runs folder"
+        ) from error
 
 
 def _complain(out: Console, ended: list[Ended]) -> None:

@@ -1,0 +1,165 @@
+"""Jobs on a Ray cluster: one task a job, wherever a node has room; lost nodes' jobs go on elsewhere."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import socket
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from repro.experiment import Job
+from repro.launch.order import Ended, Order, Watch
+from repro.launch.work import do, environment
+from repro.machine import Machine
+from repro.spec import SpecError
+from repro.stop import StopFlag, Stopped
+
+POLL_SECONDS = 0.5
+STOP_SECONDS = 60.0
+ANSWER_SECONDS = 10.0
+DEATHS = 4
+"""Nodes come and go: a job may lose its process three times before it is reported."""
+
+
+def import_ray() -> Any:  # noqa: ANN401 - the module
+    """Return Ray; raise ``SpecError`` with the remedy where it is missing."""
+    try:
+        import ray
+    except ImportError as error:
+        raise SpecError('--launcher ray: Ray is not installed here; pip install "gcn-repro[ray]"') from error
+    return ray
+
+
+def check_address(address: str) -> None:
+    """Raise ``SpecError`` where nobody answers at ``host:port`` within ten seconds."""
+    if address in {"", "auto", "local"}:
+        return
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdigit():
+        raise SpecError(f"--address {address}: give host:port of the cluster's head, such as 10.0.0.1:6379, or auto")
+    try:
+        socket.create_connection((host, int(port)), timeout=ANSWER_SECONDS).close()
+    except OSError as error:
+        raise SpecError(
+            f"--address {address}: nobody answers ({error.strerror or error}); "
+            "start the head there by `ray start --head`, or check the address"
+        ) from error
+
+
+class Cluster:
+    """Jobs on a Ray cluster whose nodes share the folders of records, data and weights."""
+
+    def __init__(self, address: str, place: Machine, *, threads: int = 1, gpu: bool = False) -> None:
+        """Take the head's address (empty: a Ray of this machine alone) and what one job gets.
+
+        Raises:
+            SpecError: Ray is missing, or nobody answers.
+        """
+        self.ray = import_ray()
+        check_address(address)
+        self.address, self.threads, self.gpu = address, threads, gpu
+        weights, data = place.weights, place.data_root
+        self.place = replace(
+            place, threads=threads, runs=place.runs.absolute(), cache=place.cache.absolute(),
+            weights=weights and weights.absolute(), data_root=data and data.absolute(),
+        )  # fmt: skip
+        self.queue: Any = None
+
+    @property
+    def about(self) -> str:
+        """How many at a time, and where."""
+        return f"on the Ray cluster {self.address}" if self.address else "on a Ray of this machine"
+
+    def run(self, jobs: Iterable[Job], have: frozenset[str], watch: Watch) -> list[Ended]:
+        """Run jobs; see ``order.Launcher``."""
+        order = Order(jobs, have, watch, DEATHS)
+        self._join()
+        try:
+            with StopFlag() as stop:
+                self._until_done(order, stop)
+        finally:
+            self.ray.shutdown()
+        return order.ended
+
+    def _join(self) -> None:
+        """Connect, with this checkout first on every worker's path."""
+        here = str(Path(__file__).parents[2])
+        path = os.pathsep.join([here, *filter(None, [os.environ.get("PYTHONPATH")])])
+        variables = environment(self.threads) | {"PYTHONPATH": path}
+        try:
+            self.ray.init(
+                address=self.address or "local", runtime_env={"env_vars": variables},
+                log_to_driver=False, logging_level="ERROR", include_dashboard=False if not self.address else None,
+            )  # fmt: skip
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            first = str(error).splitlines()[0]
+            raise SpecError(f"--address {self.address or 'local'}: no Ray cluster to join ({first})") from error
+        from ray.util.queue import Queue
+
+        self.queue = Queue(actor_options={"num_cpus": 0, **self._at_home()})
+
+    def _at_home(self) -> dict[str, Any]:
+        """Keep the way back on the driver's own node: it must not be lost with another."""
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        home = self.ray.get_runtime_context().get_node_id()
+        return {"scheduling_strategy": NodeAffinitySchedulingStrategy(home, soft=False)}
+
+    def _until_done(self, order: Order, stop: StopFlag) -> None:
+        task = self.ray.remote(_remotely).options(
+            num_cpus=self.threads, num_gpus=1 if self.gpu else 0, max_retries=0, scheduling_strategy="SPREAD"
+        )
+        running: dict[Any, Job] = {}
+        while (order.waiting or running) and not stop.raised:
+            for job in order.take(len(order.waiting)):
+                running[task.remote(job, self.place, self.queue)] = job
+            self._collect(order, running)
+        if stop.raised:
+            self._stop(order, running)
+            raise Stopped(stop.number)
+
+    def _collect(self, order: Order, running: dict[Any, Job]) -> None:
+        if not running:
+            time.sleep(POLL_SECONDS)
+        done = self.ray.wait(list(running), timeout=POLL_SECONDS)[0] if running else []
+        self._relay(order.watch)
+        for reference in done:
+            job = running.pop(reference)
+            try:
+                order.end(self.ray.get(reference), job)
+            except self.ray.exceptions.RayError as error:
+                kind = type(error).__name__
+                order.died(job, f"its node or process was lost ({kind})")
+
+    def _relay(self, watch: Watch) -> None:
+        """Hand on what the tasks have said since."""
+        try:
+            for name, event in self.queue.get_nowait_batch(self.queue.qsize()):
+                watch(name, event)
+        except queue.Empty:
+            return
+
+    def _stop(self, order: Order, running: dict[Any, Job]) -> None:
+        """Interrupt the tasks, which then save; wait for them."""
+        for reference in running:
+            self.ray.cancel(reference, force=False)
+        self.ray.wait(list(running), num_returns=len(running), timeout=STOP_SECONDS) if running else None
+        self._relay(order.watch)
+
+
+def _remotely(job: Job, place: Machine, channel: Any) -> Ended:  # noqa: ANN401 - Ray's queue
+    """Do one job in a Ray worker; an event that cannot be sent is dropped, the job goes on."""
+
+    def emit(event: Mapping[str, Any]) -> None:
+        with contextlib.suppress(Exception):
+            channel.actor.put_nowait.remote((job.name, dict(event)))
+
+    try:
+        return do(job, place, emit)
+    except KeyboardInterrupt:  # Ray's way to cancel
+        return Ended(job.name, "interrupted", "its checkpoint is kept; the same command takes it up again")

@@ -1,0 +1,90 @@
+"""Jobs one after another, each trained by all processes that torchrun or srun started."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
+from dataclasses import replace
+from typing import Any
+
+from repro.errors import is_ours
+from repro.experiment import Job
+from repro.group import Group
+from repro.launch.order import BUSY_SECONDS, Ended, Watch
+from repro.launch.work import failed
+from repro.machine import Machine
+from repro.spec import SpecError
+from repro.stop import Interrupted, Stopped, interruptible, numbers
+
+
+def check(jobs: Iterable[Job], group: Group) -> None:
+    """Raise ``SpecError`` where a job's batch does not divide over the group."""
+    for job in jobs:
+        if job.trains and job.run.recipe.batch_size % group.size:
+            raise SpecError(
+                f"{job.name}: a batch of {job.run.recipe.batch_size} does not divide over {group.size} processes; "
+                "start a number that divides it"
+            )
+
+
+class Together:
+    """Every job on all processes of the group; the first one decides, holds locks, writes and prints."""
+
+    def __init__(self, group: Group, place: Machine) -> None:
+        """Take the group and the folders, which all its machines must share."""
+        self.group = group
+        self.place = replace(place, threads=max(1, (os.cpu_count() or 1) // group.local))
+
+    @property
+    def about(self) -> str:
+        """How many at a time, and where."""
+        return f"one at a time on {self.group.size} processes"
+
+    def run(self, jobs: Iterable[Job], have: frozenset[str], watch: Watch) -> list[Ended]:
+        """Run jobs; see ``order.Launcher``. The first job that fails ends the command: its partners cannot go on."""
+        from repro.fabric import open_fabric
+
+        interruptible()
+        fabric = open_fabric(self.place)
+        todo: list[Job] = fabric.broadcast([job for job in jobs if job.name not in have])
+        ended: list[Ended] = []
+        for job in todo:
+            end = self._one(job, fabric, watch)
+            watch(job.name, {"ended": end})
+            ended.append(end)
+            if end.status == "interrupted":
+                raise Stopped(numbers("SIGTERM")[0])
+            if end.status not in {"ok", "diverged"}:
+                break
+        return ended
+
+    def _one(self, job: Job, fabric: Any, watch: Watch) -> Ended:  # noqa: ANN401 - lightning_fabric.Fabric
+        """Do one job and say how it ended; a follower's fault is said by itself."""
+        try:
+            return self._shared(job, fabric, watch)
+        except Interrupted:
+            return Ended(job.name, "interrupted", "its checkpoint is kept; the same command takes it up again")
+        except Exception as error:  # noqa: BLE001 - said, then every process ends
+            end = Ended(job.name, "error", str(error)) if is_ours(error) else failed(job, self.place, error)
+            if not self.group.leads:
+                sys.stderr.write(f"process {self.group.rank}: {end.message}\n")
+            return end
+
+    def _shared(self, job: Job, fabric: Any, watch: Watch) -> Ended:  # noqa: ANN401 - as above
+        from repro import worker
+
+        def emit(event: Mapping[str, Any]) -> None:
+            watch(job.name, event)
+
+        while True:
+            with worker.held(job.name, self.place) if self.group.leads else nullcontext("") as mine:
+                word = fabric.broadcast(mine)
+                if word == "go":
+                    done = worker.perform(job.run, job.seed, job.name, self.place, emit)
+                    return Ended(done.name, done.status, done.message, done.seconds)
+            if word == "ok":
+                return Ended(job.name, "ok")
+            time.sleep(BUSY_SECONDS)

@@ -1,0 +1,76 @@
+"""Short real runs for the tests of launching: a job, the folders it needs, and its undisturbed weights."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from repro import profiles, worker
+from repro.experiment import Job
+from repro.machine import Machine
+from repro.spec import GCN, Model, Training
+
+ROOT = Path(__file__).parent.parent
+TIMES = {
+    "seconds", "seconds_total", "cpu_seconds", "images_per_second", "peak_memory_bytes", "git_commit", "threads",
+}  # fmt: skip
+"""What a record says of the clock and the machine, not of the experiment."""
+
+
+def job(steps: int, k: int = 3, seed: int = 0) -> Job:
+    """Return a run of the laptop profile, cut to ``steps``."""
+    run = profiles.get("shapes", steps=steps).resolve(Training(Model(GCN(k))))
+    assert run is not None
+    return Job(run, seed)
+
+
+def place(folder: Path, cache: Path, seconds: float = 0.0) -> Machine:
+    """Return the folders of a run that keeps a checkpoint every ``seconds``; one thread, float32, as `repro run`."""
+    return Machine(runs=folder, cache=cache, device="cpu", precision="32", checkpoint_seconds=seconds)
+
+
+def execute(task: Job, where: Machine, emit: Callable[[Any], None] = lambda _: None) -> worker.Done:
+    """Do a job in this process."""
+    return worker.execute(task.run, task.seed, task.name, where, emit)
+
+
+def record(where: Machine, task: Job) -> Path:
+    """Return the folder of a job's record."""
+    return where.local / task.name
+
+
+def same(one: Path, other: Path) -> bool:
+    """Say whether two records hold the same bits: weights, counts, and all that is not time or machine."""
+    files = ("weights.safetensors", "counts.npz")
+    metas = [json.loads((folder / "record.json").read_text(encoding="utf-8")) for folder in (one, other)]
+    kept = [{name: value for name, value in meta.items() if name not in TIMES} for meta in metas]
+    return kept[0] == kept[1] and all((one / name).read_bytes() == (other / name).read_bytes() for name in files)
+
+
+def in_child(task: Job, where: Machine) -> int:
+    """Do a job in a child that shares this process's imports; return its id at once."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            execute(task, where)
+        finally:
+            os._exit(0)
+    return pid
+
+
+def killed_after(pid: int, seconds: float) -> bool:
+    """Kill a child with -9 after a time; say whether it had ended by itself."""
+    import time
+
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if os.waitpid(pid, os.WNOHANG)[0]:
+            return True
+        time.sleep(0.002)
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    return False
