@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import json
 import subprocess
@@ -18,6 +19,7 @@ import simulate
 from matplotlib.figure import Figure as Drawing
 from matplotlib.patches import FancyBboxPatch
 from matplotlib.text import Text
+from matplotlib.transforms import Bbox
 from rich.console import Console
 
 from repro import formulas, paper, profiles, specs
@@ -68,9 +70,20 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def texts(drawing: Drawing) -> list[Text]:
-    """Return every visible text of a drawing that says something."""
-    return [t for t in drawing.findobj(Text) if isinstance(t, Text) and t.get_visible() and t.get_text().strip()]
+def texts(drawing: Drawing) -> list[tuple[Text, Bbox]]:
+    """Return every text that is drawn and says something, with its extent (unused ticks are made but not drawn)."""
+    seen: dict[int, tuple[Text, Bbox]] = {}
+
+    def note(text: Text, *words: Any) -> None:
+        if text.get_visible() and text.get_text().strip():
+            seen[id(text)] = text, text.get_window_extent()
+        draw(text, *words)
+
+    draw = Text.draw
+    with style.look(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Text, "draw", note)
+        drawing.draw_without_rendering()
+    return list(seen.values())
 
 
 def test_pipeline_has_the_papers_sizes() -> None:
@@ -90,7 +103,7 @@ def test_diagrams_follow_the_model() -> None:
     plan = blueprints.pipeline(Model(GCN(3), backbone="small"), 6, (96, 96))
     assert plan.refinement == ()
     assert [s.up is None for s in plan.stages] == [True, True, True, False]
-    words = {t.get_text() for t in texts(diagram("figure2", plan))}
+    words = {t.get_text() for t, _ in texts(diagram("figure2", plan))}
     channels = architecture("small").widths[-1]
     assert {"3×1 conv", f"{channels} → 6", f"12×12×{channels}"} <= words
     assert "BR" not in words
@@ -129,13 +142,14 @@ def test_texts_lie_inside(diagrams: dict[str, Drawing], plots: dict[str, Drawing
     """No text leaves the page, none is smaller than 7 points, and none overlaps another."""
     for name, drawing in (diagrams | plots).items():
         page = drawing.bbox
-        boxes = [(t.get_text(), t.get_window_extent()) for t in texts(drawing)]
+        drawn = texts(drawing)
+        boxes = [(text.get_text(), box) for text, box in drawn]
         for word, box in boxes:
             assert box.x0 >= -1, (name, word)
             assert box.y0 >= -1, (name, word)
             assert box.x1 <= page.width + 1, (name, word)
             assert box.y1 <= page.height + 1, (name, word)
-        assert all(t.get_fontsize() >= 7 for t in texts(drawing)), name
+        assert all(text.get_fontsize() >= 7 for text, _ in drawn), name
         for (a, one), (b, other) in itertools.combinations(boxes, 2):
             assert not one.padded(-3).overlaps(other.padded(-3)), (name, a, b)
 
@@ -145,8 +159,7 @@ def test_texts_fit_their_boxes(diagrams: dict[str, Drawing]) -> None:
     for name, drawing in diagrams.items():
         boxes = [patch.get_window_extent() for patch in drawing.findobj(FancyBboxPatch)]
         fitted = 0
-        for text in texts(drawing):
-            extent = text.get_window_extent()
+        for text, extent in texts(drawing):
             middle = ((extent.x0 + extent.x1) / 2, (extent.y0 + extent.y1) / 2)
             for box in boxes:
                 if box.contains(*middle):
@@ -168,7 +181,7 @@ def plots(runs: Path) -> dict[str, Drawing]:
 
 def said(names: tuple[str, ...], **options: Any) -> tuple[int, str]:
     """Run the command; return its exit code and what it printed."""
-    out = Console(record=True, width=400, file=open("/dev/null", "w"))  # noqa: SIM115, PTH123
+    out = Console(record=True, width=400, file=io.StringIO())
     code = figuring.show(out, figuring.Request(names, **options))
     return code, out.export_text()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -52,7 +53,7 @@ def picture(tmp_path: Path) -> Path:
 
 def quiet() -> Console:
     """Return a console that keeps what it is told."""
-    return Console(record=True, width=300, file=open("/dev/null", "w"))  # noqa: PTH123
+    return Console(record=True, width=300, file=io.StringIO())
 
 
 def test_every_run_comes_back_from_its_record(tmp_path: Path) -> None:
@@ -211,7 +212,7 @@ def test_value_beyond_half_precision_stays_whole() -> None:
 def test_field_of_a_position(runs: Path, picture: Path, tmp_path: Path) -> None:
     """The command writes the field of a position and names its area."""
     assert RUN is not None
-    request = viewing.Request(picture, RUN.key, "10,20", 9, 11, 0.2, None, tmp_path / "out", runs)
+    request = viewing.Request(picture, RUN.key, "10,20", 25, 11, 0.2, None, tmp_path / "out", runs)
     out = quiet()
     viewing.show(out, request)
     tree = json.loads((tmp_path / "out" / f"noise-{RUN.key}.json").read_text())
