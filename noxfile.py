@@ -111,6 +111,12 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session(venv_backend="none")
+def stress(session: nox.Session) -> None:
+    """Kill runs with -9 at random moments, 50 times (REPRO_STRESS), and lose a Ray node: the same bits."""
+    _pytest(session, "-m", "stress", "-s", *session.posargs)
+
+
+@nox.session(venv_backend="none")
 def counts(session: nox.Session) -> None:
     """Check every printed parameter and multiply-add count."""
     _pytest(session, "-k", "printed or counts", "tests/test_cost.py", *session.posargs)

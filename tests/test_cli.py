@@ -66,6 +66,8 @@ def test_light_commands_do_not_import_torch() -> None:
         (("plan", "table2", "--steps", "-4"), "positive"),
         (("run", "table2", "--jobs", "0"), "at least one process"),
         (("run", "table2", "--device", "tpu"), "choose from auto, cpu, cuda"),
+        (("run", "table2", "--launcher", "slurm"), "choose from local, ray"),
+        (("run", "table2", "--address", "host:6379"), "only --launcher ray has an address"),
         (("run", "table2", "--only", "gnc"), "no run of this plan"),
         (("run", "table2", "--data-root", "/nowhere"), "not a folder"),
         (("run", "table2", "--weights", "/nowhere.safetensors"), "not a file"),

@@ -9,7 +9,6 @@ import socket
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from repro.experiment import Job
@@ -87,15 +86,9 @@ class Cluster:
         return order.ended
 
     def _join(self) -> None:
-        """Connect, with this checkout first on every worker's path."""
-        here = str(Path(__file__).parents[2])
-        path = os.pathsep.join([here, *filter(None, [os.environ.get("PYTHONPATH")])])
-        variables = environment(self.threads) | {"PYTHONPATH": path}
+        """Connect; Ray hands this process's module path on to the workers."""
         try:
-            self.ray.init(
-                address=self.address or "local", runtime_env={"env_vars": variables},
-                log_to_driver=False, logging_level="ERROR", include_dashboard=False if not self.address else None,
-            )  # fmt: skip
+            self.ray.init(address=self.address or "local", log_to_driver=False, logging_level="ERROR")
         except (ConnectionError, RuntimeError, ValueError) as error:
             first = str(error).splitlines()[0]
             raise SpecError(f"--address {self.address or 'local'}: no Ray cluster to join ({first})") from error
@@ -159,6 +152,7 @@ def _remotely(job: Job, place: Machine, channel: Any) -> Ended:  # noqa: ANN401 
         with contextlib.suppress(Exception):
             channel.actor.put_nowait.remote((job.name, dict(event)))
 
+    os.environ.update(environment(place.threads))  # read when torch is imported, by the worker's first job
     try:
         return do(job, place, emit)
     except KeyboardInterrupt:  # Ray's way to cancel

@@ -1,0 +1,139 @@
+"""A training step of the ResNet-50 GCN beside other libraries' networks, all in one process, turn by turn.
+
+    python benchmarks/train_step.py [--size 256] [--batch 4] [--rounds 7] [--device cpu]
+
+Forward, softmax loss over 21 classes, backward and an SGD step on random images; batch norms train everywhere. bf16
+and channels-last where the processor multiplies bf16, else float32; ``default`` is float32 in the default layout.
+Rates are the forward's multiply-adds times six, over the time of a step; ``matrix product`` is the machine's own rate,
+measured in the same turns. A peer that is not installed is left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from importlib import import_module, util
+
+import torch
+from _sitting import compare, report, take_turns
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from repro import models
+from repro.machine import cpu_has_bf16
+from repro.spec import GCN, Model
+
+CLASSES, SIDE = 21, 2048
+OURS = "GCN k=7"
+
+
+def gcn(k: int, *, refine: bool = True) -> nn.Module:
+    """Return the paper's network on a ResNet-50."""
+    return models.build(Model(GCN(k), refine=refine, backbone="resnet50"), CLASSES)
+
+
+def smp_fpn() -> nn.Module:
+    """Return the feature pyramid network of segmentation_models_pytorch."""
+    made: nn.Module = import_module("segmentation_models_pytorch").FPN(
+        "resnet50", encoder_weights=None, classes=CLASSES
+    )
+    return made
+
+
+def torchvision_net(name: str) -> Callable[[], nn.Module]:
+    """Return a maker of one of torchvision's segmentation networks, without weights and auxiliary loss."""
+
+    def make() -> nn.Module:
+        zoo = import_module("torchvision.models.segmentation")
+        made: nn.Module = getattr(zoo, name)(weights=None, weights_backbone=None, num_classes=CLASSES)
+        return made
+
+    return make
+
+
+class Step:
+    """One training step of a network; calling it does the step."""
+
+    def __init__(self, net: nn.Module, images: Tensor, labels: Tensor, *, fast: bool) -> None:
+        """Lay the network and the images out, and count the forward's floating-point operations."""
+        layout = torch.channels_last if fast else torch.contiguous_format
+        self.net = net.to(images.device).to(memory_format=layout).train()
+        self.images, self.labels, self.fast = images.contiguous(memory_format=layout), labels, fast
+        self.optimizer = torch.optim.SGD(net.parameters(), lr=1e-4, momentum=0.9)
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            self.net(self.images)
+        self.operations = 3 * counter.get_total_flops()
+
+    def _precision(self) -> AbstractContextManager[object]:
+        if not self.fast or not (self.images.is_cuda or cpu_has_bf16()):
+            return nullcontext()
+        return torch.autocast(self.images.device.type, torch.bfloat16)
+
+    def __call__(self) -> None:
+        """Do one step and wait for it."""
+        with self._precision():
+            out = self.net(self.images)
+        logits = out["out"] if isinstance(out, dict) else out
+        loss = nn.functional.cross_entropy(logits.float(), self.labels, ignore_index=255)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimizer.step()
+        loss.item()
+
+
+def product(device: str) -> Callable[[], object]:
+    """Return a square matrix product in the precision of the steps."""
+    kind = torch.bfloat16 if device == "cuda" or cpu_has_bf16() else torch.float32
+    one, other = (torch.randn(SIDE, SIDE, device=device).to(kind) for _ in range(2))
+
+    def call() -> object:
+        return (one @ other)[0, 0].item()
+
+    return call
+
+
+def contestants(images: Tensor, labels: Tensor) -> dict[str, Step]:
+    """Return the networks whose library is here."""
+    makers: dict[str, tuple[str, Callable[[], nn.Module]]] = {
+        OURS: ("repro", lambda: gcn(7)),
+        "GCN k=15": ("repro", lambda: gcn(15)),
+        "smp FPN": ("segmentation_models_pytorch", smp_fpn),
+        "torchvision fcn": ("torchvision", torchvision_net("fcn_resnet50")),
+        "torchvision deeplabv3": ("torchvision", torchvision_net("deeplabv3_resnet50")),
+    }
+    here = {name: make for name, (library, make) in makers.items() if util.find_spec(library)}
+    steps = {name: Step(make(), images, labels, fast=True) for name, make in here.items()}
+    return steps | {"GCN k=7, float32, default": Step(gcn(7), images, labels, fast=False)}
+
+
+def main() -> None:
+    """Measure and report."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--size", type=int, default=256)
+    parser.add_argument("--batch", type=int, default=4)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    asked = parser.parse_args()
+    torch.manual_seed(0)
+    images = torch.randn(asked.batch, 3, asked.size, asked.size, device=asked.device)
+    labels = torch.randint(0, CLASSES, (asked.batch, asked.size, asked.size), device=asked.device)
+    steps = contestants(images, labels)
+    turns = take_turns({**steps, "matrix product": product(asked.device)}, asked.rounds)
+    table = compare(turns, OURS)
+    peak = 2 * SIDE**3 / table["matrix product"]["ms"]
+    report(
+        "train_step",
+        {f"training step, batch {asked.batch}, {asked.size} x {asked.size}, {asked.device}": table},
+        threads=torch.get_num_threads(),
+        bf16=asked.device == "cuda" or cpu_has_bf16(),
+        gflop_per_image={name: round(step.operations / 3e9 / asked.batch, 1) for name, step in steps.items()},
+        share_of_matrix_rate={
+            name: round(step.operations / table[name]["ms"] / peak, 3) for name, step in steps.items()
+        },
+        goal="smp FPN >= 1.05, k=15 against it >= 0.95, float32 >= 2.5, fcn and deeplabv3 >= 3.5 times ours",
+    )
+
+
+if __name__ == "__main__":
+    main()

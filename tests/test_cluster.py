@@ -1,0 +1,89 @@
+"""Ray: a run as a task, a lost node's run taken up elsewhere, an address that nobody answers."""
+
+from __future__ import annotations
+
+import socket
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from short_runs import execute, job, place, record, same
+
+from repro.launch import cluster
+from repro.spec import SpecError
+
+STEPS = 300
+
+
+def test_without_ray_the_remedy_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One sentence with the command that installs it."""
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(SpecError, match=r"pip install .gcn-repro\[ray\]"):
+        cluster.import_ray()
+
+
+def test_an_address_that_nobody_answers_is_said_soon() -> None:
+    """A closed port, a name that does not exist, and a machine that swallows packets: within 15 s."""
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{closed.getsockname()[1]}"
+    for asked in (address, "no-such-host.invalid:6379", "192.0.2.1:6379"):
+        began = time.monotonic()
+        with pytest.raises(SpecError, match="nobody answers"):
+            cluster.check_address(asked)
+        assert time.monotonic() - began < 15
+
+
+@pytest.mark.parametrize("address", ["cluster", "host:", "host:x", ":6379"])
+def test_a_word_that_is_no_address_is_said(address: str) -> None:
+    """The form is named."""
+    with pytest.raises(SpecError, match="host:port"):
+        cluster.check_address(address)
+
+
+@pytest.mark.stress
+@pytest.mark.filterwarnings("ignore")
+def test_a_lost_nodes_run_goes_on_on_another(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two nodes, one job each; the one whose run has a checkpoint is removed; the record has the undisturbed bits."""
+    pytest.importorskip("ray", reason="Ray is not installed")
+    from ray.cluster_utils import Cluster as Nodes
+
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent.parent))
+    nodes = Nodes(initialize_head=True, head_node_args={"num_cpus": 0})
+    workers = [nodes.add_node(num_cpus=1) for _ in range(2)]
+    where = place(tmp_path / "shared", cache)
+    tasks = [job(STEPS), job(STEPS, k=5)]
+    lost: list[str] = []
+
+    def watch(name: str, event: Mapping[str, Any]) -> None:
+        if not lost and "loss" in event and list((where.work / name).glob("checkpoint-*.pt")):
+            node = next(n for n in workers if _runs(n, pids[name]))
+            nodes.remove_node(node, allow_graceful=False)
+            lost.append(name)
+        if "pid" in event:
+            pids[name] = event["pid"]
+
+    pids: dict[str, int] = {}
+    try:
+        ended = cluster.Cluster(nodes.address, where).run(tasks, frozenset(), watch)
+    finally:
+        nodes.shutdown()
+    assert lost
+    assert {e.name: e.status for e in ended} == {task.name: "ok" for task in tasks}
+    whole = place(tmp_path / "whole", cache, 1e9)
+    for task in tasks:
+        assert execute(task, whole).status == "ok"
+        assert same(record(where, task), record(whole, task))
+
+
+def _runs(node: Any, pid: int) -> bool:
+    """Say whether a process is a descendant of a node's raylet."""
+    roots = {p.process.pid for group in node.all_processes.values() for p in group}
+    while pid > 1:
+        if pid in roots:
+            return True
+        pid = int(Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rsplit(")", 1)[1].split()[1])
+    return False

@@ -1,0 +1,228 @@
+"""Processes that die, share and stop: real workers, real signals, the same bits in the end."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import filelock
+import pytest
+from rich.console import Console
+from short_runs import ROOT, execute, in_child, job, killed_after, place, record, same
+
+from repro import worker
+from repro.commands import planning, running
+from repro.launch import Ended, Local, devices
+from repro.spec import SpecError
+from repro.stop import Stopped
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+STEPS = 120
+
+
+class Killer:
+    """Kills the worker of a job when its first checkpoint is there, as often as told."""
+
+    def __init__(self, work: Path, name: str, times: int) -> None:
+        """Take the folder of unfinished runs, the job and how often."""
+        self.work, self.name, self.times, self.killed = work / name, name, times, 0
+        self.pids: list[int] = []
+
+    def __call__(self, name: str, event: Mapping[str, Any]) -> None:
+        """Take in an event."""
+        if name != self.name:
+            return
+        if "pid" in event:
+            self.pids.append(event["pid"])
+        elif len(self.pids) == self.killed + 1 <= self.times and list(self.work.glob("*.pt")):
+            self.killed += 1
+            os.kill(self.pids[-1], signal.SIGKILL)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Path:
+    """The record of a run that nobody disturbed."""
+    where = place(tmp_path_factory.mktemp("whole"), cache, 1e9)
+    task = job(STEPS)
+    assert execute(task, where).status == "ok"
+    return record(where, task)
+
+
+def test_a_killed_worker_takes_nobody_along_and_is_taken_up_again(
+    tmp_path: Path, cache: Path, undisturbed: Path
+) -> None:
+    """One of two workers killed with -9: the other goes on undisturbed, the killed run ends with the same bits."""
+    where = place(tmp_path, cache)
+    victim, other = job(STEPS), job(STEPS, k=5)
+    killer = Killer(where.work, victim.name, 1)
+    ended = Local(2, where).run([victim, other], frozenset(), killer)
+    assert {e.name: e.status for e in ended} == {victim.name: "ok", other.name: "ok"}
+    assert len(killer.pids) == 2
+    assert same(record(where, victim), undisturbed)
+
+
+def test_a_worker_that_always_dies_is_reported_and_the_rest_goes_on(tmp_path: Path, cache: Path) -> None:
+    """The second death is the last: the sentence names the signal; the next job is done."""
+    where = place(tmp_path, cache)
+    victim, other = job(STEPS), job(3, k=5)
+    ended = Local(1, where).run([victim, other], frozenset(), Killer(where.work, victim.name, 2))
+    assert [e.status for e in ended] == ["failed", "ok"]
+    assert "SIGKILL" in ended[0].message
+    assert list((where.work / victim.name).glob("checkpoint-*.pt"))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
+def test_a_signal_stops_all_with_their_checkpoints(
+    tmp_path: Path, cache: Path, number: signal.Signals, undisturbed: Path
+) -> None:
+    """Ctrl-C, SIGTERM and Slurm's warning: saved, said by its number, taken up later to the same bits."""
+    where = place(tmp_path, cache, 1e9)
+    task = job(STEPS)
+
+    def watch(_: str, event: Mapping[str, Any]) -> None:
+        if "loss" in event:
+            os.kill(os.getpid(), number)
+
+    with pytest.raises(Stopped) as stopped:
+        Local(1, where).run([task], frozenset(), watch)
+    assert stopped.value.number == number
+    assert list((where.work / task.name).glob("checkpoint-*.pt"))
+    assert execute(task, where).status == "ok"
+    assert same(record(where, task), undisturbed)
+
+
+def test_killed_at_a_few_random_moments_the_bits_are_the_same(tmp_path: Path, cache: Path, undisturbed: Path) -> None:
+    """The short form of `nox -s stress`."""
+    where, task = place(tmp_path, cache), job(STEPS)
+    for seconds in (0.15, 0.4, 0.6):
+        killed_after(in_child(task, where), seconds)
+    assert execute(task, where).status == "ok"
+    assert same(record(where, task), undisturbed)
+
+
+def test_a_lock_ends_with_the_process_that_holds_it(tmp_path: Path, cache: Path) -> None:
+    """While another process holds it a job is busy; killed with -9, it holds nothing."""
+    where = place(tmp_path, cache)
+    where.work.mkdir(parents=True)
+    code = (
+        "import sys, time, filelock; filelock.FileLock(sys.argv[1]).acquire();print('have', flush=True); time.sleep(99)"
+    )
+    holder = subprocess.Popen([sys.executable, "-c", code, where.work / "a.lock"], stdout=subprocess.PIPE, text=True)
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == "have\n"
+    with worker.held("a", where) as word:
+        assert word == "busy"
+    holder.kill()
+    holder.communicate()
+    with worker.held("a", where) as word:
+        assert word == "go"
+        with pytest.raises(filelock.Timeout):
+            filelock.FileLock(where.work / "a.lock").acquire(blocking=False)
+
+
+def test_two_commands_share_the_work(tmp_path: Path, cache: Path) -> None:
+    """Two `repro run` of the same three runs at once: each is trained by one of them, both end well."""
+    words = [
+        sys.executable,
+        "-m",
+        "repro",
+        "run",
+        "table2",
+        "--steps",
+        "3",
+        "--jobs",
+        "1",
+        "--only",
+        "gcn-k3,gcn-k5,base",
+    ]
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "REPRO_CACHE": str(cache)}
+    both = [
+        subprocess.Popen(words, cwd=tmp_path, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        for _ in range(2)
+    ]
+    said = [process.communicate(timeout=300)[0] for process in both]
+    assert [process.returncode for process in both] == [0, 0], said
+    records = sorted(path.parent.name for path in tmp_path.glob("runs/local/*/record.json"))
+    assert len(records) >= 2
+    assert all(len(re.findall(rf"done {name}  \d+:\d\d", "".join(said))) == 1 for name in records), said
+    assert not [path for path in (tmp_path / "runs/local").glob(".*") if path.name != ".work"]
+    assert not [path for path in (tmp_path / "runs/local/.work").iterdir() if path.is_dir()]
+
+
+def test_half_a_record_is_no_record(tmp_path: Path, cache: Path) -> None:
+    """What a process left that died while it wrote a record is neither loaded nor in the way."""
+    where, task = place(tmp_path, cache), job(3)
+    torn = where.local / f".{task.name}.abc"
+    torn.mkdir(parents=True)
+    (torn / "record.json").write_text('{"schema": 1, "key": "k", "seed": 0, "status": "ok", "spec": {}}')
+    from repro import records
+
+    assert records.load({"local": where.local}).records == ()
+    assert execute(task, where).status == "ok"
+    assert not torn.exists()
+
+
+def test_workers_end_when_the_command_is_killed(tmp_path: Path, cache: Path) -> None:
+    """The command killed with -9: its worker saves and ends, it does not train on alone."""
+    where, task = place(tmp_path, cache, 1e9), job(100_000)
+    seen: list[int] = []
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        Local(1, where).run([task], frozenset(), lambda _, e: os.write(writer, b"%d\n" % e["pid"]) if "pid" in e else 0)
+        os._exit(0)
+    with os.fdopen(reader) as lines:
+        seen.append(int(lines.readline()))
+        _wait_for(lambda: list((where.work / task.name).glob("log.jsonl")))
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+    _wait_for(lambda: list((where.work / task.name).glob("checkpoint-*.pt")))
+    _wait_for(lambda: not Path(f"/proc/{seen[0]}").exists())
+
+
+def _wait_for(what: Any) -> None:
+    deadline = time.monotonic() + 120
+    while not what():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize(("seen", "found"), [("0,1", ("0", "1")), ("", ()), ("-1", ()), ("GPU-a", ("GPU-a",))])
+def test_gpus_are_those_that_the_user_left_visible(
+    monkeypatch: pytest.MonkeyPatch, seen: str, found: tuple[str, ...]
+) -> None:
+    """One process each; asking for more is a sentence."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", seen)
+    assert devices.gpus() == found
+    assert Local(max(1, len(found)), place(Path("runs"), Path("cache")), devices.gpus()).free == list(found or [None])
+
+
+def test_more_processes_than_gpus_is_a_mistake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Said before anything is trained; on the CPU the same number is fine."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    request = planning.Request(("table2",), "shapes", 1, 3, "", tmp_path)
+    how = running.How(3, None, None, "auto", "auto", "")
+    with pytest.raises(SpecError, match="more processes than the 2 GPUs"):
+        running.start(Console(quiet=True), request, how)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_outside_the_main_thread_signals_are_left_alone(tmp_path: Path, cache: Path) -> None:
+    """A launcher may be called from a thread of somebody else's program."""
+    ended: list[Ended] = []
+    thread = threading.Thread(
+        target=lambda: ended.extend(Local(1, place(tmp_path, cache)).run([job(3)], frozenset(), lambda *_: None))
+    )
+    before = signal.getsignal(signal.SIGTERM)
+    thread.start()
+    thread.join()
+    assert [e.status for e in ended] == ["ok"]
+    assert signal.getsignal(signal.SIGTERM) is before

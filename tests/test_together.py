@@ -1,0 +1,119 @@
+"""One training over several processes (gloo, CPU): the same losses, one record, one voice."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from short_runs import ROOT, job
+
+from repro import group
+from repro.group import Group
+from repro.launch.together import check
+from repro.spec import SpecError
+
+TESTS = Path(__file__).parent
+
+
+def _port() -> str:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return str(free.getsockname()[1])
+
+
+def _torchrun(rank: int, size: int, port: str) -> dict[str, str]:
+    """Return the variables that torchrun gives each process."""
+    return {
+        "RANK": str(rank), "WORLD_SIZE": str(size), "LOCAL_RANK": str(rank), "LOCAL_WORLD_SIZE": str(size),
+        "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "TORCHELASTIC_RUN_ID": "test", "GROUP_RANK": "0",
+    }  # fmt: skip
+
+
+def _srun(rank: int, size: int, port: str) -> dict[str, str]:
+    """Return the variables that srun --ntasks-per-node gives each process."""
+    return {
+        "SLURM_PROCID": str(rank), "SLURM_LOCALID": str(rank), "SLURM_NTASKS": str(size), "SLURM_NODEID": "0",
+        "SLURM_STEP_NUM_TASKS": str(size), "SLURM_STEP_NUM_NODES": "1", "SLURM_NNODES": "1", "SLURM_JOB_ID": "7",
+        "SLURM_NTASKS_PER_NODE": str(size), "SLURM_NODELIST": "127.0.0.1", "SLURM_JOB_NAME": "train",
+        "MASTER_PORT": port, "MASTER_ADDR": "127.0.0.1",
+    }  # fmt: skip
+
+
+def _all(words: list[Any], size: int, variables: Any, cwd: Path, **more: str) -> list[tuple[int, str]]:
+    """Run a command as every process of a group; return exit code and output of each."""
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(TESTS)]), "OMP_NUM_THREADS": "1", **more}
+    port = _port()
+    running = [
+        subprocess.Popen(
+            [sys.executable, *map(str, words)], cwd=cwd, env=env | (variables(rank, size, port) if size > 1 else {}),
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )
+        for rank in range(size)
+    ]  # fmt: skip
+    said = [process.communicate(timeout=600)[0] for process in running]
+    return [(process.returncode, text) for process, text in zip(running, said, strict=True)]
+
+
+@pytest.mark.parametrize(("norm", "loss", "variables"), [
+    ("batch", "mean", _torchrun), ("frozen", "mean", _srun), ("batch", "sum", _srun),
+])  # fmt: skip
+def test_two_processes_have_the_losses_of_one(tmp_path: Path, norm: str, loss: str, variables: Any) -> None:
+    """Same global batch, void unevenly spread, statistics over the global batch: 50 losses to 1e-5 relative."""
+    for size in (1, 2):
+        ended = _all([TESTS / "share.py", tmp_path / str(size), 50, norm, loss], size, variables, tmp_path)
+        assert [code for code, _ in ended] == [0] * size, ended
+    one, two = (json.loads((tmp_path / str(size) / "losses.json").read_text()) for size in (1, 2))
+    assert len(one["losses"]) == 50
+    assert two["losses"] == pytest.approx(one["losses"], rel=1e-5)
+    assert set(two["state"]) == set(one["state"])
+    running = [name for name in one["state"] if name.endswith(("running_mean", "running_var"))]
+    assert {n: two["state"][n] for n in running} == pytest.approx({n: one["state"][n] for n in running}, rel=1e-4)
+
+
+def test_the_command_on_two_processes_makes_one_record_and_speaks_once(tmp_path: Path, cache: Path) -> None:
+    """The first process writes and prints; the record says how many there were."""
+    words = ["-m", "repro", "run", "table2", "--steps", "3", "--only", "gcn-k3"]
+    first, second = _all(words, 2, _torchrun, tmp_path, REPRO_CACHE=str(cache))
+    assert (first[0], second[0]) == (0, 0), first[1] + second[1]
+    assert "1 of 1 runs finished" in first[1]
+    assert second[1] == ""
+    found = list(tmp_path.glob("runs/local/*/record.json"))
+    assert len(found) == 1
+    meta = json.loads(found[0].read_text(encoding="utf-8"))
+    assert (meta["status"], meta["world_size"]) == ("ok", 2)
+    assert {path.name for path in found[0].parent.iterdir()} >= {"weights.safetensors", "counts.npz", "log.jsonl"}
+
+
+def test_a_batch_that_does_not_divide_is_said_before_anything_is_trained(tmp_path: Path) -> None:
+    """One sentence, by one process, no folder made."""
+    words = ["-m", "repro", "run", "table2", "--steps", "3", "--only", "gcn-k3"]
+    ended = _all(words, 3, _torchrun, tmp_path)
+    assert [code for code, _ in ended] == [2, 2, 2]
+    assert "does not divide over 3 processes" in ended[0][1]
+    assert len(ended[0][1].splitlines()) == 1
+    assert [text for _, text in ended[1:]] == ["", ""]
+    assert not (tmp_path / "runs").exists()
+
+
+def test_evaluations_need_no_divisible_batch() -> None:
+    """Only trainings share a batch."""
+    check([job(3)], Group(0, 4, 4))
+    with pytest.raises(SpecError, match="batch of 8 does not divide over 5"):
+        check([job(3)], Group(0, 5, 5))
+
+
+def test_the_group_is_read_from_torchrun_or_slurm() -> None:
+    """A Slurm batch script without srun is alone, whatever the job asked for."""
+    assert group.read({}) == Group(0, 1, 1)
+    assert group.read(_torchrun(1, 4, "1")) == Group(1, 4, 4)
+    assert group.read(_srun(1, 2, "1")) == Group(1, 2, 2)
+    assert group.read({"SLURM_NTASKS": "8", "SLURM_PROCID": "0", "SLURM_JOB_ID": "1"}) == Group(0, 1, 1)
+    two_nodes = _srun(5, 8, "1") | {"SLURM_STEP_NUM_NODES": "2", "SLURM_NTASKS_PER_NODE": "4"}
+    assert group.read(two_nodes) == Group(5, 8, 4)
+    assert not group.read(two_nodes).leads
