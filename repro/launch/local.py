@@ -30,14 +30,17 @@ def _serve(pipe: Any, place: Machine, gpu: str | None) -> None:  # noqa: ANN401 
 
     def emit(event: Mapping[str, Any]) -> None:
         try:
-            pipe.send(dict(event))
+            with held_back():  # half a message would never end
+                pipe.send(dict(event))
         except OSError:  # the parent is gone: save and stop
             os.kill(os.getpid(), signal.SIGTERM)
 
     try:
         let_through()
         while (job := pipe.recv()) is not None:
-            pipe.send(do(job, place, emit))
+            ended = do(job, place, emit)
+            with held_back():
+                pipe.send(ended)
     except (EOFError, OSError, Interrupted):
         return
 
