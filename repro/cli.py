@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from repro import __version__, options
+from repro import __version__, group, options
 from repro.cli_pictures import data, export, figure, predict, vrf
 from repro.cli_servers import score, submit
 from repro.errors import is_ours
@@ -45,14 +45,15 @@ def _request(words: dict[str, Any]) -> Any:  # noqa: ANN401 - planning.Request, 
 @app.command()
 @options.request
 @options.as_json
-def plan(*, as_json: bool, **words: Any) -> None:  # noqa: ANN401 - the fields of planning.Request
+@click.option("--tflops", type=float, default=0.0, help="what a device sustains in training: hours follow from it")
+def plan(*, as_json: bool, tflops: float, **words: Any) -> None:  # noqa: ANN401 - the fields of planning.Request
     """Say which cells are missing, which share a training, and what each will cost, before anything runs.
 
     TABLE is table2, 2, 1,3-5 or all.
     """
     from repro.commands import planning
 
-    planning.show(out, _request(words), as_json=as_json)
+    planning.show(out, _request(words), as_json=as_json, tflops=tflops)
 
 
 @app.command()
@@ -78,6 +79,8 @@ def cost(*, tables: tuple[str, ...], as_json: bool, fvcore: bool, store: bool) -
 @options.weights
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda")
 @click.option("--precision", default="auto", show_default=True, help="auto, 32 or bf16")
+@click.option("--launcher", default="local", show_default=True, help="local, or ray (pip install gcn-repro[ray])")
+@click.option("--address", default="", help="host:port of the Ray cluster's head, or auto")
 def run(
     *,
     only: str,
@@ -86,6 +89,8 @@ def run(
     weights: Path | None,
     device: str,
     precision: str,
+    launcher: str,
+    address: str,
     **words: Any,  # noqa: ANN401 - the fields of planning.Request
 ) -> None:
     """Train and evaluate what has no record yet, then show the tables.
@@ -94,7 +99,7 @@ def run(
     """
     from repro.commands import running
 
-    how = running.How(jobs, data_root, weights, device, precision, only)
+    how = running.How(jobs, data_root, weights, device, precision, only, launcher, address)
     sys.exit(running.start(out, _request(words), how))
 
 
@@ -176,7 +181,8 @@ def main() -> None:
 
 
 def _refuse(sentence: str) -> None:
-    err.print(f"repro: {' '.join(sentence.split())}", style="red", soft_wrap=True, markup=False)
+    if group.read().leads:  # of many processes, one speaks
+        err.print(f"repro: {' '.join(sentence.split())}", style="red", soft_wrap=True, markup=False)
     sys.exit(2)
 
 
