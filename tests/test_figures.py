@@ -26,7 +26,7 @@ from repro import formulas, paper, profiles, specs
 from repro.commands import blueprints, examples, figuring, gathering, viewing
 from repro.data.dataset import Dataset
 from repro.models.architectures import architecture
-from repro.render.figures import style, training_curves
+from repro.render.figures import figure3, figure6, style, training_curves
 from repro.render.figures.blueprint import FigureError, Map
 from repro.spec import GCN, Classifier, Conv, Conv1x1, Model, Stack
 
@@ -86,6 +86,22 @@ def texts(drawing: Drawing) -> list[tuple[Text, Bbox]]:
     return list(seen.values())
 
 
+def legible(drawings: dict[str, Drawing]) -> None:
+    """Assert that no text leaves the page, is smaller than 7 points or overlaps another."""
+    for name, drawing in drawings.items():
+        page = drawing.bbox
+        drawn = texts(drawing)
+        boxes = [(text.get_text(), box) for text, box in drawn]
+        for word, box in boxes:
+            assert box.x0 >= -1, (name, word)
+            assert box.y0 >= -1, (name, word)
+            assert box.x1 <= page.width + 1, (name, word)
+            assert box.y1 <= page.height + 1, (name, word)
+        assert all(text.get_fontsize() >= 7 for text, _ in drawn), name
+        for (a, one), (b, other) in itertools.combinations(boxes, 2):
+            assert not one.padded(-3).overlaps(other.padded(-3)), (name, a, b)
+
+
 def test_pipeline_has_the_papers_sizes() -> None:
     """Every size and channel count of Figure 2 A, read off the built network."""
     plan = blueprints.pipeline(Model(GCN(15), refine=True, backbone="resnet50"))
@@ -140,18 +156,7 @@ def test_heads_on_other_features_are_refused() -> None:
 
 def test_texts_lie_inside(diagrams: dict[str, Drawing], plots: dict[str, Drawing]) -> None:
     """No text leaves the page, none is smaller than 7 points, and none overlaps another."""
-    for name, drawing in (diagrams | plots).items():
-        page = drawing.bbox
-        drawn = texts(drawing)
-        boxes = [(text.get_text(), box) for text, box in drawn]
-        for word, box in boxes:
-            assert box.x0 >= -1, (name, word)
-            assert box.y0 >= -1, (name, word)
-            assert box.x1 <= page.width + 1, (name, word)
-            assert box.y1 <= page.height + 1, (name, word)
-        assert all(text.get_fontsize() >= 7 for text, _ in drawn), name
-        for (a, one), (b, other) in itertools.combinations(boxes, 2):
-            assert not one.padded(-3).overlaps(other.padded(-3)), (name, a, b)
+    legible(diagrams | plots)
 
 
 def test_texts_fit_their_boxes(diagrams: dict[str, Drawing]) -> None:
@@ -177,6 +182,24 @@ def plots(runs: Path) -> dict[str, Drawing]:
         name: diagram(name, make(gathering.gather(specs.figures()[name], profile, evidence, ("reference",))))
         for name, make in figuring.PLOTS.items()
     }
+
+
+def picture(height: int, width: int) -> Any:
+    """Return noise as a picture."""
+    return (255 * simulate.noise(1, height, width, 3)).astype(np.uint8)
+
+
+def test_pictures_of_any_shape_fit() -> None:
+    """Figures 3 and 6 with upright and wide pictures: every text on the page, none over another."""
+    rows = tuple(figure6.Example("x", p, (5.0, 60.0, 100.0), (picture(h, 40),) * 5) for p, h in ((50, 60), (90, 30)))
+    legend = tuple((f"class_{i}", (10 * i, 90, 90)) for i in range(7))
+    shown = figure6.Examples("shapes", "local", 0, "", examples.COLUMNS, rows, legend)
+    panels = tuple(
+        figure3.Panel(f"GCN k=15, {i}×", (9, 9), 12345.0, 0.1, 10_180, 0.5, 0.5, picture(30, 40), np.eye(30, 40) > 0)
+        for i in range(3)
+    )
+    fields = figure3.Fields("", 11, 3, 0.2, panels)
+    legible({"figure6": diagram("figure6", shown), "figure3": diagram("figure3", fields)})
 
 
 def said(names: tuple[str, ...], **options: Any) -> tuple[int, str]:

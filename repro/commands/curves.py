@@ -14,7 +14,7 @@ from repro.measured import fingerprint
 from repro.records import Record
 from repro.render.figures import boundary_profile, class_gains, style, training_curves
 from repro.render.figures.blueprint import FigureError
-from repro.spec import Conv
+from repro.spec import GCN, Conv
 from repro.statistics import Draws
 
 Ints = NDArray[np.int64]
@@ -118,8 +118,9 @@ def training(material: Material) -> training_curves.Logs:
             if not lines:
                 raise FigureError(f"{record.name}: its log.jsonl is missing or empty; restore it or run it again")
             head = part.model.head
-            assert hasattr(head, "k")
+            assert isinstance(head, Conv | GCN)
+            assert isinstance(head.k, int)
             steps, losses = zip(*((int(line["step"]), float(line["loss"])) for line in lines), strict=True)
             family = "conv" if isinstance(head, Conv) else style.family(part.model)
-            logs.append(training_curves.Log(family, int(head.k), record.seed, record.status, steps, losses))
+            logs.append(training_curves.Log(family, head.k, record.seed, record.status, steps, losses))
     return training_curves.Logs(material.profile.name, material.place, tuple(logs))

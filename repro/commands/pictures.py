@@ -60,4 +60,4 @@ def overlay(image: Bytes, labels: Bytes, palette: tuple[Colour, ...], opacity: f
     if palette and palette[0] == (0, 0, 0):
         share[labels == 0] = 0.0
     mixed = image * (1 - share[..., None]) + colours * share[..., None]
-    return np.round(mixed).astype(np.uint8)
+    return np.asarray(np.round(mixed), np.uint8)

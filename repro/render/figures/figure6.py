@@ -42,10 +42,10 @@ class Examples:
 
 def draw(shown: Examples) -> Figure:
     """Draw the rows under the names of the columns, the classes that occur beneath."""
-    shape = max(row.pictures[0].shape[0] / row.pictures[0].shape[1] for row in shown.rows)
+    tall = [row.pictures[0].shape[0] / row.pictures[0].shape[1] for row in shown.rows]
     lines = -(-len(shown.legend) // LEGEND_COLUMNS)
-    height = len(shown.rows) * (style.WIDTH / len(shown.columns) * shape + 0.11) + 0.22 + 0.16 * lines
-    figure, axes = style.page(height, len(shown.rows), len(shown.columns), squeeze=False)
+    height = sum(tall) * style.WIDTH / len(shown.columns) + 0.11 * len(tall) + 0.22 + 0.16 * lines
+    figure, axes = style.page(height, len(tall), len(shown.columns), squeeze=False, height_ratios=tall)
     for y, row in enumerate(shown.rows):
         under = ("mean IoU:", *(f"{value:.0f} %" for value in row.iou), "")
         for x, picture in enumerate(row.pictures):
@@ -58,7 +58,7 @@ def draw(shown: Examples) -> Figure:
             place.set_xlabel(under[x], labelpad=1.5)
             if y == 0:
                 place.set_title(shown.columns[x], fontsize=style.TEXT, pad=3)
-    figure.get_layout_engine().set(w_pad=0.015, h_pad=0.015, wspace=0, hspace=0)  # type: ignore[union-attr]
+    figure.set_layout_engine("constrained", w_pad=0.015, h_pad=0.015, wspace=0, hspace=0)
     _legend(figure, shown)
     return figure
 
@@ -68,7 +68,10 @@ def _legend(figure: Figure, shown: Examples) -> None:
 
     patches = [
         Patch(
-            facecolor=tuple(c / 255 for c in colour), edgecolor=style.INK, linewidth=0.4, label=name.replace("_", " ")
+            facecolor="#{:02X}{:02X}{:02X}".format(*colour),
+            edgecolor=style.INK,
+            linewidth=0.4,
+            label=name.replace("_", " "),
         )
         for name, colour in shown.legend
     ]
