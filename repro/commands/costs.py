@@ -100,6 +100,9 @@ def store(path: Path = STORED) -> int:
     """Write every count of the suite to the file that the report reads; return their number."""
     import torch
 
+    from repro.commands import networks
+
+    networks.store()
     tree = {"convention": CONVENTION, "torch": torch.__version__.split("+")[0], "counts": every_count()}
     path.write_text(json.dumps(tree, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     return len(every_count())

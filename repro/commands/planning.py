@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table as Grid
 
 from repro import answers, estimate, profiles, records
+from repro.commands import costing
 from repro.experiment import Job
 from repro.machine import Machine
 from repro.measure import Place, Plan, plan
@@ -52,13 +53,14 @@ class Request:
         return plan(self.selected, self.resolved, seeds_from(self.seeds), shelf)
 
 
-def show(out: Console, request: Request, *, as_json: bool) -> None:
-    """Print the plan: each run once, the cells that it fills, its length and its expected time."""
+def show(out: Console, request: Request, *, as_json: bool, tflops: float = 0.0) -> None:
+    """Print the plan: each run once, the cells that it fills, its length, its expected time, and what it computes."""
     shelf = request.shelf
     planned = request.plan(shelf)
     times = estimate.Estimates.read(shelf)
+    pace = costing.speed(tflops, shelf, planned)
     if as_json:
-        out.print_json(json.dumps(_tree(planned, times)))
+        out.print_json(json.dumps(_tree(planned, times, costing.tree(planned, pace))))
         return
     out.print(f"[bold]{request.profile}[/]: {request.resolved.about}", soft_wrap=True)
     grid = Grid("run", "fills", "starts from", "steps", "expected", "", box=None, padding=(0, 2, 0, 0))
@@ -68,6 +70,8 @@ def show(out: Console, request: Request, *, as_json: bool) -> None:
                      _expected(times, job), state)  # fmt: skip
     out.print(grid)
     _summary(out, planned, times)
+    if request.profile == "paper" or tflops:
+        costing.show(out, planned, request.selected, request.resolved, pace)
     for fault in shelf.passed_over:
         out.print(f"passed over: {fault}", style="yellow", soft_wrap=True)
 
@@ -103,7 +107,7 @@ def _places(places: tuple[Place, ...]) -> str:
     return "; ".join(f"T{table} {row}/{column}" for table, row, column in places)
 
 
-def _tree(planned: Plan, times: estimate.Estimates) -> dict[str, object]:
+def _tree(planned: Plan, times: estimate.Estimates, costs: dict[str, dict[str, object]]) -> dict[str, object]:
     return {
         "profile": planned.profile,
         "cells": len(planned.cells),
@@ -120,6 +124,7 @@ def _tree(planned: Plan, times: estimate.Estimates) -> dict[str, object]:
                 "fills": [list(place) for place in planned.cells_of(job.run)],
                 "expected_seconds": times.seconds(job.run),
                 "done": job.name in planned.done,
+                **costs[job.name],
             }
             for job in planned.jobs
         ],

@@ -30,6 +30,7 @@ from repro.select import select_tables
 from repro.spec import SpecError, Submitted
 
 WRITERS = {"voc": (submission.write_voc, ".tar.gz"), "cityscapes": (submission.write_cityscapes, ".zip")}
+DEVICES, PRECISIONS = ("auto", "cpu", "cuda"), ("auto", "32", "bf16")
 TRAINED_BY = {"voc": "table7", "cityscapes": "table9"}
 """Server -> the table whose last stage is submitted."""
 
@@ -55,7 +56,7 @@ class Request:
 
 def machine(runs: Path, data_root: Path | None, device: str, precision: str) -> Machine:
     """Return where to predict; raise ``SpecError`` for an unknown device or precision, or a missing data root."""
-    for name, value, known in (("device", device, ("auto", "cpu", "cuda")), ("precision", precision, ("auto", "32", "bf16"))):
+    for name, value, known in (("device", device, DEVICES), ("precision", precision, PRECISIONS)):
         if value not in known:
             raise SpecError(f"--{name} {value}: choose from {', '.join(known)}")
     root, _ = from_environment(data_root, None)
@@ -129,7 +130,7 @@ def predictions(model: Trained, run: Run, dataset: Dataset, place: Machine) -> I
 
 def _softmax(predictor: Predictor, dataset: Dataset) -> Iterator[tuple[NDArray[np.float32], Bytes]]:
     for i in range(len(dataset)):
-        image = np.ascontiguousarray(dataset.read(i)[0])
+        image = np.array(dataset.read(i)[0])  # torch wants an array that it may write to
         batch = torch.from_numpy(image)[None].permute(0, 3, 1, 2).to(predictor.device)
         x = predictor.normalise(batch).contiguous(memory_format=torch.channels_last)
         yield predictor.probabilities(x)[0].float().cpu().numpy(), image

@@ -22,6 +22,11 @@ SPLITS = (
     *(CLASSIFICATION + name for name in shapes.IMAGE_SPLITS),
 )
 """The generator's own; ``control_*``, where texture tells the class; ``cls_*``, with one class an image."""
+SIZES = {
+    **{prefix + name: split.count for prefix in ("", CONTROL) for name, split in shapes.SPLITS.items()},
+    **{CLASSIFICATION + name: split.count for name, split in shapes.IMAGE_SPLITS.items()},
+}
+"""Images of each split."""
 
 
 def load(split: str, root: Path | None = None) -> Dataset:  # noqa: ARG001 - every loader is called alike

@@ -1,0 +1,100 @@
+"""What a plan's runs compute, and how many hours of a device that is: the lines that `repro plan` adds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from rich.console import Console
+from rich.table import Table as Grid
+
+from repro import compute
+from repro.commands.scoring import submitted
+from repro.measure import Plan
+from repro.profiles import Profile
+from repro.records import Shelf
+from repro.spec import SpecError, Table
+
+
+@dataclass(frozen=True)
+class Speed:
+    """TFLOP/s that a device sustains in training, and where the number comes from."""
+
+    tflops: float
+    source: str
+
+
+def speed(tflops: float, shelf: Shelf, planned: Plan) -> Speed | None:
+    """Return the given speed, else the one that this profile's records of this machine show, else None.
+
+    Raises:
+        SpecError: a speed that is not positive.
+    """
+    if tflops < 0:
+        raise SpecError(f"--tflops {tflops:g}: give what a device sustains, in 10^12 operations a second, such as 150")
+    if tflops:
+        return Speed(tflops, "as given")
+    found, count = compute.measured(shelf, (job.run for job in planned.jobs))
+    return Speed(found, f"measured here over {count} training(s)") if count else None
+
+
+def show(out: Console, planned: Plan, tables: Iterable[Table], profile: Profile, pace: Speed | None) -> None:
+    """Print data, parameters, multiply-adds and hours of every run, then the sums and what is submitted."""
+    hours = f"hours at {pace.tflops:g} TFLOP/s" if pace else ""
+    head = ("run", "data", "parameters", "multiply-adds", "PFLOP", *([hours] if pace else []))
+    grid = Grid(*head, box=None, padding=(0, 2, 0, 0))
+    for i, column in enumerate(grid.columns):
+        column.justify, column.overflow = ("right" if i > 1 else "left"), "fold"
+    for job in planned.jobs:
+        found = compute.of(job.run)
+        data = " + ".join(map(compute.named, job.run.train)) if job.trains else compute.named(job.run.test)
+        numbers = [f"{found.params / 1e6:,.1f} M", f"{found.macs / 1e9:,.1f} G", f"{found.flops / 1e15:,.1f}"] if found else [""] * 3
+        last = [f"{found.hours(pace.tflops):,.2f}"] if found and pace else [""] * bool(pace)
+        grid.add_row(job.name, data, *numbers, *last)
+    out.print("\n[bold]what the runs compute[/] (multiply-adds: one training image; evaluation included in PFLOP)")
+    out.print(grid)
+    for line in _sums(planned, pace):
+        out.print(line, soft_wrap=True)
+    for line in _submitted(tables, profile):
+        out.print(line, soft_wrap=True)
+
+
+def _sums(planned: Plan, pace: Speed | None) -> Iterator[str]:
+    found = [compute.of(job.run) for job in planned.missing]
+    known = [one for one in found if one is not None]
+    rest = f", {len(found) - len(known)} runs not counted" if len(known) < len(found) else ""
+    total = sum(one.flops for one in known)
+    text = f"to do: {total / 1e18:,.2f} EFLOP{rest}"
+    if pace:
+        total_hours = sum(one.hours(pace.tflops) for one in known)
+        yield f"{text}; {total_hours:,.1f} device-hours at {pace.tflops:g} TFLOP/s sustained ({pace.source})"
+    else:
+        yield f"{text}; hours follow from a device's sustained speed: --tflops N"
+
+
+def _submitted(tables: Iterable[Table], profile: Profile) -> Iterator[str]:
+    for table in tables:
+        cell = submitted(table)
+        run = profile.resolve(cell.training, cell.evaluation) if cell else None
+        source = profile.resolve(cell.training) if cell else None
+        if cell and run and source:
+            yield (
+                f"table{table.number}: repro submit table{table.number} --profile {profile.name} predicts "
+                f"{compute.named(run.test)} with {source.slug}-{source.key}; key {run.key}"
+            )
+
+
+def tree(planned: Plan, pace: Speed | None) -> dict[str, dict[str, object]]:
+    """Return the same by the name of the job, for JSON."""
+    found = {}
+    for job in planned.jobs:
+        one = compute.of(job.run)
+        found[job.name] = {
+            "data": [compute.named(source) for source in job.run.train],
+            "test": compute.named(job.run.test),
+            "params": one.params if one else None,
+            "macs_per_image": one.macs if one else None,
+            "flops": one.flops if one else None,
+            "device_hours": one.hours(pace.tflops) if one and pace else None,
+        }
+    return found

@@ -1,0 +1,153 @@
+"""Parameters and multiply-adds of whole runs, from stored counts of whole networks, so that a plan needs no torch."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from statistics import median
+
+from repro import data
+from repro.experiment import Run, Source
+from repro.keys import key
+from repro.records import Shelf
+from repro.spec import Classifier, Model
+
+STORED = Path(__file__).with_name("networks.json")
+"""Written by ``repro cost all --store``; a test counts a part of it anew."""
+NATIVE = {"cityscapes": (1024, 2048), "shapes": (96, 192)}
+"""Height and width of test images that are evaluated without a frame."""
+STRIDE = 32
+FORWARD_AND_BACKWARD = 3
+"""A training step computes the gradient of inputs and of weights: each about as much as the forward pass."""
+OPERATIONS = 2
+"""A multiply-add is two operations where a device's speed is quoted."""
+TERA, HOUR = 1e12, 3600.0
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One forward pass of a network on one image of ``height x width``."""
+
+    model: Model | Classifier
+    classes: int
+    height: int
+    width: int
+
+    @property
+    def name(self) -> str:
+        """Its place in the stored counts."""
+        return f"{key(self.model)}-{self.classes}-{self.height}x{self.width}"
+
+
+@dataclass(frozen=True)
+class Compute:
+    """What a run computes: parameters, multiply-adds of an image in training, and of everything."""
+
+    params: int
+    macs: int
+    train_macs: int
+    """Forward passes of the training alone; 0 where another run's weights are evaluated."""
+    test_macs: int
+
+    @property
+    def flops(self) -> float:
+        """Floating-point operations, a backward pass counted as two forward ones."""
+        return float(OPERATIONS * (FORWARD_AND_BACKWARD * self.train_macs + self.test_macs))
+
+    def hours(self, tflops: float) -> float:
+        """Return the hours of a device that sustains so many TFLOP/s."""
+        return self.flops / (tflops * TERA) / HOUR
+
+
+@cache
+def stored(path: Path = STORED) -> Mapping[str, Mapping[str, int]]:
+    """Return name -> {params, macs}; empty where the file is missing or damaged."""
+    try:
+        tree: dict[str, dict[str, int]] = json.loads(path.read_text(encoding="utf-8"))["networks"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+    return tree
+
+
+def of(run: Run, counts: Mapping[str, Mapping[str, int]] | None = None) -> Compute | None:
+    """Return what a run computes; None where its network was never counted or its test set has no known size."""
+    known = stored() if counts is None else counts
+    images = image_count(run.test)
+    train, tests = training_pass(run), test_passes(run)
+    if images is None or any(p.name not in known for p in (train, *tests)):
+        return None
+    macs, seen = known[train.name]["macs"], run.steps * run.recipe.batch_size
+    trains = run.trained() == run
+    per_image = sum(known[p.name]["macs"] for p in tests)
+    return Compute(known[train.name]["params"], macs, macs * seen if trains else 0, per_image * images)
+
+
+def training_pass(run: Run) -> Pass:
+    """Return the pass of one training image, padded or cropped to its frame."""
+    source = run.train[0]
+    return Pass(run.model, _classes(run), source.height, source.width)
+
+
+def test_passes(run: Run) -> tuple[Pass, ...]:
+    """Return the passes that one test image takes: crops, scales and mirrors, sides rounded up to the stride."""
+    evaluation, (height, width) = run.evaluation, _size(run.test)
+    if isinstance(run.model, Classifier):
+        return (Pass(run.model, _classes(run), height, width),)
+    views = max(1, evaluation.crops)
+    if evaluation.crops:
+        height = width = min(height, width)
+    mirrors = 2 if evaluation.flip else 1
+    scaled = [(_up(height * scale), _up(width * scale)) for scale in evaluation.scales]
+    return tuple(Pass(run.model, _classes(run), h, w) for h, w in scaled for _ in range(views * mirrors))
+
+
+def _classes(run: Run) -> int:
+    return data.num_classes(run.test.dataset, run.test.split)
+
+
+def _size(source: Source) -> tuple[int, int]:
+    native = NATIVE.get(source.dataset, (0, 0))
+    return source.height or native[0], source.width or native[1]
+
+
+def _up(side: float) -> int:
+    return -(-round(side) // STRIDE) * STRIDE
+
+
+def image_count(source: Source) -> int | None:
+    """Return the number of images of a split as published (of ``shapes`` as generated); None where it is not known."""
+    if source.dataset == "shapes":
+        from repro.data import generated
+
+        return generated.SIZES.get(source.split)
+    return data.counts(source.dataset).get(source.split)
+
+
+def named(source: Source) -> str:
+    """Return a source as ``voc/trainaug 10,582 at 512 x 512``."""
+    count = image_count(source)
+    images = "" if count is None else f" {count:,}"
+    frame = f" at {source.height} x {source.width}" if source.height else ""
+    return f"{source.dataset}/{source.split}{images}{frame}{', random crops' * source.crop}"
+
+
+def passes(runs: Iterable[Run]) -> Iterator[Pass]:
+    """Yield every pass that some runs need counted, each once."""
+    found = itertools.chain.from_iterable((training_pass(run), *test_passes(run)) for run in runs)
+    yield from dict.fromkeys(found)
+
+
+def measured(shelf: Shelf, runs: Iterable[Run]) -> tuple[float, int]:
+    """Return the TFLOP/s that this machine sustained in some runs' trainings (median), and over how many; 0 for none."""
+    paces = []
+    for run in dict.fromkeys(runs):
+        compute = of(run)
+        for record in shelf.of(run.key, "local"):
+            seconds = record.meta.get("seconds")
+            if compute is not None and compute.train_macs and isinstance(seconds, int | float) and seconds > 0:
+                paces.append(OPERATIONS * FORWARD_AND_BACKWARD * compute.train_macs / seconds / TERA)
+    return (median(paces), len(paces)) if paces else (0.0, 0)

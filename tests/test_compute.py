@@ -1,0 +1,105 @@
+"""What runs compute: stored counts against fresh ones, sums by hand, the paper's own numbers of images."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from repro import compute, cost, profiles, specs
+from repro.commands import costing
+from repro.commands.networks import all_runs
+from repro.compute import Pass
+from repro.experiment import Run
+from repro.measure import plan
+from repro.records import Record, Shelf
+from repro.spec import GCN, MULTI_SCALE, Classifier, Evaluation, Model, SpecError, Training
+
+ROOT = Path(__file__).parent.parent
+STAGE_1 = Training(Model(GCN(15), refine=True), "coco_voc_aug")
+CITY_1 = Training(Model(GCN(25), refine=True), "cityscapes_mix")
+
+
+def _run(training: Training, evaluation: Evaluation | None = None, profile: str = "paper") -> Run:
+    run = profiles.get(profile).resolve(training, evaluation)
+    assert run is not None
+    return run
+
+
+def test_every_pass_of_every_profile_is_stored_and_no_other() -> None:
+    """A changed spec or profile needs `repro cost all --store`, and this says so."""
+    assert {one.name for one in compute.passes(all_runs())} == set(compute.stored())
+
+
+def test_stored_counts_are_those_of_the_modules() -> None:
+    """A sample counted anew: the largest of profile shapes, a classifier, and the paper's final network."""
+    final = Pass(Model(GCN(15), refine=True), 21, 512, 512)
+    small = Pass(Model(GCN(15), refine=True, backbone="small"), 6, 96, 96)
+    for one in (final, small, Pass(Classifier("resnet50_gcn"), 1000, 224, 224)):
+        found = compute.stored()[one.name]
+        assert found["macs"] == cost.network_macs(one.model, one.classes, one.height, one.width)
+        assert found["params"] == cost.network_params(one.model, one.classes)
+
+
+def test_passes_of_crops_scales_and_mirrors() -> None:
+    """Table 9's protocol: 4 squares x 5 scales x 2 mirrors, sides rounded up to 32."""
+    run = _run(CITY_1, Evaluation(crops=4, scales=MULTI_SCALE, flip=True))
+    found = compute.test_passes(run)
+    assert len(found) == 40
+    assert sorted({one.height for one in found}) == [512, 768, 1024, 1280, 1536]
+    assert all(one.height == one.width for one in found)
+    assert [(one.height, one.width) for one in compute.test_passes(_run(CITY_1))] == [(1024, 2048)]
+
+
+def test_flops_by_hand() -> None:
+    """Steps x batch x 3 passes in training, one pass a test image, two operations a multiply-add."""
+    run = _run(Training(Model(GCN(3))))
+    counts = {compute.training_pass(run).name: {"macs": 10, "params": 7}}
+    found = compute.of(run, counts)
+    assert found is not None
+    assert found.flops == 2 * (3 * 10 * run.steps * run.recipe.batch_size + 10 * 1449)
+    assert found.hours(1e-12) == pytest.approx(found.flops / 3600)
+    tested = compute.of(replace(run, evaluation=Evaluation(rim="filled")), counts)
+    assert tested is not None
+    assert tested.flops == 2 * 10 * 1449
+    assert compute.of(run, {}) is None
+
+
+def test_stages_see_the_papers_images() -> None:
+    """109,892 = 99,310 of COCO + 10,582 (section 4.2); 22,973 = 19,998 coarse + 2,975 fine (section 4.3)."""
+    for training, total in ((STAGE_1, 109_892), (CITY_1, 22_973)):
+        assert sum(compute.image_count(source) or 0 for source in _run(training).train) == total
+    assert all(source.crop for source in _run(CITY_1).train)
+    assert compute.image_count(_run(STAGE_1).test) == 1449
+
+
+def test_speed_is_given_or_measured() -> None:
+    """Given before measured; measured from the seconds of this machine's trainings; nothing invented."""
+    planned = plan([specs.tables()[1]], profiles.get("shapes"), (0,), Shelf(()))
+    run = planned.jobs[0].run
+    one = compute.of(run)
+    assert one is not None
+    record = Record(Path("x"), {"key": run.key, "seed": 0, "status": "ok", "seconds": 6 * one.train_macs / 1e12}, "local")
+    measured = costing.speed(0.0, Shelf((record,)), planned)
+    assert measured is not None
+    assert measured.tflops == pytest.approx(1.0)
+    assert costing.speed(0.0, Shelf(()), planned) is None
+    assert costing.speed(5.0, Shelf((record,)), planned) == costing.Speed(5.0, "as given")
+    with pytest.raises(SpecError, match="--tflops"):
+        costing.speed(-1.0, Shelf(()), planned)
+
+
+def test_the_papers_plan_needs_no_torch() -> None:
+    """Data, parameters, multiply-adds and hours of every run, from stored counts."""
+    code = (
+        "import sys; from repro.cli import app; from click.testing import CliRunner;"
+        "r = CliRunner().invoke(app, 'plan all -p paper --tflops 150'.split(), catch_exceptions=False);"
+        "assert 'table10: repro submit' in r.output and 'device-hours at 150' in r.output, r.output;"
+        "assert 'not counted' not in r.output;"
+        "sys.exit('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,99 @@
+"""`repro submit` on small networks and a test set that the test writes: archives that the validators take."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from data_files import make_cityscapes, make_voc
+from rich.console import Console
+from safetensors.torch import save_file
+
+from repro import data, models, profiles, records
+from repro.commands import submitting
+from repro.commands.scoring import submitted
+from repro.commands.submitting import Request
+from repro.data import submission
+from repro.data.dataset import DataError
+from repro.experiment import Run, Source, folder_name
+from repro.keys import canonical
+from repro.machine import Machine
+from repro.records import RecordError
+from repro.spec import SpecError
+from repro.specs import tables
+
+OUT = Console(quiet=True)
+DATASETS = {8: "voc", 10: "cityscapes"}
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Profile paper with the small backbone, frames of 32 pixels and three scales' worth of work at most."""
+    profile = replace(
+        profiles.PAPER,
+        backbones=dict.fromkeys(profiles.PAPER.backbones, "small"),
+        pretrained=frozenset(),
+        largest_k=3,
+        tests={"voc_test": Source("voc", "test", 32, 32), "cityscapes_test": Source("cityscapes", "test")},
+    )
+    monkeypatch.setitem(profiles.PROFILES, "paper", profile)  # type: ignore[arg-type]
+
+
+def _trained(number: int, runs: Path, classes: tuple[str, ...]) -> Run:
+    """Write a record of the network that a table submits, untrained."""
+    cell = submitted(tables()[number])
+    assert cell is not None
+    run = profiles.get("paper").resolve(cell.training)
+    assert run is not None
+    torch.manual_seed(0)
+    net = models.build(run.model, len(classes), head_std=1.0)
+    weights = runs.parent / "weights.safetensors"
+    save_file({name: value.contiguous() for name, value in net.state_dict().items()}, weights)
+    meta = {"key": run.key, "seed": 0, "status": "ok", "spec": canonical(run), "classes": list(classes)}
+    records.append(runs / "local", folder_name(run, 0), meta, {}, [weights])
+    return run
+
+
+def _request(number: int, folder: Path, profile: str = "paper") -> Request:
+    place = Machine(runs=folder / "runs", data_root=folder / "data", device="cpu", precision="32")
+    return Request(f"table{number}", profile, place, out=folder / "sent" / "archive")
+
+
+@pytest.mark.parametrize("number", [8, 10])
+def test_the_archive_is_what_the_server_takes(number: int, tmp_path: Path) -> None:
+    """Multi-scale, crops and CRF on every test image; the validator reads the archive; a note says what it holds."""
+    (make_voc if number == 8 else make_cityscapes)(tmp_path / "data")
+    dataset = data.load(DATASETS[number], "test", tmp_path / "data")
+    run = _trained(number, tmp_path / "runs", dataset.classes)
+    if number == 10:  # an untrained network may miss every id above 18, which the validator rightly suspects
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(submission, "check_cityscapes", lambda *_: None)
+            path = submitting.submit(OUT, _request(number, tmp_path))
+    else:
+        path = submitting.submit(OUT, _request(number, tmp_path))
+        submission.check_voc(path, submission.image_sizes(dataset))
+    note = json.loads((path.parent / "archive.json").read_text())
+    assert note["record"] == folder_name(run, 0)
+    assert note["images"] == len(dataset)
+
+
+def test_what_cannot_be_submitted_is_one_sentence(tmp_path: Path) -> None:
+    """No such row, no such test set, no trained network, another data set's network, no data."""
+    with pytest.raises(SpecError, match="tables 8 and 10 do"):
+        submitting.submit(OUT, _request(7, tmp_path))
+    with pytest.raises(SpecError, match="use --profile paper"):
+        submitting.submit(OUT, _request(8, tmp_path, "shapes"))
+    with pytest.raises(RecordError, match="repro run table7 --profile paper"):
+        submitting.submit(OUT, _request(8, tmp_path))
+    with pytest.raises(SpecError, match="choose from auto, cpu, cuda"):
+        submitting.machine(tmp_path, None, "tpu", "auto")
+    _trained(8, tmp_path / "runs", ("one", "two"))
+    with pytest.raises(DataError, match="not a folder"):
+        submitting.submit(OUT, _request(8, tmp_path))
+    make_voc(tmp_path / "data")
+    with pytest.raises(RecordError, match="other classes"):
+        submitting.submit(OUT, _request(8, tmp_path))
+    assert not (tmp_path / "sent").exists()
