@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import json
 import math
 from collections.abc import Iterable, Mapping
@@ -112,7 +112,7 @@ def _check(miou: float) -> None:
 def day(text: str) -> str:
     """Return a day as it stands; raise ``AnswerError`` where it is none."""
     try:
-        return datetime.date.fromisoformat(text).isoformat()
+        return dt.date.fromisoformat(text).isoformat()
     except ValueError as error:
         msg = f"--date {text}: is no day; write it as 2026-11-21"
         raise AnswerError(msg) from error

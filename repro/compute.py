@@ -142,7 +142,7 @@ def passes(runs: Iterable[Run]) -> Iterator[Pass]:
 
 
 def measured(shelf: Shelf, runs: Iterable[Run]) -> tuple[float, int]:
-    """Return the TFLOP/s that this machine sustained in some runs' trainings (median), and over how many; 0 for none."""
+    """Return the TFLOP/s that trainings of some runs sustained here (median), and over how many; 0 for none."""
     paces = []
     for run in dict.fromkeys(runs):
         compute = of(run)

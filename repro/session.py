@@ -19,7 +19,16 @@ from repro.data import Dataset, load
 from repro.data import store as stores
 from repro.data.store import Store
 from repro.data.transforms import IMAGENET_MEAN, IMAGENET_STD, Batches, eval_images, normalise
-from repro.evaluate import Counts, Predictor, Refine, evaluate_classifier, evaluate_images, frame_of, interleave, share_weights
+from repro.evaluate import (
+    Counts,
+    Predictor,
+    Refine,
+    evaluate_classifier,
+    evaluate_images,
+    frame_of,
+    interleave,
+    share_weights,
+)
 from repro.experiment import Run, Start
 from repro.fabric import open_fabric
 from repro.keys import canonical

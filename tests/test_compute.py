@@ -82,7 +82,8 @@ def test_speed_is_given_or_measured() -> None:
     run = planned.jobs[0].run
     one = compute.of(run)
     assert one is not None
-    record = Record(Path("x"), {"key": run.key, "seed": 0, "status": "ok", "seconds": 6 * one.train_macs / 1e12}, "local")
+    meta = {"key": run.key, "seed": 0, "status": "ok", "seconds": 6 * one.train_macs / 1e12}
+    record = Record(Path("x"), meta, "local")
     measured = costing.speed(0.0, Shelf((record,)), planned)
     assert measured is not None
     assert measured.tflops == pytest.approx(1.0)

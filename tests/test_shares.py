@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
-from torch import nn
 from test_evaluate import Position, _images, _normalise
+from torch import nn
 
 from repro import models
 from repro.evaluate import Counts, EvaluationError, Predictor, evaluate_images, interleave

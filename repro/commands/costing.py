@@ -48,15 +48,18 @@ def show(out: Console, planned: Plan, tables: Iterable[Table], profile: Profile,
     for job in planned.jobs:
         found = compute.of(job.run)
         data = " + ".join(map(compute.named, job.run.train)) if job.trains else compute.named(job.run.test)
-        numbers = [f"{found.params / 1e6:,.1f} M", f"{found.macs / 1e9:,.1f} G", f"{found.flops / 1e15:,.1f}"] if found else [""] * 3
-        last = [f"{found.hours(pace.tflops):,.2f}"] if found and pace else [""] * bool(pace)
-        grid.add_row(job.name, data, *numbers, *last)
+        grid.add_row(job.name, data, *(_numbers(found, pace) if found else ()))
     out.print("\n[bold]what the runs compute[/] (multiply-adds: one training image; evaluation included in PFLOP)")
     out.print(grid)
     for line in _sums(planned, pace):
         out.print(line, soft_wrap=True)
     for line in _submitted(tables, profile):
         out.print(line, soft_wrap=True)
+
+
+def _numbers(found: compute.Compute, pace: Speed | None) -> list[str]:
+    hours = [f"{found.hours(pace.tflops):,.2f}"] if pace else []
+    return [f"{found.params / 1e6:,.1f} M", f"{found.macs / 1e9:,.1f} G", f"{found.flops / 1e15:,.1f}", *hours]
 
 
 def _sums(planned: Plan, pace: Speed | None) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,11 +27,11 @@ def submitted(table: Table) -> Submitted | None:
 
 def known() -> Iterator[tuple[str, Table, str, str]]:
     """Yield (key, table, profile, recipe) of every run whose predictions a server can score."""
-    for table in tables().values():
-        cell = submitted(table)
-        for profile in profiles.PROFILES.values() if cell else ():
+    cells = [(table, cell) for table in tables().values() if (cell := submitted(table))]
+    for table, cell in cells:
+        for profile in profiles.PROFILES.values():
             for recipe in _recipes(profile):
-                run = profiles.get(profile.name, recipe=recipe).resolve(cell.training, cell.evaluation) if cell else None
+                run = profiles.get(profile.name, recipe=recipe).resolve(cell.training, cell.evaluation)
                 if run is not None:
                     yield run.key, table, profile.name, recipe
 
@@ -64,7 +64,7 @@ def score(out: Console, key: str, miou: float, date: str, runs: Path) -> None:
     table, profile, _ = found[0]
     cell = submitted(table)
     assert cell is not None
-    today = datetime.datetime.now(tz=datetime.UTC).date().isoformat()
+    today = dt.datetime.now(tz=dt.UTC).date().isoformat()
     answer = answers.append(Machine(runs=runs).local, key, cell.server, round(miou / 100, 8), date or today)
     out.print(f"entered: {miou:g} % of {answer.date} for table{table.number}, profile {profile} ({answer.folder})",
               soft_wrap=True)  # fmt: skip

@@ -1,4 +1,4 @@
-"""`repro submit`: predict a test set whose labels a server keeps, and write the archive that it takes (Tables 8, 10)."""
+"""`repro submit`: predict a test set whose labels a server keeps; write the archive it takes (Tables 8, 10)."""
 
 from __future__ import annotations
 
