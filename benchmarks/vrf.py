@@ -27,7 +27,7 @@ from repro.vrf.fields import Grid
 from repro.vrf.partial import Partial
 from repro.vrf.record import record
 
-NAIVE = 4
+NAIVE = 2
 """Occluders a round that the naive loop computes."""
 
 
@@ -96,7 +96,7 @@ def sampled(
 def paper() -> tuple[dict[str, dict[str, float]], dict[str, Any]]:
     """Compare at the paper's size."""
     with torch.no_grad():
-        turns, difference, change = sampled(network("resnet50"), smooth_noise(0, 512), (256, 256), rounds=10)
+        turns, difference, change = sampled(network("resnet50"), smooth_noise(0, 512), (256, 256), rounds=8)
     facts = {
         "weights": "given by REPRO_WEIGHTS" if os.environ.get("REPRO_WEIGHTS") else "random",
         "largest_difference_over_largest_change": difference / change,
