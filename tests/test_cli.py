@@ -20,10 +20,10 @@ ROOT = Path(__file__).parent.parent
 
 def _repro(*words: str, cwd: Path = ROOT, **environment: str) -> subprocess.CompletedProcess[str]:
     env = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
-    env.pop("REPRO_DATA", None) if "REPRO_DATA" not in environment else None
-    return subprocess.run(
-        [sys.executable, "-m", "repro", *words], cwd=cwd, env=env, capture_output=True, text=True, check=False, timeout=300
-    )  # fmt: skip
+    if "REPRO_DATA" not in environment:
+        env.pop("REPRO_DATA", None)
+    command = [sys.executable, "-m", "repro", *words]
+    return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=False, timeout=300)
 
 
 @pytest.fixture(scope="module")
