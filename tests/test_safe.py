@@ -41,7 +41,7 @@ def test_a_checkpoint_cannot_execute_anything(tmp_path: Path, capsys: pytest.Cap
     traps = [tmp_path / "trap7", tmp_path / "trap8"]
     buffer = io.BytesIO()
     torch.save({"step": 7, "key": "key", "model": Trap(traps[0])}, buffer)
-    for step, payload in ((7, buffer.getvalue()), (8, pickle.dumps(Trap(traps[1]))), (9, b"nothing")):
+    for step, payload in ((7, buffer.getvalue()), (8, pickle.dumps(Trap(traps[1]), protocol=2)), (9, b"nothing")):
         path = tmp_path / f"checkpoint-{step:08d}.pt"
         path.write_bytes(hashlib.sha256(payload).digest() + payload)
     assert checkpoint.resume(tmp_path, {"model": net}, "key") == 5
