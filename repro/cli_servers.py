@@ -1,4 +1,4 @@
-"""Commands about test servers: submit and score."""
+"""Commands about final protocols: crf-grid, submit and score."""
 
 from __future__ import annotations
 
@@ -57,3 +57,16 @@ def score(*, key: str, miou: float, date: str, runs: Path) -> None:
     from repro.commands import scoring
 
     scoring.score(out, key, miou, date, runs)
+
+
+@click.command("crf-grid")
+@options.key
+@click.option("--images", type=int, default=64, show_default=True, help="how many training images")
+@options.data_root
+@options.runs
+@options.as_json
+def crf_grid(*, key: str, images: int, data_root: Path | None, runs: Path, as_json: bool) -> None:
+    """Try dense CRF parameters on training images of a trained network, best first."""
+    from repro.commands import gridding
+
+    gridding.show(out, key, images, data_root, runs, as_json=as_json)

@@ -112,7 +112,7 @@ def _infer(probabilities: NDArray[np.float32], kept: NDArray[np.intp], image: ND
     energy = -np.log(np.maximum(probabilities, _TINY)).reshape(count, -1)
     field.setUnaryEnergy(np.ascontiguousarray(energy, np.float32))
     field.addPairwiseGaussian(sxy=crf.position_sd, compat=crf.position_w)
-    colors = np.ascontiguousarray(image)
+    colors = np.require(image, requirements=("C", "W"))  # pydensecrf takes no view of a mapped store
     field.addPairwiseBilateral(sxy=crf.bilateral_sd, srgb=crf.bilateral_color_sd, rgbim=colors, compat=crf.bilateral_w)
     best = np.asarray(field.inference(crf.iterations)).argmax(axis=0)
     return np.asarray(kept[best], np.uint8).reshape(height, width)
