@@ -188,7 +188,7 @@ CAMVID = Profile(
     backbones={"resnet152": "resnet50", "resnet50": "resnet50"},
     pretrained=frozenset({"resnet50"}),
     roles={"voc_aug": Role((_CAMVID,), Source("camvid", "val", 384, 480), 30_000)},
-    recipes={"fast": replace(FAST_RECIPE, batch_size=8), "paper": PAPER_RECIPE},
+    recipes={"fast": replace(FAST_RECIPE, batch_size=8, warmup=0.1, clip=1.0), "paper": PAPER_RECIPE},
     tests={"voc_val": Source("camvid", "val", 384, 480)},
 )
 

@@ -219,6 +219,8 @@ class _Loop:
         first = step + 1 - len(losses)
         for offset, value in enumerate(losses):
             if not math.isfinite(value):
+                if offset:  # the curve up to the end is part of the result
+                    self._log(first + offset, sum(losses[:offset]) / offset)
                 return first + offset + 1
             self.last_finite = value
         self._log(step + 1, sum(losses) / len(losses))

@@ -112,7 +112,9 @@ def perform(run: Run, seed: int, name: str, place: Machine, emit: Emit) -> Done:
     session.fabric.barrier()
     if session.leads:
         if outcome:
-            files = [work / "log.jsonl", *([session.export()] if outcome.status == "ok" else [])]
+            # A run that diverges at its first step has nothing to log.
+            files = [path for path in (work / "log.jsonl",) if path.exists()]
+            files += [session.export()] if outcome.status == "ok" else []
         with StopFlag():  # half a record helps nobody; what was asked to stop is nearly done
             records.append(place.local, name, meta, counts, files)
             tidy(name, place)

@@ -153,6 +153,8 @@ def test_a_loss_that_is_not_finite_ends_the_run_as_diverged(run: Run, tmp_path: 
     assert outcome.diverged_at is not None
     assert 0 < outcome.diverged_at < STEPS
     assert outcome.last_finite_loss is not None
+    last = json.loads((tmp_path / "wild" / "log.jsonl").read_text(encoding="utf-8").splitlines()[-1])
+    assert last["step"] == outcome.diverged_at - 1
 
 
 def test_void_pixels_do_not_train(run: Run) -> None:
