@@ -147,6 +147,9 @@ SHAPES_RECIPE = Recipe(
     head_std=0.0,
 )
 
+# At the rate of the segmentation networks a classifier learns nothing: its loss stays at log(20).
+SHAPES_CLASSIFIER = replace(SHAPES_RECIPE, name="cls", lr=0.002)
+
 
 def _voc(split: str, size: int = 512) -> Source:
     return Source("voc", split, size, size)
@@ -215,10 +218,10 @@ SHAPES = Profile(
         "voc": Role((_shapes("fine"),), _SHAPES_TEST, 6_000),
         "cityscapes_mix": Role((_wide("wide_mix"), _wide("wide")), _WIDE_TEST, 12_000),
         "cityscapes": Role((_wide("wide"),), _WIDE_TEST, 6_000),
-        "imagenet": Role((_shapes("cls_train"),), _shapes("cls_test"), 12_000),
+        "imagenet": Role((_shapes("cls_train"),), _shapes("cls_test"), 12_000, recipe="cls"),
         "control": Role((_shapes("control_train"),), _shapes("control_test"), 12_000),
     },
-    recipes={"fast": SHAPES_RECIPE},
+    recipes={"fast": SHAPES_RECIPE, "cls": SHAPES_CLASSIFIER},
     tests={"voc_val": _SHAPES_TEST},
     largest_k=15,
 )

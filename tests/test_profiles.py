@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from repro import profiles
 from repro.experiment import Run, Start
-from repro.spec import GCN, MULTI_SCALE, Classifier, Conv, Conv1x1, Evaluation, Model, SpecError, Stack, Training
+from repro.spec import CRF, GCN, MULTI_SCALE, Classifier, Conv, Conv1x1, Evaluation, Model, SpecError, Stack, Training
 
 PRETRAINED = Training(Classifier("resnet50"), "imagenet")
 
@@ -92,3 +94,48 @@ def test_bad_choices_are_one_sentence(words: dict[str, object]) -> None:
         profiles.get("shapes", **words)  # type: ignore[arg-type]
     with pytest.raises(SpecError, match="shapes, camvid, paper"):
         profiles.get("voc")
+
+
+def test_roles_of_the_stages_in_shapes() -> None:
+    """Stage-1 is noisy and longer, later stages start from it and are shorter; Table 6's fine-tuning is a whole training."""
+    profile = profiles.get("shapes")
+    model = Model(GCN(15), refine=True)
+    first = Training(model, "coco_voc_aug")
+    second = Training(model, "voc_aug", init=first)
+    runs = [profile.resolve(t) for t in (first, second, Training(model, "voc", init=second), Training(model))]
+    assert [[s.split for s in run.train] for run in runs if run] == [["mix", "train"], ["train"], ["fine"], ["train"]]
+    assert [run.steps for run in runs if run] == [1500, 750, 750, 1500]
+    tuned = profile.resolve(Training(Model(Conv1x1(), backbone="resnet50"), init=PRETRAINED))
+    assert tuned is not None
+    assert tuned.steps == 1500
+    assert isinstance(tuned.start, Run)
+    assert (tuned.start.recipe.name, tuned.start.test.split) == ("cls", "cls_test")
+    assert all(run.steps * run.recipe.batch_size <= 12_000 for run in (*runs, tuned, tuned.start) if run)
+
+
+def test_wide_images_are_cropped_in_training_and_whole_in_tests() -> None:
+    """Table 9 in shapes: random squares, then the native 96 x 192."""
+    run = profiles.get("shapes").resolve(Training(Model(GCN(25), refine=True), "cityscapes_mix"), Evaluation(crops=4))
+    assert run is not None
+    assert [(s.split, s.height, s.width, s.crop) for s in run.train] == [
+        ("wide_mix", 96, 96, True),
+        ("wide", 96, 96, True),
+    ]
+    assert (run.test.split, run.test.height, run.test.width) == ("wide_test", 0, 0)
+
+
+def test_the_profile_gives_the_usual_crf_its_parameters() -> None:
+    """A CRF without parameters of its own takes the profile's; one with its own keeps them."""
+    mine, own = CRF(bilateral_sd=20.0), CRF(bilateral_w=4.0)
+    profile = replace(profiles.get("shapes"), crf=mine)
+    training = Training(Model(GCN(15)))
+    found = [profile.resolve(training, Evaluation(crf=crf)) for crf in (CRF(), own, None)]
+    assert [run.evaluation.crf for run in found if run] == [mine, own, None]
+    assert found[2] == profiles.get("shapes").resolve(training)
+
+
+def test_scores_never_come_from_images_that_a_recipe_was_chosen_on() -> None:
+    """No role of shapes is tested on "val" or "cls_val", nor trained on what it is tested on."""
+    for role in profiles.SHAPES.roles.values():
+        assert role.test.split not in {"val", "cls_val", "control_val"}
+        assert role.test.split not in {source.split for source in role.train}
