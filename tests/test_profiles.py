@@ -97,7 +97,7 @@ def test_bad_choices_are_one_sentence(words: dict[str, object]) -> None:
 
 
 def test_roles_of_the_stages_in_shapes() -> None:
-    """Stage-1 is noisy and longer, later stages start from it and are shorter; Table 6's fine-tuning is a whole training."""
+    """Stage-1 is noisy and longer, later stages are shorter; fine-tuning a classifier is a whole training."""
     profile = profiles.get("shapes")
     model = Model(GCN(15), refine=True)
     first = Training(model, "coco_voc_aug")
