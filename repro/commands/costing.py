@@ -89,7 +89,7 @@ def _submitted(tables: Iterable[Table], profile: Profile) -> Iterator[str]:
 
 def tree(planned: Plan, pace: Speed | None) -> dict[str, dict[str, object]]:
     """Return the same by the name of the job, for JSON."""
-    found = {}
+    found: dict[str, dict[str, object]] = {}
     for job in planned.jobs:
         one = compute.of(job.run)
         found[job.name] = {

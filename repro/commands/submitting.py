@@ -85,8 +85,7 @@ def submit(out: Console, request: Request) -> Path:
     write, ending = WRITERS[cell.server]
     path = request.out or Path("submissions") / f"table{number}-{run.key}-s{request.seed}{ending}"
     with Progress(console=out, transient=True, disable=not out.is_terminal) as bar:
-        task = bar.add_task("predicting", total=len(dataset))
-        found = (bar.advance(task) or item for item in predictions(model, run, dataset, request.place))
+        found = bar.track(predictions(model, run, dataset, request.place), len(dataset), description="predicting")
         write(found, submission.image_sizes(dataset), path)
     _describe(path, run, model, len(dataset))
     out.print(f"written and checked: {path} ({len(dataset)} images, {model.record.name})", soft_wrap=True)
