@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import warnings
 from typing import TYPE_CHECKING
 
 import torch
@@ -33,6 +34,8 @@ def open_fabric(place: Machine) -> Fabric:
         )
     make = _fabric_class()
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+    # A remark on speed that DDP makes about channels-last gradients of 1 x 1 convolutions.
+    warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")
     fabric = make(
         accelerator=accelerator,
         strategy="ddp" if members.size > 1 else "auto",

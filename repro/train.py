@@ -89,7 +89,8 @@ def loss_function(run: Run, world: int = 1) -> Callable[[torch.Tensor, torch.Ten
 
     def loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         target = labels.long()
-        total = nn.functional.cross_entropy(logits.float(), target, ignore_index=void, reduction="sum")
+        exact = logits if logits.dtype == torch.float64 else logits.float()
+        total = nn.functional.cross_entropy(exact, target, ignore_index=void, reduction="sum")
         total = total * world if world > 1 else total
         if reduction == "sum":
             return total

@@ -43,12 +43,14 @@ def record(where: Machine, task: Job) -> Path:
     return where.local / task.name
 
 
-def same(one: Path, other: Path) -> bool:
-    """Say whether two records hold the same bits: weights, counts, and all that is not time or machine."""
-    files = ("weights.safetensors", "counts.npz")
+def differences(one: Path, other: Path) -> list[str]:
+    """Return what differs between two records: names of files, and of fields of their descriptions."""
     metas = [json.loads((folder / "record.json").read_text(encoding="utf-8")) for folder in (one, other)]
-    kept = [{name: value for name, value in meta.items() if name not in TIMES} for meta in metas]
-    return kept[0] == kept[1] and all((one / name).read_bytes() == (other / name).read_bytes() for name in files)
+    fields = sorted((set(metas[0]) | set(metas[1])) - TIMES)
+    files = ("weights.safetensors", "counts.npz")
+    return [name for name in fields if metas[0].get(name) != metas[1].get(name)] + [
+        name for name in files if (one / name).read_bytes() != (other / name).read_bytes()
+    ]
 
 
 def in_child(task: Job, where: Machine) -> int:

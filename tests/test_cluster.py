@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from short_runs import execute, job, place, record, same
+from short_runs import differences, execute, job, place, record
 
 from repro.launch import cluster
 from repro.spec import SpecError
@@ -76,7 +76,7 @@ def test_a_lost_nodes_run_goes_on_on_another(tmp_path: Path, cache: Path, monkey
     whole = place(tmp_path / "whole", cache, 1e9)
     for task in tasks:
         assert execute(task, whole).status == "ok"
-        assert same(record(where, task), record(whole, task))
+        assert differences(record(where, task), record(whole, task)) == []
 
 
 def _runs(node: Any, pid: int) -> bool:

@@ -16,7 +16,7 @@ from typing import Any
 import filelock
 import pytest
 from rich.console import Console
-from short_runs import ROOT, execute, in_child, job, killed_after, place, record, same
+from short_runs import ROOT, differences, execute, in_child, job, killed_after, place, record
 
 from repro import worker
 from repro.commands import planning, running
@@ -66,7 +66,7 @@ def test_a_killed_worker_takes_nobody_along_and_is_taken_up_again(
     ended = Local(2, where).run([victim, other], frozenset(), killer)
     assert {e.name: e.status for e in ended} == {victim.name: "ok", other.name: "ok"}
     assert len(killer.pids) == 2
-    assert same(record(where, victim), undisturbed)
+    assert differences(record(where, victim), undisturbed) == []
 
 
 def test_a_worker_that_always_dies_is_reported_and_the_rest_goes_on(tmp_path: Path, cache: Path) -> None:
@@ -96,7 +96,7 @@ def test_a_signal_stops_all_with_their_checkpoints(
     assert stopped.value.number == number
     assert list((where.work / task.name).glob("checkpoint-*.pt"))
     assert execute(task, where).status == "ok"
-    assert same(record(where, task), undisturbed)
+    assert differences(record(where, task), undisturbed) == []
 
 
 def test_killed_at_a_few_random_moments_the_bits_are_the_same(tmp_path: Path, cache: Path, undisturbed: Path) -> None:
@@ -105,7 +105,7 @@ def test_killed_at_a_few_random_moments_the_bits_are_the_same(tmp_path: Path, ca
     for seconds in (0.15, 0.4, 0.6):
         killed_after(in_child(task, where), seconds)
     assert execute(task, where).status == "ok"
-    assert same(record(where, task), undisturbed)
+    assert differences(record(where, task), undisturbed) == []
 
 
 def test_a_lock_ends_with_the_process_that_holds_it(tmp_path: Path, cache: Path) -> None:
@@ -122,6 +122,7 @@ def test_a_lock_ends_with_the_process_that_holds_it(tmp_path: Path, cache: Path)
         assert word == "busy"
     holder.kill()
     holder.communicate()
+    holder.stdout.close()
     with worker.held("a", where) as word:
         assert word == "go"
         with pytest.raises(filelock.Timeout):

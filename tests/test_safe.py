@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import torch
 from data_files import make_camvid, make_cityscapes, make_voc
-from short_runs import ROOT, execute, job, place, record, same
+from short_runs import ROOT, differences, execute, job, place, record
 
 from repro import checkpoint, train
 from repro.data import load, splits
@@ -82,7 +82,7 @@ def _snapshot(root: Path) -> dict[str, tuple[int, str]]:
 FULL = """
 import resource, sys
 from pathlib import Path
-from short_runs import execute, job, place
+from short_runs import differences, execute, job, place
 task, where = job(40), place(Path(sys.argv[1]), Path(sys.argv[2]))
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]), int(sys.argv[3])))
 try:
@@ -105,7 +105,7 @@ def test_a_full_disk_is_one_sentence_and_loses_nothing(tmp_path: Path, cache: Pa
     assert "cannot be written" in done.stdout
     assert not list((where.work / task.name).glob("*.partial"))
     assert execute(task, where).status == "ok"
-    assert same(record(where, task), record(whole, task))
+    assert differences(record(where, task), record(whole, task)) == []
 
 
 def test_a_log_is_trimmed_without_being_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

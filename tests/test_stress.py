@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from short_runs import execute, in_child, job, killed_after, place, record, same
+from short_runs import differences, execute, in_child, job, killed_after, place, record
 
 pytestmark = [pytest.mark.stress, pytest.mark.skipif(sys.platform == "win32", reason="needs fork and kill -9")]
 KILLS = int(os.environ.get("REPRO_STRESS", "50"))
@@ -29,7 +29,7 @@ def test_killed_at_random_moments_the_bits_are_the_same(tmp_path: Path, cache: P
         where = place(tmp_path / f"life{lives}", cache)
         while not (record(where, task) / "record.json").exists():
             kills += not killed_after(in_child(task, where), draws.uniform(0, length))
-        assert same(record(where, task), record(whole, task)), f"life {lives}, seed {seed}"
+        assert differences(record(where, task), record(whole, task)) == [], f"life {lives}, seed {seed}"
         assert not list(where.local.glob(".shapes*"))
         lives += 1
     print(f"{kills} kills in {lives} lives")  # noqa: T201 - as above

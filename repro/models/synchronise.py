@@ -39,7 +39,7 @@ class GlobalBatchNorm(BatchNorm):
         """Normalise (n, c, h, w); in evaluation mode like any batch norm."""
         if not self.training:
             return super().forward(input)
-        x = input.float()
+        x = input if input.dtype == torch.float64 else input.float()
         count = x.numel() // x.shape[1] * torch.distributed.get_world_size()
         mean = _everywhere(x.sum((0, 2, 3))) / count
         centred = x - mean[:, None, None]
