@@ -92,7 +92,7 @@ def test_a_signal_stops_all_with_their_checkpoints(
             os.kill(os.getpid(), number)
 
     with pytest.raises(Stopped) as stopped:
-        Local(1, where).run([task], frozenset(), watch)
+        Local(os.cpu_count() or 1, where).run([task], frozenset(), watch)  # one thread, as the undisturbed run
     assert stopped.value.number == number
     assert list((where.work / task.name).glob("checkpoint-*.pt"))
     assert execute(task, where).status == "ok"
@@ -113,7 +113,8 @@ def test_a_lock_ends_with_the_process_that_holds_it(tmp_path: Path, cache: Path)
     where = place(tmp_path, cache)
     where.work.mkdir(parents=True)
     code = (
-        "import sys, time, filelock; filelock.FileLock(sys.argv[1]).acquire();print('have', flush=True); time.sleep(99)"
+        "import sys, time, filelock; lock = filelock.FileLock(sys.argv[1]); lock.acquire();"
+        "print('have', flush=True); time.sleep(99)"
     )
     holder = subprocess.Popen([sys.executable, "-c", code, where.work / "a.lock"], stdout=subprocess.PIPE, text=True)
     assert holder.stdout is not None

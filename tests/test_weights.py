@@ -60,7 +60,7 @@ def test_classifier_needs_its_fc(tmp_path: Path) -> None:
     """The linear layer is loaded where there is one and missed where there is none."""
     net = build(Classifier("small"), 3)
     assert isinstance(net, ClassifierNet)
-    fc = {"fc__weight": torch.ones(3, 64), "fc__bias": torch.zeros(3)}
+    fc = {"fc__weight": torch.ones_like(net.fc.weight), "fc__bias": torch.zeros(3)}
     load_classifier(net, written(tmp_path / "w.safetensors", **fc))
     assert net.fc.weight.eq(1).all()
     with pytest.raises(WeightsError, match=r"'fc\.bias' is missing"):
@@ -72,7 +72,7 @@ def test_classifier_needs_its_fc(tmp_path: Path) -> None:
     [
         ({"layer1__0__conv2__weight": None}, r"w\.safetensors: key 'layer1\.0\.conv2\.weight' is missing; give a"),
         ({"layer9__weight": torch.ones(1)}, r"'layer9\.weight' has no place in this backbone; give a"),
-        ({"bn1__weight": torch.ones(33)}, r"'bn1\.weight' has shape \(33,\), not \(32,\); give a"),
+        ({"bn1__weight": torch.ones(33)}, r"'bn1\.weight' has shape \(33,\), not \(16,\); give a"),
     ],
 )
 def test_what_does_not_fit_is_refused_whole(tmp_path: Path, changes: dict[str, Tensor | None], says: str) -> None:

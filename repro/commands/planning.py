@@ -141,15 +141,24 @@ def status(out: Console, request: Request, *, as_json: bool) -> None:
             here = len(shelf.of(run.key, "local"))
             rows[table].append((here > 0, len(shelf.of(run.key, "reference")) > 0, here))
     work = sorted(path.name for path in Machine(runs=request.runs).work.glob("*/") if path.is_dir())
+    diverged = sorted(
+        r.name for r in shelf.records if r.status == "diverged" and r.meta.get("profile") == request.profile
+    )
     if as_json:
         tree = {str(t): {"cells": len(r), "local": sum(x[0] for x in r), "reference": sum(x[1] for x in r)}
                 for t, r in rows.items()}  # fmt: skip
-        out.print_json(json.dumps({"tables": tree, "unfinished": work, "passed_over": list(shelf.passed_over)}))
+        out.print_json(
+            json.dumps(
+                {"tables": tree, "unfinished": work, "diverged": diverged, "passed_over": list(shelf.passed_over)}
+            )
+        )
         return
     grid = Grid("table", "cells", "reference", "local", box=None, padding=(0, 2, 0, 0))
     for table, found in rows.items():
         grid.add_row(f"table{table}", str(len(found)), str(sum(x[1] for x in found)), str(sum(x[0] for x in found)))
     out.print(grid)
+    for name in diverged:
+        out.print(f"diverged: {name} (its record says when; the tables show it as such)", soft_wrap=True)
     for name in work:
         out.print(f"unfinished: {name} (the same repro run takes it up again)", soft_wrap=True)
     for fault in shelf.passed_over:
