@@ -61,6 +61,11 @@ def from_environment(data_root: Path | None, weights: Path | None) -> tuple[Path
     return root, file
 
 
+def cores() -> int:
+    """Return how many cores this process may use: its affinity (``taskset``, Slurm), else the machine's."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def cpu_name() -> str:
     """Return the processor's model name, as the system reports it."""
     info = Path("/proc/cpuinfo")

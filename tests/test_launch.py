@@ -21,6 +21,7 @@ from short_runs import ROOT, differences, execute, in_child, job, killed_after, 
 from repro import worker
 from repro.commands import planning, running
 from repro.launch import Ended, Local, devices
+from repro.machine import cores
 from repro.spec import SpecError
 from repro.stop import Stopped
 
@@ -92,7 +93,7 @@ def test_a_signal_stops_all_with_their_checkpoints(
             os.kill(os.getpid(), number)
 
     with pytest.raises(Stopped) as stopped:
-        Local(os.cpu_count() or 1, where).run([task], frozenset(), watch)  # one thread, as the undisturbed run
+        Local(cores(), where).run([task], frozenset(), watch)  # one thread, as the undisturbed run
     assert stopped.value.number == number
     assert list((where.work / task.name).glob("checkpoint-*.pt"))
     assert execute(task, where).status == "ok"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -21,7 +20,7 @@ from repro.commands import trained
 from repro.commands.trained import Trained
 from repro.data.dataset import Bytes, Dataset
 from repro.evaluate import Predictor, frame_of
-from repro.machine import from_environment
+from repro.machine import cores, from_environment
 from repro.spec import CRF, MULTI_SCALE, Evaluation, SpecError
 
 POSITION = ((3.0, 1.0), (3.0, 3.0))
@@ -81,7 +80,7 @@ def search(model: Trained, dataset: Dataset, images: int, *, quiet: bool = True)
     found = [Tried(None, _miou(plain, [labels for _, labels in chosen], len(model.classes)))]
     for setting in track(list(grid()), "trying", disable=quiet, transient=True):
         pairs = [(p, np.ascontiguousarray(image)) for p, (image, _) in zip(maps, chosen, strict=True)]
-        refined = list(crf.refine_all(pairs, setting, min(os.cpu_count() or 1, 1 + len(pairs) // 16)))
+        refined = list(crf.refine_all(pairs, setting, min(cores(), 1 + len(pairs) // 16)))
         found.append(Tried(setting, _miou(refined, [labels for _, labels in chosen], len(model.classes))))
     return sorted(found, key=lambda tried: -tried.miou)
 

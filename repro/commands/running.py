@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -18,7 +17,7 @@ from repro.commands.showing import show_tables
 from repro.experiment import Job
 from repro.launch import Ended, Launcher, Local
 from repro.launch.devices import gpus
-from repro.machine import Machine, from_environment
+from repro.machine import Machine, cores, from_environment
 from repro.measure import Plan
 from repro.progress import clock, display
 from repro.spec import SpecError
@@ -118,10 +117,9 @@ def _on_gpu(how: How, here: tuple[str, ...]) -> bool:
 
 def _threads(request: Request, how: How) -> int:
     """Return the cores that one job on the cluster asks for."""
-    cores = os.cpu_count() or 1
     if how.jobs is not None:
-        return max(1, cores // how.jobs)
-    return 1 if request.profile == "shapes" else cores
+        return max(1, cores() // how.jobs)
+    return 1 if request.profile == "shapes" else cores()
 
 
 def _wanted(plan: Plan, only: str) -> tuple[Job, ...]:
@@ -145,7 +143,7 @@ def _processes(request: Request, how: How, jobs: tuple[Job, ...], here: int) -> 
     """One process a GPU; without: one a core for small networks, which scale badly over threads, else one."""
     if how.jobs is not None:
         return how.jobs
-    most = here or ((os.cpu_count() or 1) if request.profile == "shapes" else 1)
+    most = here or (cores() if request.profile == "shapes" else 1)
     return max(1, min(most, len(jobs)))
 
 

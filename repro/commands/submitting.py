@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,7 +23,7 @@ from repro.data.dataset import Bytes, Dataset
 from repro.evaluate import Predictor, frame_of
 from repro.experiment import Run
 from repro.fabric import open_fabric
-from repro.machine import Machine, from_environment
+from repro.machine import Machine, cores, from_environment
 from repro.records import RecordError
 from repro.select import select_tables
 from repro.spec import SpecError, Submitted
@@ -123,7 +122,7 @@ def predictions(model: Trained, run: Run, dataset: Dataset, place: Machine) -> I
         for i, name in enumerate(dataset.ids):
             yield name, predictor.labels([np.ascontiguousarray(dataset.read(i)[0])])[0]
         return
-    refined = crf.refine_all(_softmax(predictor, dataset), field, os.cpu_count() or 1)
+    refined = crf.refine_all(_softmax(predictor, dataset), field, cores())
     yield from zip(dataset.ids, refined, strict=True)
 
 

@@ -10,7 +10,7 @@ from repro.data.dataset import IGNORE_INDEX, DataError, Dataset, concatenate
 
 __all__ = ["IGNORE_INDEX", "NAMES", "DataError", "Dataset", "concatenate", "counts", "load", "num_classes", "splits"]
 
-NAMES = ("shapes", "voc", "coco", "cityscapes", "imagenet", "camvid")
+NAMES = ("shapes", "voc", "coco", "cityscapes", "imagenet", "camvid", "camvid_half")
 
 
 def load(dataset: str, split: str, root: Path | None = None) -> Dataset:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
+
+from repro.machine import cores
 
 T = TypeVar("T")
 MOST = 8
@@ -21,7 +22,7 @@ def ordered(function: Callable[[int], T], count: int, workers: int = 0) -> Itera
         count: number of calls.
         workers: threads; 0: one a core, eight at most.
     """
-    workers = workers or min(MOST, os.cpu_count() or 1)
+    workers = workers or min(MOST, cores())
     waiting: deque[Future[T]] = deque()
     with ThreadPoolExecutor(workers) as pool:
         try:

@@ -14,7 +14,7 @@ from typing import Any
 from repro.experiment import Job
 from repro.launch.order import Ended, Order, Watch
 from repro.launch.work import do, environment
-from repro.machine import Machine
+from repro.machine import Machine, cores
 from repro.stop import Interrupted, StopFlag, Stopped, held_back, interruptible, let_through
 
 POLL_SECONDS = 0.2
@@ -88,9 +88,9 @@ class Local:
 
     def __init__(self, count: int, place: Machine, gpus: tuple[str, ...] = ()) -> None:
         """Take the number of processes, the folders, and the GPUs to hand out, one each; cores are shared evenly."""
-        cores = os.cpu_count() or 1
+        here = cores()
         self.count = count
-        self.place = replace(place, threads=max(1, cores // count))
+        self.place = replace(place, threads=max(1, here // count))
         self.free: list[str | None] = list(gpus) or [None] * count
         self.workers: list[_Worker] = []
 

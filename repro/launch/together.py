@@ -15,7 +15,7 @@ from repro.experiment import Job
 from repro.group import Group
 from repro.launch.order import BUSY_SECONDS, Ended, Watch
 from repro.launch.work import failed
-from repro.machine import Machine
+from repro.machine import Machine, cores
 from repro.spec import SpecError
 from repro.stop import Interrupted, Stopped, interruptible, numbers
 
@@ -36,7 +36,9 @@ class Together:
     def __init__(self, group: Group, place: Machine) -> None:
         """Take the group and the folders, which all its machines must share."""
         self.group = group
-        self.place = replace(place, threads=max(1, (os.cpu_count() or 1) // group.local))
+        # Slurm binds each task to its own cores; torchrun leaves the machine's to all of its processes.
+        own = int(os.environ.get("SLURM_CPUS_PER_TASK", "0"))
+        self.place = replace(place, threads=own or max(1, cores() // group.local))
 
     @property
     def about(self) -> str:
