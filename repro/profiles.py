@@ -1,4 +1,4 @@
-"""What "train on VOC" means at each scale: paper, camvid, shapes."""
+"""What "train on VOC" means at each scale: paper, camvid, camvid_half, shapes."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ class Role:
     """A recipe of its own; empty: the profile's."""
     later: int = 0
     """Images seen where it goes on from an earlier stage of the same network; 0: as many."""
+    alone: bool = False
+    """Its only stage of training: it starts as a first stage does where there is no data for an earlier one."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ class Profile:
     def resolve(self, training: Training, evaluation: Evaluation | None = None) -> Run | None:
         """Return the run that fills a cell here, or None where this profile has no such data."""
         role = self.roles.get(training.data)
-        start = self._start(training)
+        start = self._start(training, alone=role is not None and role.alone)
         if role is None or start is None:
             return None
         evaluation = self._protocol(evaluation or Evaluation())
@@ -80,7 +82,7 @@ class Profile:
             evaluation=evaluation,
         )
 
-    def _start(self, training: Training) -> Run | Start | None:
+    def _start(self, training: Training, *, alone: bool) -> Run | Start | None:
         backbone = self.backbones.get(training.model.backbone)
         if backbone is None:
             return None
@@ -89,7 +91,8 @@ class Profile:
             run = self.resolve(init)
             if run is not None:
                 return run
-            if not isinstance(init.model, Classifier) or backbone not in self.pretrained:
+            from_file = isinstance(init.model, Classifier) and backbone in self.pretrained
+            if not from_file and not alone:
                 return None
         if isinstance(training.model, Model) and backbone in self.pretrained:
             return Start("imagenet")
@@ -184,15 +187,39 @@ PAPER = Profile(
     tests={"voc_val": _voc("val"), "voc_test": _voc("test"), "cityscapes_test": Source("cityscapes", "test")},
 )
 
-_CAMVID = Source("camvid", "train", 384, 480)
-CAMVID = Profile(
-    name="camvid",
-    about="real street scenes (367 training, 101 validation), ImageNet ResNet-50; one GPU for an hour",
-    backbones={"resnet152": "resnet50", "resnet50": "resnet50"},
-    pretrained=frozenset({"resnet50"}),
-    roles={"voc_aug": Role((_CAMVID,), Source("camvid", "val", 384, 480), 30_000)},
-    recipes={"fast": replace(FAST_RECIPE, batch_size=8, warmup=0.1, clip=1.0), "paper": PAPER_RECIPE},
-    tests={"voc_val": Source("camvid", "val", 384, 480)},
+CAMVID_RECIPE = replace(FAST_RECIPE, batch_size=8, warmup=0.1, clip=1.0)
+
+
+def _camvid(name: str, dataset: str, about: str, frame: tuple[int, int], images: int, crf: CRF) -> Profile:
+    """Return a profile of CamVid: one set of images, so one stage of training, from ImageNet weights."""
+    train, test = (Source(dataset, split, *frame) for split in ("train", "val"))
+    return Profile(
+        name=name,
+        about=about,
+        backbones={"resnet152": "resnet50", "resnet50": "resnet50"},
+        pretrained=frozenset({"resnet50"}),
+        roles={"voc_aug": Role((train,), test, images), "voc": Role((train,), test, images, alone=True)},
+        recipes={"fast": CAMVID_RECIPE, "paper": PAPER_RECIPE},
+        tests={"voc_val": test},
+        crf=crf,
+    )
+
+
+CAMVID = _camvid(
+    "camvid",
+    "camvid",
+    "real street scenes (367 training, 101 validation), ImageNet ResNet-50; one GPU for an hour",
+    (384, 480),
+    30_000,
+    CRF(),
+)
+CAMVID_HALF = _camvid(
+    "camvid_half",
+    "camvid_half",
+    "the same scenes at half their size and a short training; a laptop, overnight",
+    (192, 256),
+    2_800,
+    CRF(),
 )
 
 
@@ -226,7 +253,7 @@ SHAPES = Profile(
     largest_k=15,
 )
 
-PROFILES: Mapping[str, Profile] = {profile.name: profile for profile in (SHAPES, CAMVID, PAPER)}
+PROFILES: Mapping[str, Profile] = {profile.name: profile for profile in (SHAPES, CAMVID_HALF, CAMVID, PAPER)}
 
 
 def get(name: str, *, steps: int = 0, recipe: str = "") -> Profile:

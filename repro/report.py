@@ -207,7 +207,9 @@ def _formats(text: str) -> list[str]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("repro.report", description=__doc__)
-    parser.add_argument("--profile", default="", help="shapes, camvid or paper (default: those with records)")
+    parser.add_argument(
+        "--profile", default="", help="shapes, camvid_half, camvid or paper (default: those with records)"
+    )
     parser.add_argument("--select", nargs="*", default=[], metavar="TABLE", help="table2 or 2 (default: all)")
     parser.add_argument("--format", default=",".join(DEFAULT_FORMATS), help="any of " + ",".join(FORMATS))
     parser.add_argument("--out", type=Path, help="folder to write to (default: tables, or build/tables with --local)")

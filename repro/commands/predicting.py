@@ -43,10 +43,12 @@ def predict(out: Console, images: Sequence[Path], key: str, seed: int | None, fo
     """
     _distinct(images)
     model = trained.load(trained.find(runs, key, seed))
-    out.print(f"{model.record.name}: {model.run.profile}, {model.run.slug}", style="dim", soft_wrap=True)
+    predictor = model.for_pictures
+    shrunk = "" if model.reduction == 1 else f", pictures scaled by {model.reduction:g} as in training"
+    out.print(f"{model.record.name}: {model.run.profile}, {model.run.slug}{shrunk}", style="dim", soft_wrap=True)
     for path in images:
         image = read_picture(path)
-        labels = model.predictor.labels([image])[0]
+        labels = predictor.labels([image])[0]
         shares = legend(labels, model)
         for written in _write(folder, path.stem, image, labels, model, shares):
             out.print(f"written: {written}", soft_wrap=True)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 import torch
 from safetensors import SafetensorError
@@ -24,7 +25,7 @@ from repro.models import Network
 from repro.records import Record, RecordError, Shelf
 from repro.restore import run_of
 from repro.session import colours
-from repro.spec import Classifier, Score, SpecError
+from repro.spec import Classifier, Evaluation, Score, SpecError
 
 FILE = "weights.safetensors"
 
@@ -49,6 +50,16 @@ class Trained:
     def predictor(self) -> Predictor:
         """The network with the run's own frame, single scale."""
         return Predictor(self.net, self.normalise, frame_of(self.run.test))
+
+    @property
+    def reduction(self) -> float:
+        """The scale at which the network saw the pictures it was trained on."""
+        return float(getattr(_module(self.run.test.dataset), "REDUCTION", 1.0))
+
+    @property
+    def for_pictures(self) -> Predictor:
+        """The same for pictures of native size: scaled as in training, and label maps of the picture's own size."""
+        return replace(self.predictor, evaluation=Evaluation(scales=(self.reduction,)))
 
 
 def find(runs: Path, name: str, seed: int | None = None) -> Record:
@@ -130,6 +141,8 @@ def load(record: Record) -> Trained:
 
 def palette_of(run: Run, count: int) -> tuple[Colour, ...]:
     """Return the colours of the classes: the data set's own, else VOC's."""
-    name = run.test.dataset
-    module = import_module("repro.data.shapes" if name == "shapes" else f"repro.data.{name}")
-    return tuple(getattr(module, "PALETTE", VOC_PALETTE))[:count]
+    return tuple(getattr(_module(run.test.dataset), "PALETTE", VOC_PALETTE))[:count]
+
+
+def _module(dataset: str) -> ModuleType:
+    return import_module(f"repro.data.{dataset}")

@@ -59,6 +59,9 @@ def show(out: Console, request: Request) -> None:
     image = read_picture(request.image)
     at = position(request.at, image)
     model = trained.load(trained.find(request.runs, request.key, request.seed))
+    if model.reduction != 1:
+        out.print(f"picture and position scaled by {model.reduction:g} as in training", style="dim")
+        image, at = reduced(image, at, model.reduction)
     with Progress(console=out, transient=True) as progress:
         task = progress.add_task("occluding", total=1.0)
         panel = measure(
@@ -83,6 +86,13 @@ def position(text: str, image: Bytes) -> Position:
     if found is None:
         raise SpecError(f"--at {text}: is no position; give two whole numbers x,y such as 48,30")
     return int(found[1]), int(found[2])
+
+
+def reduced(image: Bytes, at: Position, factor: float) -> tuple[Bytes, Position]:
+    """Scale a picture (h, w, 3) by area and a position in it by a factor below 1."""
+    size = (max(1, round(image.shape[1] * factor)), max(1, round(image.shape[0] * factor)))
+    small = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+    return small, (int(at[0] * factor), int(at[1] * factor))
 
 
 def _write(stem: Path, fields: figure3.Fields, model: Trained) -> list[Path]:
