@@ -187,7 +187,21 @@ PAPER = Profile(
     tests={"voc_val": _voc("val"), "voc_test": _voc("test"), "cityscapes_test": Source("cityscapes", "test")},
 )
 
-CAMVID_RECIPE = replace(FAST_RECIPE, batch_size=8, warmup=0.1, clip=1.0)
+# Chosen on the held-back fifth of the training images (docs/deviations.md).
+CAMVID_RECIPE = Recipe(
+    name="fast",
+    optimizer="adamw",
+    lr=7e-4,
+    batch_size=4,
+    weight_decay=0.01,
+    clip=1.0,
+    schedule="poly",
+    warmup=0.1,
+    backbone_lr=0.1,
+    frozen_bn=True,
+    head_std=0.0,
+    scale=(0.7, 1.4),
+)
 
 
 def _camvid(name: str, dataset: str, about: str, frame: tuple[int, int], images: int, crf: CRF) -> Profile:
@@ -218,7 +232,7 @@ CAMVID_HALF = _camvid(
     "camvid_half",
     "the same scenes at half their size and a short training; a laptop, overnight",
     (192, 256),
-    2_800,
+    3_000,
     CRF(),
 )
 
