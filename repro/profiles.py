@@ -232,7 +232,7 @@ CAMVID_HALF = _camvid(
     "camvid_half",
     "the same scenes at half their size and a short training; a laptop, overnight",
     (192, 256),
-    3_000,
+    2_400,
     CRF(),
 )
 
