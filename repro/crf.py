@@ -58,24 +58,29 @@ def refine_all(pairs: Iterable[Pair], crf: CRF, processes: int) -> Iterator[Labe
     Raises:
         CRFError: see ``refine``; also where ``processes`` is below 1 or a worker was ended from outside.
     """
+    return refine_each(((pair, crf) for pair in pairs), processes)
+
+
+def refine_each(tasks: Iterable[tuple[Pair, CRF]], processes: int) -> Iterator[Labels]:
+    """Yield the refined label map of every image under its own setting; otherwise as ``refine_all``."""
     if processes < 1:
         msg = f"dense CRF: needs at least one process, got {processes}"
         raise CRFError(msg)
     if processes == 1:
-        yield from (refine(*pair, crf) for pair in pairs)
+        yield from (refine(*pair, crf) for pair, crf in tasks)
         return
     context = multiprocessing.get_context("spawn")  # a forked child of a process with threads can hang
     with ProcessPoolExecutor(processes, context) as pool:
-        yield from _ordered(pool, pairs, crf, 2 * processes)
+        yield from _ordered(pool, tasks, 2 * processes)
 
 
-def _ordered(pool: ProcessPoolExecutor, pairs: Iterable[Pair], crf: CRF, ahead: int) -> Iterator[Labels]:
+def _ordered(pool: ProcessPoolExecutor, tasks: Iterable[tuple[Pair, CRF]], ahead: int) -> Iterator[Labels]:
     """Yield results in order while ``ahead`` images are under way."""
     waiting: deque[Future[Labels]] = deque()
-    source = iter(pairs)
+    source = iter(tasks)
     try:
         while True:
-            for probabilities, image in itertools.islice(source, ahead - len(waiting)):
+            for (probabilities, image), crf in itertools.islice(source, ahead - len(waiting)):
                 _check(probabilities, image, crf)
                 kept = supported(probabilities)
                 few = np.asarray(probabilities[kept], np.float32)  # only these travel to the worker

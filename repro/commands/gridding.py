@@ -78,10 +78,13 @@ def search(model: Trained, dataset: Dataset, images: int, *, quiet: bool = True)
     maps = [probabilities(model, image) for image, _ in chosen]
     plain = [np.asarray(p.argmax(0), np.uint8) for p in maps]
     found = [Tried(None, _miou(plain, [labels for _, labels in chosen], len(model.classes)))]
-    for setting in track(list(grid()), "trying", disable=quiet, transient=True):
-        pairs = [(p, np.ascontiguousarray(image)) for p, (image, _) in zip(maps, chosen, strict=True)]
-        refined = list(crf.refine_all(pairs, setting, min(cores(), 1 + len(pairs) // 16)))
-        found.append(Tried(setting, _miou(refined, [labels for _, labels in chosen], len(model.classes))))
+    pairs = [(p, np.ascontiguousarray(image)) for p, (image, _) in zip(maps, chosen, strict=True)]
+    settings = list(grid())
+    # One pool for all settings: starting a worker takes longer than refining a small image.
+    refined = crf.refine_each(((pair, setting) for setting in settings for pair in pairs), cores())
+    for setting in track(settings, "trying", disable=quiet, transient=True):
+        few = list(itertools.islice(refined, len(pairs)))
+        found.append(Tried(setting, _miou(few, [labels for _, labels in chosen], len(model.classes))))
     return sorted(found, key=lambda tried: -tried.miou)
 
 
