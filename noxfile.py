@@ -76,9 +76,15 @@ def _describe(path: Path) -> str:
     return text.splitlines()[0]
 
 
+def _holds(path: Path, name: str) -> bool:
+    """Tell whether a spec file assigns a name, without importing it."""
+    targets = (t for s in ast.parse(path.read_text(encoding="utf-8")).body if isinstance(s, ast.Assign) for t in s.targets)
+    return any(isinstance(target, ast.Name) and target.id == name for target in targets)
+
+
 def _session(path: Path) -> Callable[[nox.Session], None]:
     """Make the session of one spec file."""
-    is_table = re.fullmatch(r"table\d+", path.stem) is not None
+    is_table = _holds(path, "TABLE")
 
     def run(session: nox.Session) -> None:
         repro(session, "run" if is_table else "figure", path.stem, *session.posargs)

@@ -62,7 +62,10 @@ def judge(claim: Claim, table: int, desk: Desk, place: str) -> ClaimView:
     """Return a claim of ``table`` with its verdict from the records of ``place``."""
     effects = tuple(_effect(contrast, table, desk, place, len(claim.contrasts)) for contrast in claim.contrasts)
     verdict, note = _verdict(effects)
-    return ClaimView(table, claim.name, claim.says, claim.where, place, verdict, effects, note, claim.refuted_in_print)
+    note = "; ".join(part for part in (note, dict(claim.means).get(verdict, "")) if part)
+    own = desk.tables[table].own if table in desk.tables else ""
+    denied = claim.refuted_in_print
+    return ClaimView(table, claim.name, claim.says, claim.where, place, verdict, effects, note, denied, own)
 
 
 def _verdict(effects: tuple[Effect, ...]) -> tuple[str, str]:

@@ -8,14 +8,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from repro import paper, verdicts
-from repro.claims import Desk, judge
+from repro import paper, statistics, verdicts
+from repro.claims import POINTS, Desk, judge
 from repro.keys import key
 from repro.measured import Evidence, fingerprint
 from repro.profiles import Profile
 from repro.records import Record, Shelf
 from repro.spec import Cell, Cited, Cost, Layout, Score, Submitted, Table
-from repro.views import CellView, Kind, Outcome, Provenance, RowView, TableView
+from repro.views import CellView, Kind, Outcome, Provenance, RowView, Span, TableView
 
 KINDS: Mapping[type, Kind] = {Score: "score", Cost: "cost", Layout: "layout", Cited: "cited", Submitted: "submitted"}
 
@@ -74,6 +74,8 @@ def compare(
         for row in table.rows
     )
     rows = _with_gains(rows)
+    if table.own:
+        rows = _with_spans(rows, evidence)
     cells = [cell for row in rows for cell in row.cells]
     heading = paper.heading(table.number)
     return TableView(
@@ -90,6 +92,7 @@ def compare(
         provenance=tuple(p for place in places if (p := provenance(place, records_of(cells, place)))),
         counted=_counted(cells, counts),
         problems=tuple(dict.fromkeys(_problems(cells, counts))),
+        own=table.own,
     )
 
 
@@ -176,6 +179,39 @@ def _gain(cell: CellView, base: CellView | None) -> CellView:
     starts = {outcome.place: outcome.value for outcome in base.outcomes}
     outcomes = tuple(replace(o, gain=o.value - starts.get(o.place, math.nan)) for o in cell.outcomes)
     return replace(cell, outcomes=outcomes, gain_printed=_printed(cell) - _printed(base))
+
+
+def _with_spans(rows: tuple[RowView, ...], evidence: Evidence) -> tuple[RowView, ...]:
+    """Give every score and every gain its interval: what stands in place of a printed number to compare with."""
+    return tuple(
+        RowView(row.label, tuple(_spanned(cell, _base(cell, row, rows), evidence) for cell in row.cells))
+        for row in rows
+    )
+
+
+def _spanned(cell: CellView, base: CellView | None, evidence: Evidence) -> CellView:
+    starts = {outcome.place: outcome for outcome in base.outcomes} if base else {}
+    return replace(cell, outcomes=tuple(_span(o, starts.get(o.place), cell.metric, evidence) for o in cell.outcomes))
+
+
+def _span(outcome: Outcome, start: Outcome | None, metric: str, evidence: Evidence) -> Outcome:
+    if outcome.status != "measured":
+        return outcome
+    here = _draws(outcome, metric, evidence)
+    outcome = replace(outcome, span=_ends(statistics.contrast([(POINTS, here)])))
+    if start is None or start.status != "measured":
+        return outcome
+    terms = [(POINTS, here), (-POINTS, _draws(start, metric, evidence))]
+    return replace(outcome, gain_span=_ends(statistics.contrast(terms)))
+
+
+def _draws(outcome: Outcome, metric: str, evidence: Evidence) -> Mapping[int, statistics.Draws]:
+    samples = outcome.measurement.samples if outcome.measurement else ()
+    return {sample.seed: evidence.draws(sample.record, metric) for sample in samples}
+
+
+def _ends(found: statistics.Interval) -> Span | None:
+    return (found.low, found.high) if math.isfinite(found.low) else None
 
 
 def _printed(cell: CellView) -> float:

@@ -10,8 +10,8 @@ from repro.profiles import Profile
 from repro.records import Shelf
 from repro.spec import Score, Table
 
-Place = tuple[int, str, str]
-"""Table number, row label, column label."""
+Place = tuple[int | str, str, str]
+"""Table (its number, or the name of one of the suite's own), row label, column label."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Plan:
 def score_cells(tables: Iterable[Table], profile: Profile) -> dict[Place, Run | None]:
     """Resolve every score cell of some tables in a profile."""
     return {
-        (table.number, row.label, column): profile.resolve(cell.training, cell.evaluation)
+        (table.short, row.label, column): profile.resolve(cell.training, cell.evaluation)
         for table in tables
         for row in table.rows
         for column, cell in zip(table.columns, row.cells, strict=True)

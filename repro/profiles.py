@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from repro.experiment import Recipe, Run, Source, Start
-from repro.spec import CRF, GCN, Classifier, Evaluation, Model, SpecError, Training
+from repro.spec import CRF, GCN, Classifier, Evaluation, Model, Score, SpecError, Table, Training
 
 
 @dataclass(frozen=True)
@@ -81,6 +81,11 @@ class Profile:
             start=start,
             evaluation=evaluation,
         )
+
+    def fills(self, table: Table) -> bool:
+        """Tell whether this profile has data for every score cell of a table."""
+        cells = (cell for row in table.rows for cell in row.cells)
+        return all(self.resolve(c.training, c.evaluation) is not None for c in cells if isinstance(c, Score))
 
     def _start(self, training: Training, *, alone: bool) -> Run | Start | None:
         backbone = self.backbones.get(training.model.backbone)

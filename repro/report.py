@@ -53,11 +53,16 @@ def build(
 ) -> Report:
     """Compare the selected tables (all by default) of one profile with its records."""
     tables, evidence = specs.tables(), Evidence(shelf)
-    views = tuple(compare(tables[n], profile, evidence, counts, tables, places) for n in select or sorted(tables))
+    views = tuple(compare(tables[n], profile, evidence, counts, tables, places) for n in select or _usual(profile))
     mine = {key: found for key, found in evidence.keys().items() if found[0].meta.get("profile") == profile.name}
     known = set(mine) and _known(profile)
     others = (record.name for key in sorted(mine) if key not in known for record in mine[key])
     return Report(profile, views, evidence.faults, tuple(sorted(others)))
+
+
+def _usual(profile: Profile) -> list[int]:
+    """Return the numbers of all tables: the paper's, and of the suite's own those that a profile has the data for."""
+    return [number for number, table in specs.tables().items() if not table.own or profile.fills(table)]
 
 
 def render_table(
@@ -107,7 +112,7 @@ def files(report: Report, formats: Sequence[str], figures: Sequence[str] = ()) -
     found: dict[str, str] = {}
     for form in ("md", "tex", "csv"):
         if form in formats:
-            found |= {f"table{view.number}.{form}": _one(view, form) for view in report.views}
+            found |= {f"{view.name}.{form}": _one(view, form) for view in report.views}
     if "md" in formats:
         found["README.md"] = index.render(report.views, report.faults, report.others)
     if "tex" in formats:
@@ -163,7 +168,8 @@ def _run(options: argparse.Namespace) -> int:
         folder = out if profile.name == DEFAULT_PROFILE else out / profile.name
         texts = files(report, _formats(options.format), _figures(folder, profile, options.figures))
         if options.select:
-            texts = {name: text for name, text in texts.items() if name.startswith("table")}
+            chosen = {view.name for view in report.views}
+            texts = {name: text for name, text in texts.items() if name.partition(".")[0] in chosen}
         stale += [folder / n for n in differing(folder, texts)] if options.check else write(folder, texts)
     said = "stale" if options.check else "written"
     sys.stdout.write("".join(f"{said}: {path}\n" for path in stale) or f"up to date: {out}\n")
@@ -186,14 +192,14 @@ def _profiles(name: str, shelf: Shelf) -> list[Profile]:
 
 
 def _numbers(names: Sequence[str]) -> list[int]:
-    known = specs.tables()
+    known = {table.name: number for number, table in specs.tables().items()}
+    known |= {str(number): number for number in specs.printed()}
     numbers = []
     for name in names:
-        text = name.removeprefix("table")
-        if not text.isdecimal() or int(text) not in known:
-            msg = f"--select {name}: there is no such table; known are table{', table'.join(map(str, sorted(known)))}"
-            raise ReportError(msg)
-        numbers.append(int(text))
+        if name not in known:
+            listed = ", ".join(table.name for table in specs.tables().values())
+            raise ReportError(f"--select {name}: there is no such table; known are {listed}")
+        numbers.append(known[name])
     return sorted(set(numbers))
 
 

@@ -232,11 +232,13 @@ class Claim:
     contrasts: tuple[Contrast, ...]
     refuted_in_print: str = ""
     """Why the paper's own numbers deny the sentence; empty where they agree with it."""
+    means: tuple[tuple[str, str], ...] = ()
+    """Verdict -> what it would mean, in words; empty where the sentence says it all."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """One table as printed: its labels, its cells, the claims that lean on it."""
+    """One table as printed: its labels, its cells, the claims that lean on it; or one of the suite's own."""
 
     number: int
     title: str
@@ -244,6 +246,18 @@ class Table:
     columns: tuple[str, ...]
     rows: tuple[Row, ...]
     claims: tuple[Claim, ...] = ()
+    own: str = ""
+    """Name of a table that the paper does not print: no cell of it has a printed value."""
+
+    @property
+    def name(self) -> str:
+        """What a user types, and the stem of its files: ``table2``, or the own name."""
+        return table_name(self.number, self.own)
+
+    @property
+    def short(self) -> int | str:
+        """The paper's number, or the own name."""
+        return self.own or self.number
 
     def __post_init__(self) -> None:
         """Refuse a row whose cells do not stand under the columns."""
@@ -258,6 +272,16 @@ class Table:
             if candidate.label == row:
                 return candidate.cells[self.columns.index(column)]
         raise KeyError(row)
+
+
+def table_name(number: int, own: str = "") -> str:
+    """Return the name of a table: its number in the paper, or its own."""
+    return own or f"table{number}"
+
+
+def table_label(number: int, own: str = "") -> str:
+    """Return a table's name as a heading shows it."""
+    return own.capitalize() if own else f"Table {number}"
 
 
 @dataclass(frozen=True)

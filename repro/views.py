@@ -8,7 +8,9 @@ from typing import Literal
 
 from repro.measured import Measurement
 from repro.paper import Printed
+from repro.spec import table_label, table_name
 
+Span = tuple[float, float]
 Kind = Literal["score", "cost", "layout", "cited", "submitted", "empty"]
 
 
@@ -29,6 +31,10 @@ class Outcome:
     """Distance from the first cell of its kind in the row (or column), in points."""
     verdict: str = ""
     measurement: Measurement | None = None
+    span: Span | None = None
+    """95 % interval of the value; only where there is no print to compare with."""
+    gain_span: Span | None = None
+    """95 % interval of the gain, over the seeds that both share; as above."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +102,18 @@ class ClaimView:
     effects: tuple[Effect, ...]
     note: str = ""
     refuted_in_print: str = ""
+    own: str = ""
+    """Name of the table where that is one of the suite's own."""
+
+    @property
+    def table_name(self) -> str:
+        """The table's name, by which its files and headings are found."""
+        return table_name(self.table, self.own)
+
+    @property
+    def table_label(self) -> str:
+        """The table's name as a heading shows it."""
+        return table_label(self.table, self.own)
 
     @property
     def deciding(self) -> Effect | None:
@@ -143,6 +161,18 @@ class TableView:
     counted: str = ""
     """How counts were made; empty where the table has none."""
     problems: tuple[str, ...] = ()
+    own: str = ""
+    """Name of a table of the suite's own, which the paper does not print."""
+
+    @property
+    def name(self) -> str:
+        """Stem of the table's files: ``table2``, or the own name."""
+        return table_name(self.number, self.own)
+
+    @property
+    def label(self) -> str:
+        """The name that a heading shows: ``Table 2``, or the own name."""
+        return table_label(self.number, self.own)
 
     @property
     def scored(self) -> bool:

@@ -40,7 +40,7 @@ def test_writes_every_table_and_the_board(runs: Path, tmp_path: Path) -> None:
     """Markdown, LaTeX and CSV of each table, the index, and the document."""
     out = tmp_path / "out"
     assert call(runs, out) == 0
-    expected = {f"table{n}.{form}" for n in specs.tables() for form in ("md", "tex", "csv")} | {
+    expected = {f"{table.name}.{form}" for table in specs.tables().values() for form in ("md", "tex", "csv")} | {
         "README.md",
         "document.tex",
     }

@@ -1,4 +1,4 @@
-"""The eleven tables: labels join the print, experiments are shared, claims agree with the paper's own numbers."""
+"""The tables: labels join the print, experiments are shared, claims agree with the paper's own numbers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from repro import paper, profiles, specs
+from repro import paper, profiles, select, specs
 from repro.keys import key
 from repro.spec import (
     Cited,
@@ -28,7 +28,8 @@ from repro.spec import (
     Training,
 )
 
-TABLES = specs.tables()
+TABLES = specs.printed()
+OWN = {number: table for number, table in specs.tables().items() if table.own}
 CLAIMS = [(number, claim) for number, table in TABLES.items() for claim in table.claims]
 FOLDER = Path(specs.__file__).parent
 
@@ -42,6 +43,37 @@ def test_all_tables() -> None:
     """There are eleven, in order, each in the file of its number."""
     assert list(TABLES) == list(range(1, 12))
     assert {f"table{n}" for n in TABLES} == {name for name in specs.docs() if name.startswith("table")}
+
+
+def test_own_tables() -> None:
+    """The suite's own tables stand after the paper's, have a name and a file of it, and nothing in print."""
+    assert [table.own for table in OWN.values()] == ["control"]
+    assert min(OWN) > max(TABLES)
+    assert {table.own for table in OWN.values()} <= set(specs.docs())
+    assert not any(paper.cells(number) for number in OWN)
+    assert not set(paper.numbers()) & set(OWN)
+
+
+def test_control_shares_table_1() -> None:
+    """Its first row is Table 1, training for training; its second is the same networks on other data."""
+    (control,) = OWN.values()
+    printed, outline, texture = (
+        [cell.training for cell in row.cells if isinstance(cell, Score)] for row in (*TABLES[1].rows, *control.rows)
+    )
+    assert outline == printed
+    assert [training.model for training in texture] == [training.model for training in printed]
+    assert {training.data for training in texture} == {"control"}
+    runs = [profiles.get("shapes").resolve(training) for training in (*printed, *texture)]
+    assert len({run.key for run in runs if run is not None}) == len(runs)
+
+
+def test_own_tables_are_chosen_by_name() -> None:
+    """By the name alone; the number that orders it is no word of the user's."""
+    (control,) = OWN.values()
+    assert select.select_tables(["control", "1"]) == [TABLES[1], control]
+    assert select.select_tables(["all"]) == [*TABLES.values(), control]
+    with pytest.raises(SpecError, match="choose table1 to table11, control, or all"):
+        select.select_tables([str(control.number)])
 
 
 @pytest.mark.parametrize("number", TABLES)
@@ -241,16 +273,10 @@ def test_figures_need_no_training_of_their_own() -> None:
 
 def test_every_role_is_played_in_the_paper_profile() -> None:
     """The `paper` and `shapes` profiles know every data role that a table names."""
-    evaluations = {
-        (cell.training, cell.evaluation)
-        for table in TABLES.values()
-        for row in table.rows
-        for cell in row.cells
-        if isinstance(cell, Score)
-    }
     for name in ("paper", "shapes"):
-        for training, evaluation in evaluations:
-            assert profiles.get(name).resolve(training, evaluation) is not None, (name, training, evaluation)
+        assert all(profiles.get(name).fills(table) for table in TABLES.values()), name
+    assert all(profiles.get("shapes").fills(table) for table in OWN.values())
+    assert not any(profiles.get("paper").fills(table) for table in OWN.values())
 
 
 def test_docs_are_first_lines() -> None:
@@ -280,7 +306,7 @@ def test_new_file_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         mine.tables()
     (package / "table13.py").write_text('"""Nothing."""\n', encoding="utf-8")
     sys.modules.pop("repro_specs_copy.table13")
-    with pytest.raises(SpecError, match=r"table13\.py: holds no TABLE"):
+    with pytest.raises(SpecError, match=r"table13\.py: holds no TABLE and no FIGURE"):
         mine.tables()
 
 

@@ -78,7 +78,7 @@ def _margin_resnet_gcn() -> Finding:
 def _repeated() -> Iterator[Finding]:
     """Yield one finding on all cells of Tables 1-11 that are one experiment under several labels."""
     places: dict[str, list[tuple[str, float]]] = {}
-    for table in specs.tables().values():
+    for table in specs.printed().values():
         for label, name, value in _cells(table):
             places.setdefault(name, []).append((label, value))
     shared = {name: found for name, found in places.items() if len(found) > 1}

@@ -96,7 +96,7 @@ def _gains(after: str, before: str) -> list[float]:
 
 def _rounding() -> Finding:
     """List the claims of which a plain difference is no larger than what rounding may have made."""
-    claims = [(table, claim) for table, held in specs.tables().items() for claim in held.claims]
+    claims = [(table, claim) for table, held in specs.printed().items() for claim in held.claims]
     weak = [f"{claim.name} (table {table})" for table, claim in claims if _fragile(claim, table)]
     return Finding(
         "rests-on-rounding",

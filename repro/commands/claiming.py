@@ -32,6 +32,7 @@ def claims(out: Console, profile_name: str, runs: Path, place: str, *, as_json: 
     found = [
         claim
         for table in tables().values()
+        if not table.own or profile.fills(table)
         for claim in compare.compare(table, profile, evidence, counts, tables(), (place,)).claims
     ]
     if as_json:
@@ -45,7 +46,7 @@ def _board(out: Console, profile: str, place: str, found: list[ClaimView]) -> No
     grid = Grid("", "claim", "section", "verdict", "what decides", box=None, padding=(0, 2, 0, 0))
     for claim in found:
         verdict = f"[{COLOURS.get(claim.verdict, 'dim')}]{claim.verdict}[/]"
-        grid.add_row(f"T{claim.table}", escape(claim.says), claim.where, verdict, escape(words.evidence(claim)))
+        grid.add_row(claim.own or f"T{claim.table}", escape(claim.says), claim.where, verdict, escape(words.evidence(claim)))
     out.print(grid)
 
 

@@ -107,7 +107,7 @@ def _tables(figure: Figure) -> list[str]:
             break
         chosen.append(best)
         wanted -= held[best]
-    return [f"table{number}" for number in sorted(chosen)] or ["all"]
+    return [specs.tables()[number].name for number in sorted(chosen)] or ["all"]
 
 
 def _trainings(table: Table) -> set[Training]:

@@ -104,7 +104,7 @@ def _summary(out: Console, planned: Plan, times: estimate.Estimates) -> None:
 
 def _places(places: tuple[Place, ...]) -> str:
     """Return ``T1 15; T2 9`` for cells: table and column (and row where the column alone is not enough)."""
-    return "; ".join(f"T{table} {row}/{column}" for table, row, column in places)
+    return "; ".join(f"{f'T{table}' if isinstance(table, int) else table} {row}/{column}" for table, row, column in places)
 
 
 def _tree(planned: Plan, times: estimate.Estimates, costs: dict[str, dict[str, object]]) -> dict[str, object]:
@@ -135,7 +135,7 @@ def status(out: Console, request: Request, *, as_json: bool) -> None:
     """Print, by table, how many cells have records of every seed; then what is unfinished or passed over."""
     shelf = request.shelf
     planned = request.plan(shelf)
-    rows: dict[int, list[tuple[int, int, int]]] = defaultdict(list)
+    rows: dict[int | str, list[tuple[int, int, int]]] = defaultdict(list)
     for (table, _, _), run in planned.cells.items():
         if run is not None:
             here = len(shelf.of(run.key, "local"))
@@ -155,7 +155,7 @@ def status(out: Console, request: Request, *, as_json: bool) -> None:
         return
     grid = Grid("table", "cells", "reference", "local", box=None, padding=(0, 2, 0, 0))
     for table, found in rows.items():
-        grid.add_row(f"table{table}", str(len(found)), str(sum(x[1] for x in found)), str(sum(x[0] for x in found)))
+        grid.add_row(f"table{table}" if isinstance(table, int) else table, str(len(found)), str(sum(x[1] for x in found)), str(sum(x[0] for x in found)))
     out.print(grid)
     for name in diverged:
         out.print(f"diverged: {name} (its record says when; the tables show it as such)", soft_wrap=True)

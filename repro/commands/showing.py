@@ -32,7 +32,9 @@ def show_tables(out: Console, tables: list[Table], profile: Profile, shelf: Shel
 
 def show(out: Console, view: TableView) -> None:
     """Print one table."""
-    out.print(f"\n[bold]{view.profile}[/] · [bold]Table {view.number}[/]: {escape(view.title)}", soft_wrap=True)
+    out.print(f"\n[bold]{view.profile}[/] · [bold]{view.label}[/]: {escape(view.title)}", soft_wrap=True)
+    if view.own:
+        out.print(words.OWN, style="dim", soft_wrap=True)
     if view.profile != "paper":
         out.print("other data than the paper's: compare trends, not scores", style="dim", soft_wrap=True)
     out.print(_frame(layout(view)))

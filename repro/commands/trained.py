@@ -108,12 +108,12 @@ def command(record: Record) -> str:
 
 def _table(run: Run, profile: profiles.Profile) -> str:
     """Return the first table with a cell that this run, or one of its training, fills."""
-    for number, table in specs.tables().items():
+    for table in specs.tables().values():
         for row in table.rows:
             for cell in row.cells:
                 found = profile.resolve(cell.training) if isinstance(cell, Score) else None
                 if found is not None and found.key == run.trained().key:
-                    return f"table{number}"
+                    return table.name
     return ""
 
 

@@ -30,7 +30,7 @@ def _line(view: TableView, cell: CellView, outcome: Outcome) -> list[str]:
     found = outcome.measurement
     runs = " ".join(record.name for record in found.records) if found else ""
     return [
-        str(view.number),
+        str(view.own or view.number),
         cell.row,
         cell.column,
         cell.printed.text if cell.printed else "",

@@ -44,7 +44,7 @@ def render(views: tuple[TableView, ...], figures: Sequence[str] = ()) -> str:
         r"\section{Claims}",
         _board(views),
         r"\section{Tables}",
-        *(f"\\setcounter{{table}}{{{view.number - 1}}}\\input{{table{view.number}}}" for view in views),
+        *map(_input, views),
         r"\clearpage",
         *_figures(figures),
         r"\section{Words and method}",
@@ -53,6 +53,13 @@ def render(views: tuple[TableView, ...], figures: Sequence[str] = ()) -> str:
         r"\end{document}",
     ]
     return "\n".join(part for part in parts if part) + "\n"
+
+
+def _input(view: TableView) -> str:
+    """Return the line that sets a table under its printed number, or under its own name."""
+    if view.own:
+        return f"{{\\renewcommand{{\\thetable}}{{{escape(view.own)}}}\\input{{{view.name}}}}}"
+    return f"\\setcounter{{table}}{{{view.number - 1}}}\\input{{{view.name}}}"
 
 
 def _board(views: tuple[TableView, ...]) -> str:
@@ -64,7 +71,7 @@ def _board(views: tuple[TableView, ...]) -> str:
     for claim in (claim for view in views for claim in view.claims):
         section = r"\raggedright " + escape(claim.where)
         lines.append(
-            f"{claim.table} & {escape(claim.says)} & \\parbox[t]{{24mm}}{{{section}}} & {escape(claim.verdict)} \\\\"
+            f"{escape(str(claim.own or claim.table))} & {escape(claim.says)} & \\parbox[t]{{24mm}}{{{section}}} & {escape(claim.verdict)} \\\\"
         )
     return "\n".join([*lines, r"\end{longtable}", "}"])
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from repro.render import words
 from repro.views import CellView, Outcome, RowView, TableView
@@ -50,22 +50,33 @@ def layout(view: TableView, *, stacked: bool = False) -> Grid:
 
 def _lines(row: RowView, view: TableView, *, stacked: bool) -> list[Line]:
     printed = tuple(cell.printed.text if cell.printed else "" for cell in row.cells)
-    lines = [Line(row.label, "paper", printed, "cited" if _cited(row) else "")]
+    lines = [] if view.own else [Line(row.label, "paper", printed, "cited" if _cited(row) else "")]
     for place in _places(row, view):
         pairs = tuple(zip(row.cells, (cell.outcome(place) for cell in row.cells), strict=True))
-        lines += _stack(place, pairs) if stacked else _flat(row, place, pairs)
-    return lines
+        lines += _stack(row, place, pairs) if stacked else _flat(row, place, pairs)
+    return [replace(lines[0], head=row.label), *lines[1:]] if lines else []
 
 
 def _flat(row: RowView, place: str, pairs: Pairs) -> list[Line]:
     """Return what was measured with its spread in the same cell."""
     verdict = verdicts([outcome for _, outcome in pairs if outcome])
     extra = [("difference", _each(pairs, words.difference)), (f"gain{_from(row)}, paper / here", _each(pairs, _gains))]
+    extra += _spans(row, pairs)
     lines = [Line("", _name(place), _each(pairs, words.measured), verdict)]
     return lines + [Line("", what, texts) for what, texts in extra if any(texts)]
 
 
-def _stack(place: str, pairs: Pairs) -> list[Line]:
+def _spans(row: RowView, pairs: Pairs) -> list[tuple[str, tuple[str, ...]]]:
+    """Return the lines of intervals, which only cells without a print have."""
+    gains = _each(pairs, lambda _, o: words.signed(o.gain) if o.span and math.isfinite(o.gain) else "")
+    return [
+        ("95 % interval", _each(pairs, lambda _, o: words.span(o.span))),
+        (f"gain{_from(row)}", gains),
+        ("95 % interval of the gain", _each(pairs, lambda _, o: words.span(o.gain_span, sign=True))),
+    ]
+
+
+def _stack(row: RowView, place: str, pairs: Pairs) -> list[Line]:
     """Return the same with every number alone in its cell, verdict and seeds on a line across the table."""
     counted = [words.seeds(outcome) for _, outcome in pairs if outcome]
     same = len(set(counted)) == 1
@@ -75,6 +86,7 @@ def _stack(place: str, pairs: Pairs) -> list[Line]:
         ("difference", _each(pairs, words.difference)),
         ("gain, paper", _each(pairs, lambda cell, outcome: _gains(cell, outcome).partition(" / ")[0])),
         ("gain, here", _each(pairs, lambda cell, outcome: _gains(cell, outcome).partition(" / ")[2])),
+        *_spans(row, pairs),
     ]
     lines = [Line("", _name(place), _each(pairs, words.value))]
     lines += [Line("", what, texts) for what, texts in extra if any(texts)]

@@ -78,6 +78,8 @@ def _helpers() -> dict[str, Any]:
         "measured": words.measured,
         "difference": words.difference,
         "origin": words.origin,
+        "own": words.OWN,
+        "span": words.span,
         "score": lambda value: f"{value:.2f}" if math.isfinite(value) else "no score",
         "plain": lambda value: f"{value:.6g}" if math.isfinite(value) else "",
         "printed_value": _printed_value,

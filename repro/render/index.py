@@ -66,7 +66,7 @@ def _coverage(views: tuple[TableView, ...]) -> str:
         best = [cell.outcomes[0] for cell in cells]
         filled = sum(outcome.status in {"measured", "computed", "cited"} for outcome in best)
         words = Counter(outcome.verdict or outcome.status for outcome in best)
-        link = f"[{view.number}: {escape(view.title)}](table{view.number}.md)"
+        link = f"[{view.own or view.number}: {escape(view.title)}]({view.name}.md)"
         rows.append([link, str(len(cells)), str(filled), ", ".join(f"{n} {escape(word)}" for word, n in words.items())])
     return "\n".join(row(cells) for cells in rows)
 

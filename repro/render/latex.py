@@ -56,13 +56,14 @@ def _letter(letter: str) -> str:
 def render(view: TableView) -> str:
     """Return one table as a float: its caption starts with the profile, its claims and provenance stand below."""
     grid = layout(view, stacked=True)
-    name = f"\\texttt{{{escape(view.profile)}}}: Table {view.number} of the paper, {escape(view.title)}"
+    whose = "the suite's own, not in the paper" if view.own else f"Table {view.number} of the paper"
+    name = f"\\texttt{{{escape(view.profile)}}}: {whose}, {escape(view.title)}"
     lines = [
-        f"% Table {view.number}, profile {escape(view.profile)}. Needs \\usepackage{{{','.join(PACKAGES)}}}.",
+        f"% {view.label}, profile {escape(view.profile)}. Needs \\usepackage{{{','.join(PACKAGES)}}}.",
         r"\begin{table}[tbp]",
         r"\centering\footnotesize\setlength{\tabcolsep}{3pt}",
         f"\\caption{{{f'{name}. {_about(view)}'.strip()}}}",
-        f"\\label{{tab:repro-{view.number}-{''.join(filter(str.isalnum, view.profile))}}}",
+        f"\\label{{tab:repro-{view.own or view.number}-{''.join(filter(str.isalnum, view.profile))}}}",
         *_table(grid),
         *_claims(view.claims, many=len(view.places) > 1),
         *_notes(view),

@@ -23,7 +23,7 @@ def escape(text: str) -> str:
 def render(view: TableView) -> str:
     """Return one table: profile first, then the cells, the claims, the provenance and the problems."""
     parts = [
-        f"## `{view.profile}` · Table {view.number}: {escape(view.title)}",
+        f"## `{view.profile}` · {view.label}: {escape(view.title)}",
         _about(view),
         _table(layout(view)),
         NOTE if view.scored else WORDS,
@@ -37,6 +37,7 @@ def render(view: TableView) -> str:
 def _about(view: TableView) -> str:
     section = "section " if view.where[:1].isdigit() else ""
     printed = f" Printed in {section}{escape(view.where)}." if view.where else ""
+    printed = f" {words.OWN}" if view.own else printed
     apart = " Scores stand for trends only, never beside the paper's in absolute terms."
     apart = apart if view.scored and view.profile != "paper" else ""
     return f"Profile **{escape(view.profile)}**: {escape(view.about)}.{printed}{apart}"

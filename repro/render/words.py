@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 
-from repro.views import CellView, ClaimView, Effect, Outcome, Provenance
+from repro.views import CellView, ClaimView, Effect, Outcome, Provenance, Span
 
 DASH = "–"  # noqa: RUF001 - an en dash stands for "nothing to show"
 MINUS = "−"  # noqa: RUF001 - a minus sign lines up with the plus
+
+OWN = "This table is the suite's own: the paper does not print it, so nothing stands beside what was measured."
 
 
 def signed(value: float, decimals: int = 1) -> str:
@@ -80,6 +82,14 @@ def spread(cell: CellView, outcome: Outcome) -> str:
         return ""
     own = f"± {found.std:.{decimals(cell)}f} " if math.isfinite(found.std) else ""
     return own + seeds(outcome)
+
+
+def span(found: Span | None, *, sign: bool = False) -> str:
+    """Return an interval in brackets, of a difference with signs; empty where there is none."""
+    if found is None:
+        return ""
+    low, high = (signed(end) if sign else f"{end:.1f}" for end in found)
+    return f"[{low}, {high}]"
 
 
 def measured(cell: CellView, outcome: Outcome) -> str:

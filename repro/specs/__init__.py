@@ -7,11 +7,8 @@ import re
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import TypeVar
 
 from repro.spec import Figure, SpecError, Table
-
-T = TypeVar("T", Table, Figure)
 
 
 def _names() -> list[str]:
@@ -20,31 +17,40 @@ def _names() -> list[str]:
     return sorted(names, key=lambda name: [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)])
 
 
-def _held(name: str, attribute: str, kind: type[T]) -> T:
-    value = getattr(import_module(f"{__name__}.{name}"), attribute, None)
-    if not isinstance(value, kind):
-        msg = f"repro/specs/{name}.py: holds no {attribute}; define {attribute} = {kind.__name__}(...) in it"
-        raise SpecError(msg)
-    return value
+def _held(name: str) -> Table | Figure:
+    module = import_module(f"{__name__}.{name}")
+    for attribute, kind in (("TABLE", Table), ("FIGURE", Figure)):
+        value = getattr(module, attribute, None)
+        if isinstance(value, kind):
+            return value
+    msg = f"repro/specs/{name}.py: holds no TABLE and no FIGURE; define TABLE = Table(...) or FIGURE = Figure(...) in it"
+    raise SpecError(msg)
 
 
 @cache
 def tables() -> dict[int, Table]:
-    """Return every table by its number; raise ``SpecError`` for a file without one or a number used twice."""
+    """Return every table by its number; raise ``SpecError`` for a file without a spec or a number used twice."""
     found: dict[int, Table] = {}
-    for name in (name for name in _names() if name.startswith("table")):
-        table = _held(name, "TABLE", Table)
+    for name in _names():
+        table = _held(name)
+        if not isinstance(table, Table):
+            continue
         if table.number in found:
             msg = f"repro/specs/{name}.py: number {table.number} belongs to another table; choose a free one"
             raise SpecError(msg)
         found[table.number] = table
-    return found
+    return dict(sorted(found.items()))
+
+
+def printed() -> dict[int, Table]:
+    """Return the paper's tables by their numbers, without the suite's own."""
+    return {number: table for number, table in tables().items() if not table.own}
 
 
 @cache
 def figures() -> dict[str, Figure]:
     """Return every figure by its name, those of the paper first."""
-    held = (_held(name, "FIGURE", Figure) for name in _names() if not name.startswith("table"))
+    held = [figure for name in _names() if isinstance(figure := _held(name), Figure)]
     return {figure.name: figure for figure in sorted(held, key=lambda figure: (figure.number == 0, figure.number))}
 
 
