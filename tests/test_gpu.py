@@ -24,7 +24,7 @@ def test_twenty_steps_have_the_same_losses_on_both_devices(tmp_path: Path, cache
     task = job(STEPS)
     curves = []
     for device in ("cpu", "cuda"):
-        where = replace(place(tmp_path / device, cache), device=device)  # type: ignore[arg-type]
+        where = replace(place(tmp_path / device, cache), device=device)
         assert execute(task, where).status == "ok"
         curves.append(losses(record(where, task)))
     assert len(curves[0]) == STEPS // 10
