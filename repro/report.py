@@ -9,13 +9,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from repro import specs
+from repro import audit, specs
 from repro.compare import Counts, compare, load_counts
 from repro.experiment import Run
+from repro.findings import Audit
 from repro.measured import Evidence
 from repro.profiles import PROFILES, Profile, get
 from repro.records import Shelf, load
-from repro.render import csv, document, index, json, latex, markdown
+from repro.render import audited, csv, document, index, json, latex, markdown
 from repro.spec import Score, Submitted
 from repro.views import TableView
 
@@ -36,6 +37,7 @@ class Report:
     views: tuple[TableView, ...]
     faults: tuple[str, ...] = ()
     others: tuple[str, ...] = ()
+    audit: Audit = Audit()
 
 
 def read(runs: Path, *, local: bool = False) -> Shelf:
@@ -57,7 +59,7 @@ def build(
     mine = {key: found for key, found in evidence.keys().items() if found[0].meta.get("profile") == profile.name}
     known = set(mine) and _known(profile)
     others = (record.name for key in sorted(mine) if key not in known for record in mine[key])
-    return Report(profile, views, evidence.faults, tuple(sorted(others)))
+    return Report(profile, views, evidence.faults, tuple(sorted(others)), audit.whole(counts.values))
 
 
 def _usual(profile: Profile) -> list[int]:
@@ -110,19 +112,24 @@ def _chain(run: object) -> set[str]:
 def files(report: Report, formats: Sequence[str], figures: Sequence[str] = ()) -> dict[str, str]:
     """Return each output file's text by its name; ``figures`` are paths for the LaTeX document."""
     found: dict[str, str] = {}
+    apart = report.faults, report.others, report.audit
     for form in ("md", "tex", "csv"):
         if form in formats:
             found |= {f"{view.name}.{form}": _one(view, form) for view in report.views}
     if "md" in formats:
-        found["README.md"] = index.render(report.views, report.faults, report.others)
+        found["audit.md"] = audited.as_markdown(report.audit)
+        found["README.md"] = index.render(report.views, *apart)
     if "tex" in formats:
-        found["document.tex"] = document.render(report.views, figures)
+        found["audit.tex"] = audited.as_latex(report.audit)
+        found["document.tex"] = document.render(report.views, figures, *apart)
     if "json" in formats:
-        found["report.json"] = json.render(report.views)
+        found["report.json"] = json.render(
+            report.views, problems=report.faults, records_of_no_table=report.others, audit=report.audit
+        )
     if "html" in formats:
         from repro.render import html
 
-        found["report.html"] = html.render(report.views, report.faults)
+        found["report.html"] = html.render(report.views, *apart)
     return found
 
 
