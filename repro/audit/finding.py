@@ -1,4 +1,4 @@
-"""What the parts of the audit share: how counts are counted, the verdict of an equality, scores as the paper writes them."""
+"""What the parts of the audit share: how counts are counted, the verdict of an equality, scores written as in print."""
 
 from __future__ import annotations
 

@@ -10,8 +10,8 @@ from repro.verdicts import FINDINGS
 
 PACKAGES = ("booktabs", "array", "longtable")
 SOURCE = (
-    "Computed from what the paper prints, from the suite's specs and from the cost of the networks: closed-form counts, "
-    "and the stored ones of the built modules where there are any. No training and no record enters."
+    "Computed from what the paper prints, from the suite's specs and from the cost of the networks (in closed form, or "
+    "as stored from the built modules). No training and no record enters."
 )
 LEGEND = "In brackets: what the reading gives. The reading that the suite takes by default is marked."
 
@@ -32,7 +32,7 @@ def _findings(audit: Audit) -> Iterator[str]:
     for verdict, meaning in FINDINGS.items():
         found = [finding for finding in audit.findings if finding.verdict == verdict]
         if found:
-            yield f"## {verdict} ({len(found)})"
+            yield f"## {verdict.capitalize()} ({len(found)})"
             yield markdown.escape(meaning[0].upper() + meaning[1:]) + "."
             rows = [["Where", "The paper says", "What follows", "Name"], ["---"] * 4, *map(_finding, found)]
             yield "\n".join(map(markdown.row, rows))
@@ -79,14 +79,14 @@ def as_latex(audit: Audit) -> str:
 
 
 def _tex(audit: Audit) -> Iterator[str]:
-    yield r"\begingroup\footnotesize\setlength{\tabcolsep}{3pt}"
+    yield r"\begingroup\footnotesize\setlength{\tabcolsep}{3pt}\setlength{\LTcapwidth}{\linewidth}"
     caption = f"The paper against itself. {latex.escape(words.audited(audit))} {latex.escape(SOURCE)}"
     head = "where & the paper says & what follows"
-    yield from _long("audit-findings", caption, (0.17, 0.28, 0.50), head, _tex_findings(audit))
+    yield from _long("audit-findings", caption, (0.17, 0.28, 0.48), head, _tex_findings(audit))
     if audit.readings:
         caption = f"Readings of what the paper leaves open. {latex.escape(LEGEND)}"
         head = "question & reading & reproduces & breaks"
-        yield from _long("audit-readings", caption, (0.15, 0.16, 0.32, 0.32), head, _tex_readings(audit.readings))
+        yield from _long("audit-readings", caption, (0.15, 0.15, 0.31, 0.31), head, _tex_readings(audit.readings))
     yield r"\endgroup"
 
 
@@ -104,8 +104,8 @@ def _tex_findings(audit: Audit) -> Iterator[str]:
     for verdict, meaning in FINDINGS.items():
         found = [finding for finding in audit.findings if finding.verdict == verdict]
         if found:
-            title = f"\\textbf{{{verdict}}} ({len(found)}): {latex.escape(meaning)}"
-            yield rf"\addlinespace \multicolumn{{3}}{{@{{}}l}}{{{title}}} \\* \addlinespace[2pt]"
+            title = rf"\raggedright \textbf{{{verdict}}} ({len(found)}): {latex.escape(meaning)}"
+            yield rf"\addlinespace \multicolumn{{3}}{{@{{}}p{{\linewidth}}@{{}}}}{{{title}}} \\* \addlinespace[2pt]"
         for finding in found:
             detail = rf" \textit{{{latex.escape(finding.detail)}}}" if finding.detail else ""
             where, says, computed = map(latex.escape, ("; ".join(finding.places), finding.says, finding.computed))

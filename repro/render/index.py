@@ -90,8 +90,8 @@ def _coverage(views: tuple[TableView, ...]) -> str:
 
 def _words() -> str:
     lines = []
-    for name, words in (("Cell", verdicts.STATUSES), ("Verdict", verdicts.CELLS), ("Claim", verdicts.CLAIMS)):
-        rows = [[name, "means"], ["---", "---"], *([f"**{word}**", escape(text)] for word, text in words.items())]
+    for name, book in (("Cell", verdicts.STATUSES), ("Verdict", verdicts.CELLS), ("Claim", verdicts.CLAIMS)):
+        rows = [[name, "means"], ["---", "---"], *([f"**{word}**", escape(text)] for word, text in book.items())]
         lines.append("\n".join(row(cells) for cells in rows))
     return "\n\n".join(lines)
 

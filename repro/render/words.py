@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from itertools import groupby
 
 from repro.findings import Audit, Check, Reading
-from repro.verdicts import FINDINGS
 from repro.views import CellView, ClaimView, Effect, Outcome, Provenance, Span
 
 DASH = "–"  # noqa: RUF001 - an en dash stands for "nothing to show"
@@ -166,7 +165,7 @@ def checks(found: Iterable[Check]) -> str:
 
 def _checked(check: Check) -> str:
     same = check.computed in ("", check.printed)
-    return check.printed if same else f"{check.printed} ({check.computed})"
+    return check.printed if same else f"{check.printed}\u00a0({check.computed})"
 
 
 def reproduced(reading: Reading) -> str:
@@ -178,8 +177,8 @@ def audited(audit: Audit) -> str:
     """Return the audit in one sentence."""
     tally = audit.tally()
     questions = len({reading.question for reading in audit.readings})
-    verdicts = ", ".join(f"{tally[word]} {word}" for word in FINDINGS)
     return (
-        f"{len(audit.findings)} comparisons of the paper with itself: {verdicts}; "
-        f"{questions} open questions, each with what its readings reproduce."
+        f"{len(audit.findings)} comparisons of the paper with itself: {tally['disagrees']} disagree, "
+        f"{tally['open']} are left open, {tally['agrees']} agree; and {questions} open questions, "
+        "each with the printed numbers that its readings reproduce and break."
     )
