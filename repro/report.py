@@ -58,14 +58,11 @@ def build(
     views = tuple(compare(tables[n], profile, evidence, counts, tables, places) for n in select or _usual(profile))
     records = [record for found in evidence.keys().values() for record in found]
     mine = [record for record in records if record.meta.get("profile") == profile.name]
-    known = _known(profile) if mine else set()
+    strays = [record for record in records if str(record.meta.get("profile")) not in PROFILES]
+    known = _known(profile) if mine or strays else set()
     others = tuple(sorted(record.name for record in mine if record.key not in known))
-    faults = (*evidence.faults, *sorted(_stray(record) for record in records if not _placed(record)))
+    faults = (*evidence.faults, *sorted(_stray(record) for record in strays if record.key not in known))
     return Report(profile, views, faults, others, audit.whole(counts.values))
-
-
-def _placed(record: Record) -> bool:
-    return str(record.meta.get("profile")) in PROFILES
 
 
 def _stray(record: Record) -> str:

@@ -149,7 +149,7 @@ def test_faults_are_named_in_every_format(runs: Path, tmp_path: Path) -> None:
     run = next(run for run, _ in simulate.runs(specs.tables()[1], profile).values())
     simulate.write(reference, run, 6, name="from-the-future", schema=99)
     simulate.write(reference, run, 7, name="spec-is-no-more", key="0123456789")
-    simulate.write(reference, run, 8, name="profile-is-no-more", profile="moon")
+    simulate.write(reference, run, 8, name="profile-is-no-more", key="abcdef0123", profile="moon")
     assert call(runs, tmp_path / "out", "--format", "md,tex,json,html") == 0
     for name in ("README.md", "document.tex", "report.json", "report.html"):
         text = (tmp_path / "out" / name).read_text()
