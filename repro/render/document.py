@@ -82,10 +82,10 @@ def _board(views: tuple[TableView, ...]) -> str:
         r"\toprule Table & Claim & section & verdict \\ \midrule \endhead \bottomrule \endfoot",
     ]
     for claim in (claim for view in views for claim in view.claims):
-        section = r"\raggedright " + escape(claim.where)
-        lines.append(
-            f"{escape(str(claim.own or claim.table))} & {escape(claim.says)} & \\parbox[t]{{24mm}}{{{section}}} & {escape(claim.verdict)} \\\\"
-        )
+        section = r"\parbox[t]{24mm}{\raggedright " + escape(claim.where) + "}"
+        texts = (str(claim.own or claim.table), claim.says, claim.verdict)
+        name, says, verdict = map(escape, texts)
+        lines.append(f"{name} & {says} & {section} & {verdict} \\\\")
     return "\n".join([*lines, r"\end{longtable}", "}"])
 
 
