@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,7 @@ AUDIT = Audit(
         Reading("biases", "one a channel", False, (), (Check("260K", "table 2", "# of Params (GCN), 3", "261,778"),)),
     ),
 )
-FORMATS = {
+FORMATS: dict[str, Callable[[TableView], str]] = {
     "table2.md": markdown.render,
     "table2.tex": latex.render,
     "table2.csv": csv.render,
@@ -54,7 +55,7 @@ FORMATS = {
     ),
     "report.html": lambda view: _without_assets(html.render((view,), ("a fault",), ("a record of no table",), AUDIT)),
 }
-AUDITED = {
+AUDITED: dict[str, Callable[[], str]] = {
     "audit.md": lambda: audited.as_markdown(AUDIT),
     "audit.tex": lambda: audited.as_latex(AUDIT),
     "audit.json": lambda: json.render((), audit=AUDIT),
