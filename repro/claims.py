@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from repro import answers, paper, statistics
 from repro.answers import Answer
@@ -27,11 +27,14 @@ class Desk:
     evidence: Evidence
     counts: Mapping[str, int | str]
     tables: Mapping[int, Table]
+    _keys: dict[Score | Submitted, str | None] = field(init=False, repr=False, compare=False, default_factory=dict)
 
     def run_key(self, cell: Score | Submitted) -> str | None:
         """Return the key of the run that fills a cell; None where the profile has no data for it."""
-        run = self.profile.resolve(cell.training, cell.evaluation)
-        return None if run is None else run.key
+        if cell not in self._keys:
+            run = self.profile.resolve(cell.training, cell.evaluation)
+            self._keys[cell] = None if run is None else run.key
+        return self._keys[cell]
 
     def answer(self, cell: Submitted) -> Answer | None:
         """Return the last answer of the test server for a cell, or None."""

@@ -105,9 +105,9 @@ def _cell(table: Table, row: str, column: str, cell: Cell | None, desk: Desk, pl
     view = CellView(row, column, kind, paper.printed(table.number, row, column))
     match cell:
         case Score():
-            found, run_key = desk.run_key(cell), desk.run_key(cell) or ""
+            found = desk.run_key(cell)
             outcomes = tuple(_score(view, cell, found, desk, place) for place in places)
-            return replace(view, outcomes=outcomes, key=run_key, metric=cell.metric)
+            return replace(view, outcomes=outcomes, key=found or "", metric=cell.metric)
         case Cost() | Layout():
             return replace(view, outcomes=(_count(view, cell, desk),), key=key(cell))
         case Submitted():

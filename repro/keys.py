@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from functools import cache
 from typing import Any
 
 from repro.spec import GCN, PAPER_CHANNELS, Conv, Head, Stack
@@ -25,16 +26,22 @@ def canonical(value: Any) -> Any:  # noqa: ANN401 - a tree of plain values
     value = normal(value)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         tree: dict[str, Any] = {"type": type(value).__name__}
-        for part in dataclasses.fields(value):
-            item = getattr(value, part.name)
-            if item != _default(part):
-                tree[part.name] = canonical(item)
+        for name, default in _fields(type(value)):
+            item = getattr(value, name)
+            if item != default:
+                tree[name] = canonical(item)
         return tree
     if isinstance(value, list | tuple):
         return [canonical(item) for item in value]
     if isinstance(value, dict):
         return {str(name): canonical(item) for name, item in value.items()}
     return value
+
+
+@cache
+def _fields(kind: type) -> tuple[tuple[str, Any], ...]:
+    """Return the fields of a noun, each with its default."""
+    return tuple((part.name, _default(part)) for part in dataclasses.fields(kind))
 
 
 def _default(part: dataclasses.Field[Any]) -> Any:  # noqa: ANN401 - any field's own kind

@@ -69,7 +69,8 @@ class Record:
             with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
                 return {name: archive[name].astype(np.int64) for name in archive.files}
         except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
-            msg = f"{path}: counts cannot be read ({error}); retract the record or restore the file"
+            why = (error.strerror if isinstance(error, OSError) else "") or error
+            msg = f"{path}: counts cannot be read ({why}); retract the record or restore the file"
             raise RecordError(msg) from error
 
     def log(self) -> list[dict[str, Any]]:

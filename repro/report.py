@@ -6,16 +6,17 @@ import argparse
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from repro import specs
+from repro import audit, specs
 from repro.compare import Counts, compare, load_counts
 from repro.experiment import Run
+from repro.findings import Audit
 from repro.measured import Evidence
 from repro.profiles import PROFILES, Profile, get
-from repro.records import Shelf, load
-from repro.render import csv, document, index, json, latex, markdown
+from repro.records import Record, Shelf, load
+from repro.render import audited, csv, document, index, json, latex, markdown, readme
 from repro.spec import Score, Submitted
 from repro.views import TableView
 
@@ -36,6 +37,7 @@ class Report:
     views: tuple[TableView, ...]
     faults: tuple[str, ...] = ()
     others: tuple[str, ...] = ()
+    audit: Audit = field(default_factory=Audit)
 
 
 def read(runs: Path, *, local: bool = False) -> Shelf:
@@ -54,10 +56,18 @@ def build(
     """Compare the selected tables (all by default) of one profile with its records."""
     tables, evidence = specs.tables(), Evidence(shelf)
     views = tuple(compare(tables[n], profile, evidence, counts, tables, places) for n in select or _usual(profile))
-    mine = {key: found for key, found in evidence.keys().items() if found[0].meta.get("profile") == profile.name}
-    known = set(mine) and _known(profile)
-    others = (record.name for key in sorted(mine) if key not in known for record in mine[key])
-    return Report(profile, views, evidence.faults, tuple(sorted(others)))
+    records = [record for found in evidence.keys().values() for record in found]
+    mine = [record for record in records if record.meta.get("profile") == profile.name]
+    strays = [record for record in records if str(record.meta.get("profile")) not in PROFILES]
+    known = _known(profile) if mine or strays else set()
+    others = tuple(sorted(record.name for record in mine if record.key not in known))
+    faults = (*evidence.faults, *sorted(_stray(record) for record in strays if record.key not in known))
+    return Report(profile, views, faults, others, audit.whole(counts.values))
+
+
+def _stray(record: Record) -> str:
+    profile = record.meta.get("profile")
+    return f"{record.name} ({record.place}): profile {profile!r} is none of {', '.join(PROFILES)}, so no table shows it"
 
 
 def _usual(profile: Profile) -> list[int]:
@@ -110,19 +120,24 @@ def _chain(run: object) -> set[str]:
 def files(report: Report, formats: Sequence[str], figures: Sequence[str] = ()) -> dict[str, str]:
     """Return each output file's text by its name; ``figures`` are paths for the LaTeX document."""
     found: dict[str, str] = {}
+    apart = report.faults, report.others, report.audit
     for form in ("md", "tex", "csv"):
         if form in formats:
             found |= {f"{view.name}.{form}": _one(view, form) for view in report.views}
     if "md" in formats:
-        found["README.md"] = index.render(report.views, report.faults, report.others)
+        found["audit.md"] = audited.as_markdown(report.audit)
+        found["README.md"] = index.render(report.views, *apart)
     if "tex" in formats:
-        found["document.tex"] = document.render(report.views, figures)
+        found["audit.tex"] = audited.as_latex(report.audit)
+        found["document.tex"] = document.render(report.views, figures, *apart)
     if "json" in formats:
-        found["report.json"] = json.render(report.views)
+        found["report.json"] = json.render(
+            report.views, problems=report.faults, records_of_no_table=report.others, audit=report.audit
+        )
     if "html" in formats:
         from repro.render import html
 
-        found["report.html"] = html.render(report.views, report.faults)
+        found["report.html"] = html.render(report.views, *apart)
     return found
 
 
@@ -142,8 +157,11 @@ def write(folder: Path, texts: Mapping[str, str]) -> list[Path]:
 def differing(folder: Path, texts: Mapping[str, str]) -> Iterable[str]:
     """Yield the names of files that are missing or hold something else."""
     for name, text in texts.items():
-        path = folder / name
-        if not path.is_file() or path.read_bytes() != text.encode():
+        try:
+            same = (folder / name).read_bytes() == text.encode()
+        except OSError:
+            same = False
+        if not same:
             yield name
 
 
@@ -159,21 +177,50 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     places = ("reference", "local") if options.local else ("reference",)
+    if not options.runs.is_dir():
+        msg = f"--runs {options.runs}: there is no such folder; run this beside runs/ or name the folder of the records"
+        raise ReportError(msg)
     shelf = read(options.runs, local=options.local)
     counts = load_counts()
     out = options.out or Path("build/tables" if options.local else "tables")
+    chosen = _chosen(options.select)
+    numbers = [number for number, table in specs.tables().items() if table.name in chosen]
     stale: list[Path] = []
+    reports: dict[Path, Report] = {}
     for profile in _profiles(options.profile, shelf):
-        report = build(profile, shelf, counts, _numbers(options.select), places)
         folder = out if profile.name == DEFAULT_PROFILE else out / profile.name
+        report = reports[folder] = build(profile, shelf, counts, numbers, places)
         texts = files(report, _formats(options.format), _figures(folder, profile, options.figures))
-        if options.select:
-            chosen = {view.name for view in report.views}
-            texts = {name: text for name, text in texts.items() if name.partition(".")[0] in chosen}
-        stale += [folder / n for n in differing(folder, texts)] if options.check else write(folder, texts)
+        texts = {name: text for name, text in texts.items() if not chosen or name.rpartition(".")[0] in chosen}
+        stale += _put(folder, texts, check=options.check)
+    if options.readme or not (options.out or options.local or options.select or options.profile):
+        stale += _renew(options.readme, reports, check=options.check)
     said = "stale" if options.check else "written"
     sys.stdout.write("".join(f"{said}: {path}\n" for path in stale) or f"up to date: {out}\n")
     return int(bool(options.check and stale))
+
+
+def _put(folder: Path, texts: Mapping[str, str], *, check: bool) -> list[Path]:
+    """Write what differs, or only name it; return it either way."""
+    return [folder / name for name in differing(folder, texts)] if check else write(folder, texts)
+
+
+def _renew(page: Path | None, reports: Mapping[Path, Report], *, check: bool) -> list[Path]:
+    """Renew the claims between the marks of a page: ``README.md`` by default, where it has them."""
+    path = page or Path("README.md")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        text = ""
+    folders = {report.profile.name: Path(os.path.relpath(at, path.parent)).as_posix() for at, report in reports.items()}
+    views = {report.profile.name: report.views for report in reports.values()}
+    renewed = readme.splice(text, readme.block(views, next(iter(reports.values())).audit, folders))
+    if renewed is None and page is None:
+        return []
+    if renewed is None:
+        msg = f"--readme {page}: lacks the two marks of the claims; write {readme.START} and {readme.END} into it"
+        raise ReportError(msg)
+    return _put(path.parent, {path.name: renewed}, check=check)
 
 
 def _figures(folder: Path, profile: Profile, figures: Path) -> list[str]:
@@ -191,16 +238,14 @@ def _profiles(name: str, shelf: Shelf) -> list[Profile]:
     return [profile for known, profile in PROFILES.items() if known in seen]
 
 
-def _numbers(names: Sequence[str]) -> list[int]:
-    known = {table.name: number for number, table in specs.tables().items()}
-    known |= {str(number): number for number in specs.printed()}
-    numbers = []
-    for name in names:
-        if name not in known:
-            listed = ", ".join(table.name for table in specs.tables().values())
-            raise ReportError(f"--select {name}: there is no such table; known are {listed}")
-        numbers.append(known[name])
-    return sorted(set(numbers))
+def _chosen(names: Sequence[str]) -> set[str]:
+    """Return what was selected by the stem of its files: ``table2``, ``audit``."""
+    known = {name: name for name in (*(table.name for table in specs.tables().values()), "audit")}
+    short = {str(number): specs.tables()[number].name for number in specs.printed()}
+    if unknown := [name for name in names if name not in known | short]:
+        msg = f"--select {unknown[0]}: there is no such table; known are {', '.join(known)}"
+        raise ReportError(msg)
+    return {(known | short)[name] for name in names}
 
 
 def _formats(text: str) -> list[str]:
@@ -216,11 +261,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--profile", default="", help="shapes, camvid_half, camvid or paper (default: those with records)"
     )
-    parser.add_argument("--select", nargs="*", default=[], metavar="TABLE", help="table2 or 2 (default: all)")
+    parser.add_argument("--select", nargs="*", default=[], metavar="TABLE", help="table2, 2 or audit (default: all)")
     parser.add_argument("--format", default=",".join(DEFAULT_FORMATS), help="any of " + ",".join(FORMATS))
     parser.add_argument("--out", type=Path, help="folder to write to (default: tables, or build/tables with --local)")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of the records")
     parser.add_argument("--figures", type=Path, default=Path("figures"), help="folder of the figures")
+    parser.add_argument("--readme", type=Path, help="page whose claims to renew (default: README.md, without --out)")
     parser.add_argument("--local", action="store_true", help="show runs/local beside runs/reference")
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 and name what is stale")
     return parser

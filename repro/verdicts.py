@@ -38,6 +38,12 @@ CLAIMS = {
     "undecided": "neither; or there is one seed only, from which no verdict is given",
     "not run": "a cell that the claim speaks of has no usable number",
 }
+FINDINGS = {
+    "disagrees": "what is printed in one place contradicts another, or does not follow from the networks",
+    "open": "the print does not decide: a reading, or the reason of a number, is left unsaid",
+    "agrees": "what is printed follows by arithmetic from the rest of the print or from the networks",
+}
+"""Verdicts of the audit, which holds the paper against itself and needs no record."""
 
 
 def count(ours: float, printed: float | None, step: float) -> str:

@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -20,26 +21,44 @@ import simulate
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from repro import report
+from repro import audit, report
 from repro.compare import Counts, compare
 from repro.experiment import Run
+from repro.findings import Audit, Check, Finding, Reading
 from repro.keys import key
 from repro.records import load
-from repro.render import csv, document, html, index, json, latex, markdown, words
+from repro.render import audited, csv, document, html, index, json, latex, markdown, readme, words
 from repro.spec import GCN, Cost
 from repro.views import TableView
 
 GOLDEN = Path(__file__).parent / "golden"
 COUNTS = Counts({key(Cost(GCN(k))): 2 * k * 21 * (2048 + 21) for k in (3, 7)}, "2.11.0")
 RUNS = [run for run, _ in simulate.runs(simulate.TABLE, simulate.PROFILE).values()]
-FORMATS = {
+AUDIT = Audit(
+    (
+        Finding("a-margin", ("4.1", "table 2"), "GCN < 50 % & more", "it is 5_0", "disagrees", "as | printed"),
+        Finding("a-sum", ("4.3",), "1 + 1", "2", "agrees"),
+    ),
+    (
+        Reading("biases", "none", True, (Check("260K", "table 2", "# of Params (GCN), 3", "260,694"),), ()),
+        Reading("biases", "one a channel", False, (), (Check("260K", "table 2", "# of Params (GCN), 3", "261,778"),)),
+    ),
+)
+FORMATS: dict[str, Callable[[TableView], str]] = {
     "table2.md": markdown.render,
     "table2.tex": latex.render,
     "table2.csv": csv.render,
     "table2.json": lambda view: json.render((view,)),
-    "README.md": lambda view: index.render((view,), ("a fault",), ("a record of no table",)),
-    "document.tex": lambda view: document.render((view,), ("../figures/figure1.pdf",)),
-    "report.html": lambda view: _without_assets(html.render((view,), ("a fault",))),
+    "README.md": lambda view: index.render((view,), ("a fault",), ("a record of no table",), AUDIT),
+    "document.tex": lambda view: document.render(
+        (view,), ("../figures/figure1.pdf",), ("a fault",), ("a record of no table",), AUDIT
+    ),
+    "report.html": lambda view: _without_assets(html.render((view,), ("a fault",), ("a record of no table",), AUDIT)),
+}
+AUDITED: dict[str, Callable[[], str]] = {
+    "audit.md": lambda: audited.as_markdown(AUDIT),
+    "audit.tex": lambda: audited.as_latex(AUDIT),
+    "audit.json": lambda: json.render((), audit=AUDIT),
 }
 
 
@@ -67,7 +86,16 @@ def view(tmp_path_factory: pytest.TempPathFactory) -> TableView:
 @pytest.mark.parametrize("name", FORMATS)
 def test_golden(view: TableView, name: str) -> None:
     """Each format gives the committed bytes; REPRO_GOLDEN=write renews them, and the change is then reviewed."""
-    text = FORMATS[name](view)
+    _golden(name, FORMATS[name](view))
+
+
+@pytest.mark.parametrize("name", AUDITED)
+def test_golden_audit(name: str) -> None:
+    """The audit gives the committed bytes in each format; in HTML it is a section of the page."""
+    _golden(name, AUDITED[name]())
+
+
+def _golden(name: str, text: str) -> None:
     path = GOLDEN / name
     if os.environ.get("REPRO_GOLDEN") == "write":
         path.parent.mkdir(exist_ok=True)
@@ -98,6 +126,34 @@ def test_csv_has_the_promised_columns(view: TableView) -> None:
     """The long form starts with the columns that other programs rely on."""
     head = csv.render(view).splitlines()[0].split(",")
     assert head[:10] == ["table", "row", "column", "printed", "ours", "std", "n", "status", "verdict", "runs"]
+
+
+def test_every_format_holds_the_whole_audit() -> None:
+    """Each finding, each reading and each number that it reproduces or breaks is in every format."""
+    found = audit.whole()
+    page, tex = audited.as_markdown(found), audited.as_latex(found)
+    site = html.render((), audit=found)
+    for finding in found.findings:
+        assert markdown.escape(finding.computed) in page
+        assert latex.escape(finding.computed) in tex
+        assert f">{finding.name}</td>" in site
+    for reading in found.readings:
+        for checks in filter(None, (reading.reproduces, reading.breaks)):
+            assert markdown.escape(words.checks(checks)) in page
+            assert latex.escape(words.checks(checks)) in tex
+    assert site.count('data-name="breaks"') == len(found.readings)
+    tree = stdlib_json.loads(json.render((), audit=found))
+    assert [reading["option"] for reading in tree["audit"]["readings"]] == [r.option for r in found.readings]
+
+
+def test_the_claims_of_a_page_stand_between_its_marks(view: TableView) -> None:
+    """Only what stands between the marks is written; a page that lacks them is left alone."""
+    block = readme.block({"tiny": (view,)}, AUDIT, {"tiny": "tables"})
+    assert "| larger is better | 4.1.1 | **holds** |" in block
+    page = f"before\n{readme.START}\nold\n{readme.END}\nafter\n"
+    assert readme.splice(page, block) == f"before\n{readme.START}\n{block}\n{readme.END}\nafter\n"
+    assert readme.splice("no marks", block) is None
+    assert readme.splice(f"{readme.END} {readme.START}", block) is None
 
 
 def test_minus_and_rounding_to_nothing() -> None:
@@ -268,10 +324,14 @@ def test_escaped_text_is_inert(text: str) -> None:
 def test_latex_compiles(view: TableView, tmp_path: Path) -> None:
     """The document, and a table alone behind its input, compile without a warning that matters."""
     (tmp_path / "table2.tex").write_text(latex.render(view))
-    (tmp_path / "document.tex").write_text(document.render((view,)))
+    found = audit.whole()
+    (tmp_path / "audit.tex").write_text(audited.as_latex(found))
+    (tmp_path / "document.tex").write_text(document.render((view,), audit=found))
+    preamble = r"\documentclass{article}\usepackage{booktabs,array,longtable}"
+    (tmp_path / "audit-alone.tex").write_text(preamble + r"\begin{document}\input{audit}\end{document}")
     alone = r"\documentclass{article}\usepackage{booktabs,array}\begin{document}\input{table2}\end{document}"
     (tmp_path / "alone.tex").write_text(alone)
-    for name in ("document", "document", "alone"):
+    for name in ("document", "document", "alone", "audit-alone", "audit-alone", "audit-alone"):
         done = subprocess.run(
             ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", name],
             cwd=tmp_path,
@@ -280,7 +340,7 @@ def test_latex_compiles(view: TableView, tmp_path: Path) -> None:
             check=False,
         )
         assert done.returncode == 0, done.stdout[-2000:]
-    for name in ("document", "alone"):
+    for name in ("document", "alone", "audit-alone"):
         log = (tmp_path / f"{name}.log").read_text(encoding="latin-1")
         assert not re.findall(r"Overfull|LaTeX Warning: (?:Ref|There were)|undefined", log)
 

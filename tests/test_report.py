@@ -14,6 +14,7 @@ import simulate
 from repro import report, specs
 from repro.profiles import get
 from repro.records import load
+from repro.render import readme
 from repro.report import main
 
 ROOT = Path(__file__).parents[1]
@@ -43,6 +44,8 @@ def test_writes_every_table_and_the_board(runs: Path, tmp_path: Path) -> None:
     expected = {f"{table.name}.{form}" for table in specs.tables().values() for form in ("md", "tex", "csv")} | {
         "README.md",
         "document.tex",
+        "audit.md",
+        "audit.tex",
     }
     assert {path.name for path in out.iterdir()} == expected
     assert "holds" in (out / "README.md").read_text()
@@ -138,6 +141,63 @@ def test_faults_are_in_the_report_and_the_rest_is_rendered(runs: Path, tmp_path:
     table = (tmp_path / "out" / "table1.md").read_text()
     assert "disagree" in table
     assert "(2)" in table
+
+
+def test_faults_are_named_in_every_format(runs: Path, tmp_path: Path) -> None:
+    """What no table can show, a record of an unknown profile too, stands in the page, the document and the JSON."""
+    reference, profile = runs / "reference", get("shapes")
+    run = next(run for run, _ in simulate.runs(specs.tables()[1], profile).values())
+    simulate.write(reference, run, 6, name="from-the-future", schema=99)
+    simulate.write(reference, run, 7, name="spec-is-no-more", key="0123456789")
+    simulate.write(reference, run, 8, name="profile-is-no-more", key="abcdef0123", profile="moon")
+    assert call(runs, tmp_path / "out", "--format", "md,tex,json,html") == 0
+    for name in ("README.md", "document.tex", "report.json", "report.html"):
+        text = (tmp_path / "out" / name).read_text()
+        for record in ("from-the-future", "spec-is-no-more", "profile-is-no-more"):
+            assert record in text, name
+
+
+def test_a_folder_of_records_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A mistyped --runs is refused; it would have rendered every cell as not run."""
+    assert call(tmp_path / "none", tmp_path / "out") == 2
+    assert "--runs" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_select_the_audit(runs: Path, tmp_path: Path) -> None:
+    """The audit's page can be asked for alone."""
+    assert call(runs, tmp_path / "out", "--select", "audit") == 0
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"audit.md", "audit.tex"}
+
+
+def test_the_audit_holds_nothing_of_the_records(runs: Path, tmp_path: Path) -> None:
+    """With records and without, the audit's bytes are the same."""
+    (tmp_path / "empty").mkdir()
+    for folder, out in ((runs, "one"), (tmp_path / "empty", "two")):
+        assert call(folder, tmp_path / out, "--select", "audit") == 0
+    for name in ("audit.md", "audit.tex"):
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+
+
+def test_the_claims_of_the_readme(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The page's claims are written between its marks, found stale by --check, and refused where there are no marks."""
+    page, out = tmp_path / "README.md", tmp_path / "out"
+    page.write_text(f"mine\n{readme.START}\nold\n{readme.END}\nmine too\n")
+    options = ("--format", "csv", "--readme", str(page))
+    assert call(runs, out, *options, "--check") == 1
+    assert f"stale: {page}" in capsys.readouterr().out
+    assert call(runs, out, *options) == 0
+    assert page.read_text().startswith("mine\n")
+    assert "(out/README.md): " in page.read_text()
+    assert call(runs, out, *options, "--check") == 0
+    page.write_text("no marks")
+    assert call(runs, out, *options) == 2
+    assert "--readme" in capsys.readouterr().err
+
+
+def test_the_readme_of_the_project_has_the_marks() -> None:
+    """The README's claims are written by the report: ``python -m repro.report --check`` names it when stale."""
+    assert readme.splice((ROOT / "README.md").read_text(encoding="utf-8"), "") is not None
 
 
 def test_render_table_is_the_file(runs: Path, tmp_path: Path) -> None:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from repro import formulas
 from repro.audit import counts, networks, scores, sizes, unsaid, wording
-from repro.audit.finding import Counter, Finding
-from repro.audit.readings import Reading, readings
+from repro.audit.finding import Counter
+from repro.audit.readings import readings
+from repro.findings import Audit, Finding, Reading
+from repro.keys import key
+from repro.spec import Cost
 
-__all__ = ["Counter", "Finding", "Reading", "audit", "readings"]
+__all__ = ["Audit", "Counter", "Finding", "Reading", "audit", "readings", "whole"]
 
 _ORDER = {"disagrees": 0, "open": 1, "agrees": 2}
 
@@ -22,3 +27,19 @@ def audit(count: Counter = formulas.count) -> tuple[Finding, ...]:
     parts = (scores, counts, networks, sizes, wording, unsaid)
     found = [finding for part in parts for finding in part.find(count)]
     return tuple(sorted(found, key=lambda finding: _ORDER[finding.verdict]))
+
+
+def whole(stored: Mapping[str, int | str] | None = None) -> Audit:
+    """Return findings and readings together, as a report shows them.
+
+    Args:
+        stored: counts read off the built modules, by the key of their cell (``repro.compare.Counts``). What is
+            not among them is counted in closed form.
+    """
+    held = stored or {}
+
+    def count(cost: Cost) -> int:
+        found = held.get(key(cost))
+        return found if isinstance(found, int) else formulas.count(cost)
+
+    return Audit(audit(count), readings())

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 from itertools import pairwise
 
 from repro import formulas, specs
-from repro.audit.finding import Counter, Finding, decided
+from repro.audit.finding import Counter, decided
+from repro.findings import Finding
 from repro.paper import Printed, printed, said
 from repro.spec import GCN, Conv, Cost, Stack
 

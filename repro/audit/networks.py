@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from itertools import product
 
 from repro import formulas, paper
-from repro.audit.finding import Counter, Finding, decided
+from repro.audit.finding import Counter, decided
+from repro.findings import Finding
 from repro.spec import Classifier, Cost
 
 ROW = "MFlops (Conv)"

@@ -3,26 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 
 from repro import formulas
 from repro.audit.counts import ROUNDING, cells
+from repro.audit.finding import points
 from repro.audit.networks import GCN_STAGES, HUNDRED, ROW, printed_width, solve_width
 from repro.audit.scores import STEP
 from repro.audit.sizes import STRIDE
+from repro.findings import Check, Reading
 from repro.paper import number, said
 from repro.spec import Classifier, Cost, Head, Stack
-
-
-@dataclass(frozen=True)
-class Reading:
-    """One way to read an open question. ``taken`` marks the one that the suite takes by default."""
-
-    question: str
-    option: str
-    taken: bool
-    reproduces: tuple[str, ...]
-    breaks: tuple[str, ...]
 
 
 def readings() -> tuple[Reading, ...]:
@@ -30,14 +20,25 @@ def readings() -> tuple[Reading, ...]:
     return tuple(reading for part in (_heads(), _networks(), _sentences()) for reading in part)
 
 
-def _reading(question: str, option: str, checks: Mapping[str, bool], *, taken: bool = False) -> Reading:
-    kept = tuple(name for name, holds in checks.items() if holds)
-    return Reading(question, option, taken, kept, tuple(name for name in checks if name not in kept))
+Checks = Mapping[Check, bool]
+"""What a reading was held against, and whether it gives what is printed."""
 
 
-def _counted(count: Callable[[Cost], float]) -> dict[str, bool]:
+def _reading(question: str, option: str, checks: Checks, *, taken: bool = False) -> Reading:
+    kept = tuple(check for check, holds in checks.items() if holds)
+    return Reading(question, option, taken, kept, tuple(check for check in checks if check not in kept))
+
+
+def _check(place: str, printed: str, computed: str) -> Check:
+    """Return the check of a cell that ``counts.cells`` named: ``table 2, row, column``."""
+    table, _, cell = place.partition(", ")
+    return Check(printed, table, cell, computed)
+
+
+def _counted(count: Callable[[Cost], int]) -> dict[Check, bool]:
     """Tell for each printed head count whether ``count`` gives it to one step (1K)."""
-    return {f"{text.text} ({place})": text.matches(count(cost)) for place, (cost, text) in cells(2, 4).items()}
+    found = {place: (count(cost), text) for place, (cost, text) in cells(2, 4).items()}
+    return {_check(place, text.text, f"{ours:,}"): text.matches(ours) for place, (ours, text) in found.items()}
 
 
 def _params(cost: Cost, in_channels: int = 2048, num_classes: int = 21, *, bias: bool = False) -> int:
@@ -73,31 +74,28 @@ def _heads() -> Iterator[Reading]:
     yield _reading(question, "in a 1 x 1 after it", _counted(_separate_scores))
     question = "rounding of counts to thousands"
     for option, rule in ROUNDING.items():
-        checks = {
-            f"{text.text} ({place})": f"{rule(_params(cost) / 1000)}K" == text.text
-            for place, (cost, text) in cells(2, 4).items()
-        }
+        thousands = {place: (f"{rule(_params(cost) / 1000)}K", text) for place, (cost, text) in cells(2, 4).items()}
+        checks = {_check(place, text.text, ours): ours == text.text for place, (ours, text) in thousands.items()}
         yield _reading(question, option, checks, taken=option == "to nearest")
 
 
-def _mflops(network: Classifier, factor: int = 1, left_out: tuple[str, ...] = ()) -> dict[str, bool]:
+def _mflops(network: Classifier, factor: int = 1, left_out: tuple[str, ...] = ()) -> dict[Check, bool]:
     """Tell whether a network's count, rounded to hundreds of millions, is what Table 11 prints."""
     column = formulas.NETWORKS[network.backbone]
     found = factor * sum(layer.macs for part, layer in formulas.network(network) if part not in left_out)
     printed = number(11, ROW, column)
-    return {f"{printed / 1e6:.0f} ({column}, {found / 1e6:,.0f} counted)": abs(found - printed) <= HUNDRED / 2}
+    check = Check(f"{printed / 1e6:.0f} M", "table 11", f"{ROW}, {column}", f"{found / 1e6:,.0f} M")
+    return {check: abs(found - printed) <= HUNDRED / 2}
 
 
 def _networks() -> Iterator[Reading]:
     plain, gcn = Classifier("resnet50"), Classifier("resnet50_gcn")
     question = "branches of a ResNet-GCN block"
     for option, joined in (("concat", 2), ("sum", 1)):
+        solved = {row: solve_width(row, joined) for row in GCN_STAGES}
         widths = {
-            f"m' = {printed_width(row)} ({row}, {solve_width(row, joined):.1f} solved)": abs(
-                solve_width(row, joined) - printed_width(row)
-            )
-            < 1
-            for row in GCN_STAGES
+            Check(f"m' = {printed_width(row)}", "table 11", row, f"{width:.1f}"): abs(width - printed_width(row)) < 1
+            for row, width in solved.items()
         }
         network = Classifier("resnet50_gcn", branches="concat" if joined == 2 else "sum")  # noqa: PLR2004
         yield _reading(question, option, {**widths, **_mflops(network)}, taken=option == "concat")
@@ -123,30 +121,34 @@ def _sentences() -> Iterator[Reading]:
     question = '"the smallest one" of section 4.1.1'
     for option, column in (("k = 3", "3"), ("the baseline", "base")):
         lead = number(1, "Score", "15") - number(1, "Score", column)
-        checks = {f"5.5 ({lead:.1f} counted)": abs(lead - said("margin_k15").value) < STEP / 2}
+        margin = said("margin_k15")
+        checks = {Check(margin.printed.text, "4.1.1", "", points(lead)): abs(lead - margin.value) < STEP / 2}
         yield _reading(question, option, checks, taken=column == "base")
     question = '"large kernel sizes" of section 4.1.1 (2)'
     for least in (3, 5, 7, 9):
         sizes = [k for k in (3, 5, 7, 9, 11) if k >= least]
+        leads = {k: number(3, "Score (GCN)", str(k)) - number(3, "Score (Stack)", str(k)) for k in sizes}
         checks = {
-            f"GCN over the stack at k = {k}": number(3, "Score (GCN)", str(k)) > number(3, "Score (Stack)", str(k))
-            for k in sizes
+            Check(f"GCN over the stack at k = {k}", "table 3", "", f"{lead:+.1f}"): lead > 0
+            for k, lead in leads.items()
         }
         yield _reading(question, f"k >= {least}", checks, taken=least == 7)  # noqa: PLR2004
     question = "crops of a Cityscapes image"
     side, width, height = (int(said(f"cityscapes_{name}").value) for name in ("tile", "width", "height"))
     tiles = int(said("cityscapes_tiles").value)
     apart = -(-width // side) * -(-height // side)
-    yield _reading(question, "apart", {f"{tiles} crops ({apart} counted)": apart == tiles})
+    crops = f"{tiles} crops"
+    yield _reading(question, "apart", {Check(crops, "4.3", "", f"{apart}"): apart == tiles})
     spaced = {(width - side) * i // (tiles - 1) for i in range(tiles)}
     yield _reading(
         question,
         "evenly spaced, overlapping",
-        {f"{tiles} crops ({len(spaced)} counted)": len(spaced) == tiles},
+        {Check(crops, "4.3", "", f"{len(spaced)}"): len(spaced) == tiles},
         taken=True,
     )
     question = "kernel that makes a map global"
     cells_wide = int(said("input_size").value) // STRIDE
     for option, k in (("as large as the map", cells_wide), ("twice the map less one", 2 * cells_wide - 1)):
-        checks = {f"k = {said('k_largest').printed.text} roughly": abs(k - said("k_largest").value) <= 1}
+        largest = said("k_largest")
+        checks = {Check(f"k = {largest.printed.text} roughly", "4.1.1", "", f"{k}"): abs(k - largest.value) <= 1}
         yield _reading(question, option, checks, taken=option.startswith("as"))

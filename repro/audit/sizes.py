@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from repro import paper
-from repro.audit.finding import Counter, Finding, decided
+from repro.audit.finding import Counter, decided
+from repro.findings import Finding
 from repro.paper import said
 from repro.spec import Stack
 

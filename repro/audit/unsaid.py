@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from repro import paper, specs
-from repro.audit.finding import Counter, Finding, points
+from repro.audit.finding import Counter, points
+from repro.findings import Finding
 from repro.paper import number, said
 from repro.spec import Claim, Contrast
 

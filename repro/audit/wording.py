@@ -7,7 +7,8 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from repro import paper
-from repro.audit.finding import Counter, Finding, decided
+from repro.audit.finding import Counter, decided
+from repro.findings import Finding
 
 _CITED = re.compile(r"\[(\d+)\]")
 

@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.table import Table as Grid
 
 from repro import compare, profiles, records
-from repro.audit import audit, readings
+from repro.audit import whole
 from repro.machine import Machine
 from repro.measured import Evidence
 from repro.render import words
@@ -63,7 +63,8 @@ def _plain(tree: Any) -> Any:  # noqa: ANN401 - a tree of plain values
 
 def check_paper(out: Console, *, as_json: bool) -> None:
     """Print the audit: every finding, then what each open reading reproduces and breaks."""
-    found, options = audit(), readings()
+    report = whole(compare.load_counts().values)
+    found, options = report.findings, report.readings
     if as_json:
         tree = {"findings": [asdict(f) for f in found], "readings": [asdict(r) for r in options]}
         out.print_json(json.dumps(tree))
@@ -83,5 +84,5 @@ def check_paper(out: Console, *, as_json: bool) -> None:
     for reading in options:
         mark = "* " if reading.taken else "  "
         grid.add_row(escape(reading.question), mark + escape(reading.option),
-                     escape("; ".join(reading.reproduces)), escape("; ".join(reading.breaks)))  # fmt: skip
+                     escape(words.checks(reading.reproduces)), escape(words.checks(reading.breaks)))  # fmt: skip
     out.print(grid)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from repro import verdicts
-from repro.render.index import METHOD
+from repro.findings import Audit
+from repro.render.index import METHOD, OTHERS, WHY_OTHERS, all_problems
 from repro.render.latex import PACKAGES, escape
 from repro.views import TableView
 
@@ -26,12 +27,21 @@ PREAMBLE = r"""\documentclass[10pt]{article}
 """
 
 
-def render(views: tuple[TableView, ...], figures: Sequence[str] = ()) -> str:
-    """Return the document; it inputs ``tableN.tex``, which lie beside it.
+def render(
+    views: tuple[TableView, ...],
+    figures: Sequence[str] = (),
+    faults: tuple[str, ...] = (),
+    others: tuple[str, ...] = (),
+    audit: Audit | None = None,
+) -> str:
+    """Return the document; it inputs ``tableN.tex`` and ``audit.tex``, which lie beside it.
 
     Args:
         views: the tables of one profile.
         figures: paths of figures to include, relative to the document, in order.
+        faults: records that cannot be used at all, one sentence each.
+        others: records that no table shows, by name.
+        audit: the paper against itself.
     """
     profile = escape(views[0].profile) if views else ""
     parts = [
@@ -46,10 +56,13 @@ def render(views: tuple[TableView, ...], figures: Sequence[str] = ()) -> str:
         r"\section{Tables}",
         *map(_input, views),
         r"\clearpage",
+        "\\section{The paper against itself}\n\\input{audit}" if audit else "",
         *_figures(figures),
         r"\section{Words and method}",
         _words(),
         escape(METHOD),
+        _named("Problems", all_problems(views, faults)),
+        _named(f"{OTHERS} {WHY_OTHERS}", others),
         r"\end{document}",
     ]
     return "\n".join(part for part in parts if part) + "\n"
@@ -69,10 +82,10 @@ def _board(views: tuple[TableView, ...]) -> str:
         r"\toprule Table & Claim & section & verdict \\ \midrule \endhead \bottomrule \endfoot",
     ]
     for claim in (claim for view in views for claim in view.claims):
-        section = r"\raggedright " + escape(claim.where)
-        lines.append(
-            f"{escape(str(claim.own or claim.table))} & {escape(claim.says)} & \\parbox[t]{{24mm}}{{{section}}} & {escape(claim.verdict)} \\\\"
-        )
+        section = r"\parbox[t]{24mm}{\raggedright " + escape(claim.where) + "}"
+        texts = (str(claim.own or claim.table), claim.says, claim.verdict)
+        name, says, verdict = map(escape, texts)
+        lines.append(f"{name} & {says} & {section} & {verdict} \\\\")
     return "\n".join([*lines, r"\end{longtable}", "}"])
 
 
@@ -89,6 +102,13 @@ def _figures(paths: Sequence[str]) -> list[str]:
 
 def _words() -> str:
     lines = [r"\begin{description}\setlength{\itemsep}{0pt}"]
-    for words in (verdicts.STATUSES, verdicts.CELLS, verdicts.CLAIMS):
+    for words in (verdicts.STATUSES, verdicts.CELLS, verdicts.CLAIMS, verdicts.FINDINGS):
         lines += [f"\\item[{escape(word)}] {escape(text)}" for word, text in words.items()]
     return "\n".join([*lines, r"\end{description}"])
+
+
+def _named(title: str, texts: Sequence[str]) -> str:
+    if not texts:
+        return ""
+    items = "\n".join(f"\\item {escape(text)}" for text in texts)
+    return f"\\section{{{escape(title)}}}\n{{\\raggedright\\begin{{itemize}}\n{items}\n\\end{{itemize}}}}"

@@ -11,14 +11,16 @@ from importlib import resources
 from typing import Any
 
 from repro import verdicts
+from repro.findings import Audit
 from repro.records import Record
 from repro.render import curve, words
-from repro.render.index import METHOD, summary
+from repro.render.index import METHOD, OTHERS, WHY_OTHERS, summary
 from repro.views import CellView, Outcome, RowView, TableView
 
-GOOD = frozenset({"holds", "matches", "within"})
-BAD = frozenset({"fails", "differs", "outside", "diverged", "unusable"})
-OPEN = frozenset({"undecided", "one seed", "awaiting the test server", "no score"})
+GOOD = frozenset({"holds", "matches", "within", "agrees"})
+BAD = frozenset({"fails", "differs", "outside", "diverged", "unusable", "disagrees"})
+OPEN = frozenset({"undecided", "one seed", "awaiting the test server", "no score", "open"})
+BOOKS = (verdicts.STATUSES, verdicts.CELLS, verdicts.CLAIMS, verdicts.FINDINGS)
 FACTS = (
     "status", "seed", "recipe", "steps", "final_loss", "diverged_at", "last_finite_loss", "seconds",
     "images_per_second", "peak_memory_bytes", "device", "threads", "world_size", "precision",
@@ -35,12 +37,24 @@ def _template() -> Any:  # noqa: ANN401 - jinja2's, which only this format impor
     return environment.get_template("page.html.j2")
 
 
-def render(views: tuple[TableView, ...], faults: tuple[str, ...] = ()) -> str:
-    """Return the page of one profile; everything that comes from records is escaped."""
+def render(
+    views: tuple[TableView, ...],
+    faults: tuple[str, ...] = (),
+    others: tuple[str, ...] = (),
+    audit: Audit | None = None,
+) -> str:
+    """Return the page of one profile; everything that comes from records is escaped.
+
+    Args:
+        views: its tables.
+        faults: records that cannot be used at all, one sentence each.
+        others: records that no table shows, by name.
+        audit: the paper against itself.
+    """
     from markupsafe import Markup
 
     raw = {name: Markup(_file(f"page.{name}")) for name in ("css", "js")}  # noqa: S704 - our own two files
-    text: str = _template().render(**_context(views, faults), **raw)
+    text: str = _template().render(**_context(views, faults, audit or Audit()), others=others, **raw)
     return "\n".join(line for line in text.splitlines() if line.strip()) + "\n"
 
 
@@ -48,7 +62,7 @@ def _file(name: str) -> str:
     return resources.files("repro.render").joinpath(name).read_text(encoding="utf-8")
 
 
-def _context(views: tuple[TableView, ...], faults: tuple[str, ...]) -> dict[str, Any]:
+def _context(views: tuple[TableView, ...], faults: tuple[str, ...], audit: Audit) -> dict[str, Any]:
     claims = [claim for view in views for claim in view.claims]
     cells = [(view.number, cell) for view in views for cell in view.cells()]
     runs, run_ids = _runs(cell for _, cell in cells)
@@ -60,11 +74,13 @@ def _context(views: tuple[TableView, ...], faults: tuple[str, ...]) -> dict[str,
         "about": views[0].about if views else "",
         "many": bool(views) and len(views[0].places) > 1,
         "summary": summary(Counter(claim.verdict for claim in claims)),
-        "used": _used(views),
+        "audit": audit,
+        "used": _used(views, audit),
         "ids": {(number, cell.row, cell.column): f"cell-{i}" for i, (number, cell) in enumerate(cells)},
         "runs": runs,
         "run_ids": run_ids,
-        "vocabulary": [pair for book in (verdicts.STATUSES, verdicts.CELLS, verdicts.CLAIMS) for pair in book.items()],
+        "vocabulary": [pair for book in BOOKS for pair in book.items()],
+        "why_others": f"{OTHERS} {WHY_OTHERS}",
         "method": METHOD,
         **_helpers(),
     }
@@ -77,6 +93,9 @@ def _helpers() -> dict[str, Any]:
         "evidence": words.evidence,
         "measured": words.measured,
         "difference": words.difference,
+        "audited": words.audited,
+        "checks": words.checks,
+        "reproduced": words.reproduced,
         "origin": words.origin,
         "own": words.OWN,
         "span": words.span,
@@ -116,10 +135,10 @@ def _word(outcome: Outcome) -> str:
     return outcome.verdict or outcome.status
 
 
-def _used(views: tuple[TableView, ...]) -> list[str]:
-    """Return every verdict that occurs, cells' and claims'."""
+def _used(views: tuple[TableView, ...], audit: Audit) -> list[str]:
+    """Return every verdict that occurs: of cells, of claims, of the audit."""
     cells = {word for view in views for row in view.rows for word in _row_verdicts(row)}
-    return sorted(cells | {claim.verdict for view in views for claim in view.claims})
+    return sorted(cells | {claim.verdict for view in views for claim in view.claims} | set(audit.tally()))
 
 
 def _runs(cells: Iterable[CellView]) -> tuple[list[dict[str, Any]], dict[tuple[str, str], str]]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 
 from repro import verdicts
+from repro.findings import Audit
+from repro.render import words
 from repro.render.markdown import claims, escape, problems, row
 from repro.views import TableView
 
@@ -18,17 +20,26 @@ METHOD = (
     "only, and no verdict is given. Sums of counts are exact."
 )
 
+OTHERS = "Records that no table shows"
+WHY_OTHERS = "(another length or recipe, a figure's own, or a spec that is no more)"
 
-def render(views: tuple[TableView, ...], faults: tuple[str, ...] = (), others: tuple[str, ...] = ()) -> str:
+
+def render(
+    views: tuple[TableView, ...],
+    faults: tuple[str, ...] = (),
+    others: tuple[str, ...] = (),
+    audit: Audit | None = None,
+) -> str:
     """Return the index page of one profile.
 
     Args:
         views: its tables.
         faults: records that cannot be used at all, one sentence each.
         others: records that no table shows, by name.
+        audit: the paper against itself, whose page ``audit.md`` lies beside this one.
     """
     found = tuple(claim for view in views for claim in view.claims)
-    every = tuple(dict.fromkeys((*faults, *(problem for view in views for problem in view.problems))))
+    every = all_problems(views, faults)
     places = views[0].places if views else ()
     parts = [
         f"# `{views[0].profile}` · Tables and claims" if views else "# No tables",
@@ -39,6 +50,7 @@ def render(views: tuple[TableView, ...], faults: tuple[str, ...] = (), others: t
         "## Tables",
         _coverage(views),
         "What is missing is named, with its cost, by `repro plan all`.",
+        f"## The paper against itself\n\n{words.audited(audit)} All of it: [audit.md](audit.md)." if audit else "",
         '<a name="words"></a>\n\n## Words',
         _words(),
         METHOD,
@@ -47,6 +59,11 @@ def render(views: tuple[TableView, ...], faults: tuple[str, ...] = (), others: t
         "Rendered by `python -m repro.report` from records and specs; `--check` tells whether it is stale.",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def all_problems(views: tuple[TableView, ...], faults: tuple[str, ...]) -> tuple[str, ...]:
+    """Return what is wrong with records, in tables or outside of them, each sentence once."""
+    return tuple(dict.fromkeys((*faults, *(problem for view in views for problem in view.problems))))
 
 
 def summary(found: Counter[str]) -> str:
@@ -73,8 +90,8 @@ def _coverage(views: tuple[TableView, ...]) -> str:
 
 def _words() -> str:
     lines = []
-    for name, words in (("Cell", verdicts.STATUSES), ("Verdict", verdicts.CELLS), ("Claim", verdicts.CLAIMS)):
-        rows = [[name, "means"], ["---", "---"], *([f"**{word}**", escape(text)] for word, text in words.items())]
+    for name, book in (("Cell", verdicts.STATUSES), ("Verdict", verdicts.CELLS), ("Claim", verdicts.CLAIMS)):
+        rows = [[name, "means"], ["---", "---"], *([f"**{word}**", escape(text)] for word, text in book.items())]
         lines.append("\n".join(row(cells) for cells in rows))
     return "\n\n".join(lines)
 
@@ -82,5 +99,4 @@ def _words() -> str:
 def _others(names: tuple[str, ...]) -> str:
     if not names:
         return ""
-    head = "**Records that no table shows** (another length or recipe, a figure's own, or a spec that is no more):"
-    return head + "\n\n" + "\n".join(f"- {escape(name)}" for name in names)
+    return f"**{OTHERS}** {WHY_OTHERS}:\n\n" + "\n".join(f"- {escape(name)}" for name in names)

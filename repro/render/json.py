@@ -15,9 +15,10 @@ DECIMALS = 6
 """Places kept: what lies beyond differs between processors."""
 
 
-def render(views: tuple[TableView, ...]) -> str:
-    """Return tables as one JSON document; nan is null, a record is its name."""
-    return json.dumps({"tables": [plain(view) for view in views]}, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+def render(views: tuple[TableView, ...], **others: Any) -> str:  # noqa: ANN401 - any frozen values
+    """Return tables as one JSON document, with what concerns no single one; nan is null, a record is its name."""
+    tree = {"tables": plain(views), **plain(others)}
+    return json.dumps(tree, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def plain(value: Any) -> Any:  # noqa: ANN401 - a tree of views becomes a tree of plain values

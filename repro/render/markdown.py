@@ -51,7 +51,7 @@ def _table(grid: Grid) -> str:
     for line in grid.lines:
         middle = [] if grid.tall else [f"*{escape(line.what)}*"]
         label = f"**{escape(line.head)}**" if line.head else ""
-        rows.append([label, *middle, *(escape(cell) for cell in line.cells), _strong(line.verdict)])
+        rows.append([label, *middle, *(escape(cell) for cell in line.cells), strong(line.verdict)])
     return "\n".join(row(cells) for cells in rows)
 
 
@@ -60,7 +60,8 @@ def row(cells: list[str]) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
-def _strong(verdict: str) -> str:
+def strong(verdict: str) -> str:
+    """Return a verdict, in bold where it says something definite."""
     return f"**{escape(verdict)}**" if verdict in BOLD else escape(verdict)
 
 
@@ -89,7 +90,7 @@ def _claim(claim: ClaimView, *, many: bool) -> list[str]:
         escape(claim.says) + denied,
         escape(claim.where),
         *place,
-        _strong(claim.verdict),
+        strong(claim.verdict),
         words.tally(claim),
         escape(words.evidence(claim)),
     ]

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
+from itertools import groupby
 
+from repro.findings import Audit, Check, Reading
 from repro.views import CellView, ClaimView, Effect, Outcome, Provenance, Span
 
 DASH = "–"  # noqa: RUF001 - an en dash stands for "nothing to show"
@@ -150,3 +153,32 @@ def origin(found: Provenance) -> str:
     ]
     named = "; ".join(f"{name} {', '.join(values)}" for name, values in parts if values)
     return f"{found.place}: {len(found.runs)} run{'s' * (len(found.runs) != 1)}; {named}"
+
+
+def checks(found: Iterable[Check]) -> str:
+    """Return printed numbers by their place, each with what the reading gives: ``table 2: 260K (260,694), ...``."""
+    parts = []
+    for place, group in groupby(found, key=lambda check: check.place):
+        parts.append(f"{place}: {', '.join(map(_checked, group))}")
+    return "; ".join(parts)
+
+
+def _checked(check: Check) -> str:
+    same = check.computed in ("", check.printed)
+    return check.printed if same else f"{check.printed}\u00a0({check.computed})"
+
+
+def reproduced(reading: Reading) -> str:
+    """Return how many of the printed numbers that it was held against a reading gives, such as ``10 of 12``."""
+    return f"{len(reading.reproduces)} of {len(reading.reproduces) + len(reading.breaks)}"
+
+
+def audited(audit: Audit) -> str:
+    """Return the audit in one sentence."""
+    tally = audit.tally()
+    questions = len({reading.question for reading in audit.readings})
+    return (
+        f"{len(audit.findings)} comparisons of the paper with itself: {tally['disagrees']} disagree, "
+        f"{tally['open']} are left open, {tally['agrees']} agree; and {questions} open questions, "
+        "each with the printed numbers that its readings reproduce and break."
+    )

@@ -1,0 +1,58 @@
+"""What the audit of the paper says, as frozen values that reports show: findings, and readings of open questions."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Literal
+
+Verdict = Literal["agrees", "disagrees", "open"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One comparison: where, what is printed there, what follows by arithmetic, and whether the two agree.
+
+    ``open`` means that the print does not decide: the sentence leaves a reading, or the number a reason, unsaid.
+    """
+
+    name: str
+    places: tuple[str, ...]
+    says: str
+    computed: str
+    verdict: Verdict
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One printed number or sentence under a reading: what is printed, where, and what the reading gives instead."""
+
+    printed: str
+    place: str
+    cell: str = ""
+    """Row and column, where the place is a table."""
+    computed: str = ""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One way to read an open question. ``taken`` marks the one that the suite takes by default."""
+
+    question: str
+    option: str
+    taken: bool
+    reproduces: tuple[Check, ...]
+    breaks: tuple[Check, ...]
+
+
+@dataclass(frozen=True)
+class Audit:
+    """The whole audit: every finding, disagreements first, and every reading, options of one question together."""
+
+    findings: tuple[Finding, ...] = ()
+    readings: tuple[Reading, ...] = ()
+
+    def tally(self) -> Counter[str]:
+        """Return how many findings have which verdict."""
+        return Counter(finding.verdict for finding in self.findings)
