@@ -78,7 +78,9 @@ def _describe(path: Path) -> str:
 
 def _holds(path: Path, name: str) -> bool:
     """Tell whether a spec file assigns a name, without importing it."""
-    targets = (t for s in ast.parse(path.read_text(encoding="utf-8")).body if isinstance(s, ast.Assign) for t in s.targets)
+    targets = (
+        t for s in ast.parse(path.read_text(encoding="utf-8")).body if isinstance(s, ast.Assign) for t in s.targets
+    )
     return any(isinstance(target, ast.Name) and target.id == name for target in targets)
 
 

@@ -46,7 +46,9 @@ def _board(out: Console, profile: str, place: str, found: list[ClaimView]) -> No
     grid = Grid("", "claim", "section", "verdict", "what decides", box=None, padding=(0, 2, 0, 0))
     for claim in found:
         verdict = f"[{COLOURS.get(claim.verdict, 'dim')}]{claim.verdict}[/]"
-        grid.add_row(claim.own or f"T{claim.table}", escape(claim.says), claim.where, verdict, escape(words.evidence(claim)))
+        grid.add_row(
+            claim.own or f"T{claim.table}", escape(claim.says), claim.where, verdict, escape(words.evidence(claim))
+        )
     out.print(grid)
 
 

@@ -104,7 +104,9 @@ def _summary(out: Console, planned: Plan, times: estimate.Estimates) -> None:
 
 def _places(places: tuple[Place, ...]) -> str:
     """Return ``T1 15; T2 9`` for cells: table and column (and row where the column alone is not enough)."""
-    return "; ".join(f"{f'T{table}' if isinstance(table, int) else table} {row}/{column}" for table, row, column in places)
+    return "; ".join(
+        f"{f'T{table}' if isinstance(table, int) else table} {row}/{column}" for table, row, column in places
+    )
 
 
 def _tree(planned: Plan, times: estimate.Estimates, costs: dict[str, dict[str, object]]) -> dict[str, object]:
@@ -155,7 +157,12 @@ def status(out: Console, request: Request, *, as_json: bool) -> None:
         return
     grid = Grid("table", "cells", "reference", "local", box=None, padding=(0, 2, 0, 0))
     for table, found in rows.items():
-        grid.add_row(f"table{table}" if isinstance(table, int) else table, str(len(found)), str(sum(x[1] for x in found)), str(sum(x[0] for x in found)))
+        grid.add_row(
+            f"table{table}" if isinstance(table, int) else table,
+            str(len(found)),
+            str(sum(x[1] for x in found)),
+            str(sum(x[0] for x in found)),
+        )
     out.print(grid)
     for name in diverged:
         out.print(f"diverged: {name} (its record says when; the tables show it as such)", soft_wrap=True)

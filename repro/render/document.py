@@ -69,9 +69,9 @@ def _board(views: tuple[TableView, ...]) -> str:
         r"\toprule Table & Claim & section & verdict \\ \midrule \endhead \bottomrule \endfoot",
     ]
     for claim in (claim for view in views for claim in view.claims):
-        section = r"\raggedright " + escape(claim.where)
+        table, section = escape(str(claim.own or claim.table)), r"\raggedright " + escape(claim.where)
         lines.append(
-            f"{escape(str(claim.own or claim.table))} & {escape(claim.says)} & \\parbox[t]{{24mm}}{{{section}}} & {escape(claim.verdict)} \\\\"
+            f"{table} & {escape(claim.says)} & \\parbox[t]{{24mm}}{{{section}}} & {escape(claim.verdict)} \\\\"
         )
     return "\n".join([*lines, r"\end{longtable}", "}"])
 

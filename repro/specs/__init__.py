@@ -23,7 +23,9 @@ def _held(name: str) -> Table | Figure:
         value = getattr(module, attribute, None)
         if isinstance(value, kind):
             return value
-    msg = f"repro/specs/{name}.py: holds no TABLE and no FIGURE; define TABLE = Table(...) or FIGURE = Figure(...) in it"
+    msg = (
+        f"repro/specs/{name}.py: holds no TABLE and no FIGURE; define TABLE = Table(...) or FIGURE = Figure(...) in it"
+    )
     raise SpecError(msg)
 
 
