@@ -18,9 +18,9 @@ FILE = "field_areas.json"
 class Settings:
     """How fields are measured. Two sets of areas are compared only where these are equal."""
 
-    images: int = 4
+    images: int = 16
     """The first so many images of the test set that have an object of ``smallest`` pixels or more."""
-    smallest: int = 400
+    smallest: int = 1000
     """Pixels of an image's largest object below which the image is passed over."""
     occluder: int = 11
     stride: int = 3

@@ -96,9 +96,9 @@ def vrf(
 
 @click.command("vrf-area")
 @options.request
-@click.option("--images", type=int, default=4, show_default=True, help="how many test images")
+@click.option("--images", type=int, default=16, show_default=True, help="how many test images")
 @click.option(
-    "--smallest", type=int, default=400, show_default=True, help="pixels that an image's largest object needs"
+    "--smallest", type=int, default=1000, show_default=True, help="pixels that an image's largest object needs"
 )
 @click.option("--stride", type=int, default=3, show_default=True, help="distance of neighbouring occluders")
 @click.option("--occluder", type=int, default=11, show_default=True, help="side of the occluder, odd")
