@@ -55,11 +55,10 @@ def draw(curve: Curve) -> Figure:
         axes.plot(k, fmean(own), marker, color=colour)
         axes.plot([k] * len(own), own, ".", color=colour, markersize=2, alpha=0.6)
     level = 100 * curve.object_area / whole
-    axes.axhline(level, color=style.PRINTED, linestyle="--", linewidth=0.9)
+    axes.axhline(level, color=style.PRINTED, linestyle="--", linewidth=0.9, label="mean area of the objects")
     top = max(level, *(max(own) for _, own in shares))
-    axes.set_ylim(0, 1.18 * top)
-    axes.annotate("mean area of the objects", (15, level), (0, 2), textcoords="offset points", ha="right",
-                  va="bottom", color=style.PRINTED)  # fmt: skip
+    axes.set_ylim(0, 1.3 * top)
+    axes.legend(loc="upper left")
     axes.set_xticks([k for k, _ in shares])
     axes.set_xlabel(f"kernel size k  (1: the baseline 1 × 1)\n{_ranks(curve)}")
     axes.set_ylabel("area of the field (% of the image)")
@@ -73,4 +72,4 @@ def _ranks(curve: Curve) -> str:
     if not math.isfinite(curve.rank):
         return "no rank correlation: all areas are equal"
     own = ", ".join(f"{rank:.2f}" for rank in curve.rank_by_seed)
-    return f"rank correlation of area and k: {curve.rank:.2f} (p = {curve.p_value:.1g})\nby seed: {own}; dots: seeds"
+    return f"Spearman's rank correlation, area and k: {curve.rank:.2f} (p = {curve.p_value:.1g})\nby seed: {own}; dots: seeds"
