@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from repro import __version__, group, options
-from repro.cli_pictures import data, export, figure, predict, vrf
+from repro.cli_pictures import data, export, figure, predict, vrf, vrf_area
 from repro.cli_servers import crf_grid, score, submit
 from repro.errors import is_ours
 from repro.options import err, out
@@ -23,7 +23,7 @@ def app() -> None:
     """Reproduce, cell by cell, the tables and figures of the Global Convolutional Network paper."""
 
 
-for _command in (figure, predict, export, vrf, crf_grid, submit, score, data):
+for _command in (figure, predict, export, vrf, vrf_area, crf_grid, submit, score, data):
     app.add_command(_command)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -91,6 +92,38 @@ def vrf(
     from repro.commands import viewing
 
     viewing.show(out, viewing.Request(image, key, at, stride, occluder, threshold, seed, target, runs))
+
+
+@click.command("vrf-area")
+@options.request
+@click.option("--images", type=int, default=16, show_default=True, help="how many test images")
+@click.option(
+    "--smallest", type=int, default=1000, show_default=True, help="pixels that an image's largest object needs"
+)
+@click.option("--stride", type=int, default=3, show_default=True, help="distance of neighbouring occluders")
+@click.option("--occluder", type=int, default=11, show_default=True, help="side of the occluder, odd")
+@click.option("--threshold", type=float, default=0.2, show_default=True, help="share of the largest change that counts")
+@click.option("--again", is_flag=True, help="measure anew what is stored already")
+def vrf_area(
+    *,
+    images: int,
+    smallest: int,
+    stride: int,
+    occluder: int,
+    threshold: float,
+    again: bool,
+    **words: Any,  # noqa: ANN401 - the fields of planning.Request
+) -> None:
+    """Measure the areas of valid receptive fields of trained networks, and store them beside their records.
+
+    TABLE is table1, 1, 1,3-5 or all; the weights of each run must be on this machine.
+    """
+    from repro.areas import Settings
+    from repro.commands import occluding
+    from repro.commands.planning import Request
+
+    request = Request(**{**words, "tables": tuple(words["tables"])})
+    occluding.show(out, request, Settings(images, smallest, occluder, stride, threshold), again=again)
 
 
 @click.group()

@@ -22,7 +22,8 @@ from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 from rich.console import Console
 
-from repro import formulas, paper, profiles, specs
+from repro import areas, formulas, paper, profiles, specs
+from repro.areas import Areas, Field, Settings
 from repro.commands import blueprints, examples, figuring, gathering, viewing
 from repro.data.dataset import Dataset
 from repro.models.architectures import architecture
@@ -64,9 +65,14 @@ def diagrams() -> dict[str, Drawing]:
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder of made-up records of Tables 1, 2 and 5."""
+    """Return a folder of made-up records of Tables 1, 2 and 5, with areas of receptive fields for Table 1."""
     root = tmp_path_factory.mktemp("runs")
     simulate.fill(root / "reference", TABLES, lambda _, order, seed: 0.5 + 0.01 * order + 0.002 * seed, seeds=2)
+    for run, order in simulate.runs(TABLES[1], profiles.get("shapes")).values():
+        for seed in range(2):
+            folder = root / "reference" / f"{run.slug}-{run.key}-s{seed}"
+            field = Field("a", (9, 9), 1, 900, 300.0 * order + 500 - 90 * seed)
+            areas.write(folder, Areas(folder.name, Settings(), (96, 96), (field,)))
     return root
 
 

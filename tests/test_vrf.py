@@ -111,13 +111,20 @@ def test_map_equals_naive_loop(model: Model, at: tuple[int, int]) -> None:
     assert np.abs(field.map - expected).max() <= 2e-7 * np.abs(expected).max()
 
 
-@pytest.mark.parametrize("model", NETWORKS[::3], ids=str)
-def test_float32_is_as_exact_as_float32(model: Model) -> None:
-    """The type of the suite: equal to 1e-5 of the largest change, plus the rounding of two scores."""
+@pytest.mark.parametrize("model", NETWORKS, ids=str)
+def test_float32_is_as_near_to_the_truth_as_the_naive_loop(model: Model) -> None:
+    """The type of the suite: both ways lie within 1e-5 of the largest change from the naive loop in float64.
+
+    A change is a small difference of two large scores, so the rounding of float32 decides how near two maps can be.
+    """
     network, image = lively(build(model, 5, head_std=0.0)), picture(67, 51)
     field = vrf.occlusion_map(network, image, (20, 40), stride=7)
-    expected = naive(network, image, field)
-    assert np.abs(field.map - expected).max() <= 1e-5 * np.abs(expected).max() + 2e-6 * abs(field.score)
+    loop = naive(network, image, field)
+    truth = naive(network.double(), image.double(), field)
+    ours, theirs = (np.abs(found - truth).max() / np.abs(truth).max() for found in (field.map, loop))
+    assert theirs <= 1e-5
+    assert ours <= 1e-5
+    assert ours <= max(3 * theirs, 5e-6)
 
 
 @pytest.mark.parametrize("model", [Model(GCN(7), True, "resnet50"), Model(GCN(3), True, "resnet50_gcn")], ids=str)

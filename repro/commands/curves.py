@@ -7,12 +7,13 @@ from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
-from repro import metrics, statistics
+from repro import areas, metrics, statistics
 from repro.commands.gathering import Material, Shown
 from repro.measured import fingerprint
 from repro.records import Record
-from repro.render.figures import boundary_profile, class_gains, style, training_curves
+from repro.render.figures import boundary_profile, class_gains, field_area, style, training_curves
 from repro.render.figures.blueprint import FigureError
 from repro.spec import GCN, Conv
 from repro.statistics import Draws
@@ -103,6 +104,63 @@ def gains(material: Material) -> class_gains.Gains:
 def _gains(before: list[Seeds], after: list[Seeds]) -> tuple[class_gains.Gain, ...]:
     ends = [statistics.contrast([(1.0, b), (-1.0, a)]) for a, b in zip(before, after, strict=True)]
     return tuple(class_gains.Gain(100 * end.estimate, 100 * end.low, 100 * end.high) for end in ends)
+
+
+def fields(material: Material) -> field_area.Curve:
+    """Return the stored areas of valid receptive fields against k, and how their order follows k's.
+
+    Raises:
+        FigureError: a record has no stored areas, or they were measured in several ways; the sentence says what to run.
+    """
+    found = {(part, record.seed): _stored(material, record) for part in material.shown for record in part.records}
+    ways = {(one.settings, one.size, tuple((f.image, f.at) for f in one.fields)) for one in found.values()}
+    if len(ways) > 1:
+        raise FigureError(
+            f"{material.figure.name}: areas were measured in {len(ways)} ways; {_measure(material)} --again"
+        )
+    points = []
+    for part in material.shown:
+        means = tuple(found[part, record.seed].mean for record in part.records)
+        points.append(field_area.Point(_size(part), tuple(record.seed for record in part.records), means))
+    points.sort(key=lambda point: point.k)
+    one = next(iter(found.values()))
+    pairs = [(p.k, seed, mean) for p in points for seed, mean in zip(p.seeds, p.areas, strict=True)]
+    whole = stats.spearmanr([k for k, _, _ in pairs], [mean for *_, mean in pairs])
+    seeds = sorted({seed for _, seed, _ in pairs})
+    by_seed = [[(k, mean) for k, own, mean in pairs if own == seed] for seed in seeds]
+    return field_area.Curve(
+        profile=material.profile.name,
+        place=material.place,
+        rule=one.settings.rule,
+        images=len(one.fields),
+        size=one.size,
+        object_area=one.object_area,
+        points=tuple(points),
+        rank=float(whole.statistic),
+        p_value=float(whole.pvalue),
+        rank_by_seed=tuple(float(stats.spearmanr(*zip(*rows, strict=True)).statistic) for rows in by_seed),
+        **{name: getattr(one.settings, name) for name in ("occluder", "stride", "threshold")},
+    )
+
+
+def _size(part: Shown) -> int:
+    """Return the kernel size of a network's heads, 1 for the baseline."""
+    k = part.model.head.k if isinstance(part.model.head, GCN) else 1
+    assert isinstance(k, int)
+    return k
+
+
+def _stored(material: Material, record: Record) -> areas.Areas:
+    """Return a record's areas, from whichever place has them."""
+    same = [r for r in material.evidence.shelf.of(record.key) if r.seed == record.seed]
+    found = next((stored for r in (record, *same) if (stored := areas.read(r.folder))), None)
+    if found is None:
+        raise FigureError(f"{material.figure.name}: {record.name} has no areas; {_measure(material)}")
+    return found
+
+
+def _measure(material: Material) -> str:
+    return f"measure them with: repro vrf-area table1 --profile {material.profile.name} --seeds {material.seeds}"
 
 
 def training(material: Material) -> training_curves.Logs:

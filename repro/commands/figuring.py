@@ -168,6 +168,7 @@ DIAGRAMS: dict[str, Callable[[], object]] = {
 """Figures of the architecture alone, by name."""
 PLOTS: dict[str, Callable[[gathering.Material], object]] = {
     "kernel_curve": gathering.kernel,
+    "field_area": curves.fields,
     "boundary_profile": curves.boundary,
     "training_curves": curves.training,
     "class_gains": curves.gains,

@@ -164,18 +164,23 @@ def chosen(dataset: Dataset) -> tuple[int, Position, int]:
     """Return an image by the rule of ``fields``: its number, the position (x, y), the object's area in pixels."""
     found = []
     for i in range(min(AMONG, len(dataset))):
-        largest = _largest(dataset.read(i)[1])
-        if largest is not None:
-            found.append((int(largest.sum()), i, largest))
+        patch = largest(dataset.read(i)[1])
+        if patch is not None:
+            found.append((int(patch.sum()), i, patch))
     if not found:
         raise SpecError(f"{dataset.name}/{dataset.split}: no object in its first images; choose another data set")
     area, i, inside = sorted(found, key=lambda item: item[:2])[(len(found) - 1) // 2]
-    depth = cv2.distanceTransform(np.pad(inside, 1).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1]
+    return i, inmost(inside), area
+
+
+def inmost(patch: Bytes) -> Position:
+    """Return the pixel (x, y) of a mask (h, w) that lies deepest in it; beyond the image's edge it ends."""
+    depth = cv2.distanceTransform(np.pad(patch, 1).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1]
     y, x = np.unravel_index(int(depth.argmax()), depth.shape)
-    return i, (int(x), int(y)), area
+    return int(x), int(y)
 
 
-def _largest(labels: Bytes) -> Bytes | None:
+def largest(labels: Bytes) -> Bytes | None:
     """Return the largest connected object (not background, not void) as a mask (h, w), or None where there is none."""
     best: Bytes | None = None
     for value in np.unique(labels):
