@@ -90,6 +90,9 @@ def loss_function(run: Run, world: int = 1) -> Callable[[torch.Tensor, torch.Ten
     def loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         target = labels.long()
         exact = logits if logits.dtype == torch.float64 else logits.float()
+        if exact.ndim > 2 and exact.stride(1) == 1:  # noqa: PLR2004 - maps, channels last
+            # torch's loss over channels that lie side by side is three times as slow as over rows.
+            exact, target = exact.movedim(1, -1).reshape(-1, exact.shape[1]), target.flatten()
         total = nn.functional.cross_entropy(exact, target, ignore_index=void, reduction="sum")
         total = total * world if world > 1 else total
         if reduction == "sum":

@@ -172,6 +172,28 @@ def test_void_pixels_do_not_train(run: Run) -> None:
     torch.testing.assert_close(summed(logits, labels), 12 * loss_function(run)(logits, labels))
 
 
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_loss_is_that_of_any_layout(run: Run, reduction: str) -> None:
+    """Channels last (rows of classes), cropped or not, and the default layout: the same loss and gradient, float64."""
+    loss = loss_function(replace(run, recipe=replace(run.recipe, loss=reduction)))  # type: ignore[arg-type]
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(2, 6, 9, 8, generator=generator, dtype=torch.float64)
+    labels = torch.randint(0, 6, (2, 9, 7), generator=generator).to(torch.uint8)
+    labels[:, 2:4] = 255
+    found = []
+    for layout in (torch.contiguous_format, torch.channels_last):
+        leaf = logits.clone(memory_format=layout).requires_grad_()
+        value = loss(leaf[..., :7], labels)
+        (gradient,) = torch.autograd.grad(value, leaf)
+        found.append((value.detach(), gradient))
+    weights = (labels != 255).double()
+    picked = torch.log_softmax(logits[..., :7], 1).gather(1, (labels.long() % 255)[:, None])[:, 0]
+    expected = -(picked * weights).sum() / (weights.sum() if reduction == "mean" else 1)
+    for value, gradient in found:
+        torch.testing.assert_close(value, expected, rtol=1e-13, atol=0)
+        torch.testing.assert_close(gradient, found[0][1], rtol=1e-13, atol=1e-15)
+
+
 def test_rates_are_pure_functions_of_the_step() -> None:
     """Fixed stays at 1; poly and one-cycle rise, reach 1 and fall to nearly 0."""
     recipe = Recipe("r", "sgd", 0.1, 4, 0.0, schedule="poly", warmup=0.1)
