@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 from train_step import CLASSES, SIDE, frozen, gcn, mean_loss, product
 
-from repro.machine import cpu_has_bf16
+from repro.machine import cpu_has_bf16, keep_memory
 from repro.models.network import STAGES
 
 Part = Callable[[], object]
@@ -135,6 +135,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     asked = parser.parse_args()
     torch.set_num_threads(asked.threads)
+    keep_memory()
     torch.manual_seed(0)
     images = torch.randn(asked.batch, 3, asked.size, asked.size).contiguous(memory_format=torch.channels_last)
     labels = torch.randint(0, CLASSES, (asked.batch, asked.size, asked.size))

@@ -115,6 +115,7 @@ def train(
     *,
     progress: Progress = lambda _: None,
     checkpoint_seconds: float = 30.0,
+    compile_net: bool = False,
 ) -> Outcome:
     """Train ``net`` in place from its last checkpoint in ``work``, or from the start.
 
@@ -127,6 +128,7 @@ def train(
         work: folder for checkpoints and ``log.jsonl``.
         progress: called about twice a second with step, loss and rate.
         checkpoint_seconds: time between two checkpoints.
+        compile_net: train through ``torch.compile``; checkpoints and ``net`` itself stay as they are.
 
     Raises:
         Interrupted: a stop signal came; every finished step is in the checkpoint.
@@ -135,7 +137,7 @@ def train(
     if fabric.world_size > 1:
         synchronise(net)
     optimizer = build_optimizer(net, run.recipe)
-    model, optimizer = fabric.setup(net, optimizer)
+    model, optimizer = fabric.setup(torch.compile(net) if compile_net else net, optimizer)
     state = {"model": net, "optimizer": optimizer.optimizer if hasattr(optimizer, "optimizer") else optimizer}
     step = checkpoint.resume(work, state, run.key)
     before = _trim_log(work / "log.jsonl", step) if fabric.is_global_zero else 0.0

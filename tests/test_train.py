@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 
 from repro import checkpoint, models, profiles
 from repro.checkpoint import CheckpointError
+from repro.data.ahead import Ahead
 from repro.experiment import Recipe, Run
 from repro.fabric import open_fabric
 from repro.machine import Machine
@@ -90,6 +92,38 @@ def test_a_stopped_run_resumes_to_the_same_bits(run: Run, tmp_path: Path, stop_a
     steps = [json.loads(line)["step"] for line in (work / "log.jsonl").read_text(encoding="utf-8").splitlines()]
     assert steps == sorted(set(steps))
     assert steps[-1] == STEPS
+
+
+def test_batches_made_ahead_end_in_the_same_bits(run: Run, tmp_path: Path) -> None:
+    """As on a GPU: stopped in the middle while the next batch is on its way, taken up again, the thread ended."""
+    whole, _ = _train(run, tmp_path / "whole")
+    work = tmp_path / "ahead"
+    work.mkdir()
+    fabric = open_fabric(Machine(device="cpu", precision="32"))
+
+    def stopping(step: int) -> tuple[Tensor, Tensor]:
+        if step == 9:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return _batch(step)
+
+    with Ahead(stopping) as source, pytest.raises(Interrupted):
+        train(run, _network(run), source, fabric, work)
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("batches")]
+    net = _network(run, seed=5)
+    with Ahead(_batch) as source:
+        assert train(run, net, source, fabric, work).steps == STEPS
+    assert _same(whole, net)
+
+
+def test_compiling_is_for_training_alone(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The network is compiled where asked, before Fabric wraps it; weights end in the network that was given."""
+    asked: list[nn.Module] = []
+    monkeypatch.setattr(torch, "compile", lambda net: asked.append(net) or net)
+    plain, _ = _train(run, tmp_path / "plain")
+    assert asked == []
+    compiled, _ = _train(run, tmp_path / "compiled", compile_net=True)
+    assert asked == [compiled]
+    assert _same(plain, compiled)
 
 
 def test_a_run_killed_at_once_resumes_from_its_last_checkpoint(run: Run, tmp_path: Path) -> None:
