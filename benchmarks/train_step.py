@@ -5,10 +5,10 @@
 Forward, softmax loss over 21 classes, backward and an SGD step on random images. Ours has frozen batch norms and the
 loss of ``repro.train``, as its recipes for VOC and CamVid train it; ``norms train`` is the same network without the
 freeze. The peers are as their libraries build them and take torch's cross entropy; ``frozen`` has its batch norms in
-evaluation mode too. bf16 and channels-last where the processor multiplies bf16, else float32; ``default`` is float32 in
-the default layout. Rates are the forward's multiply-adds times six, over the time of a step; ``matrix product`` is the
-machine's own rate, measured in the same turns. All of them profit from ``keep_memory``, which ours turns on. A peer that
-is not installed is left out.
+evaluation mode too. bf16 and channels-last where the processor multiplies bf16, else float32; ``default`` is float32
+in the default layout. Rates: the forward's multiply-adds times six, over the time of a step; ``matrix product`` is
+the machine's own rate, measured in the same turns. All of them profit from ``keep_memory``, which ours turns on. A
+peer that is not installed is left out.
 """
 
 from __future__ import annotations
