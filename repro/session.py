@@ -35,6 +35,7 @@ from repro.experiment import Run, Start
 from repro.fabric import open_fabric
 from repro.keys import canonical
 from repro.machine import Machine
+from repro.models.architectures import architecture
 from repro.records import Record
 from repro.spec import CRF, Classifier
 from repro.train import BatchSource, Outcome, train
@@ -81,7 +82,7 @@ class Session:
                 f"{run.slug}: profile {run.profile} starts from ImageNet weights of {run.model.backbone}; "
                 "give --weights FILE (or REPRO_WEIGHTS), a safetensors file with torchvision's names"
             )
-        self.fabric = open_fabric(place)
+        self.fabric = open_fabric(place, narrow=architecture(run.model.backbone).narrow)
         self.leads = bool(self.fabric.is_global_zero)
         self.precision = str(self.fabric._precision.precision)  # noqa: SLF001 - Fabric has no public name for it
         if self.precision != "32-true" or place.device == "cuda":
