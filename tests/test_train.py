@@ -21,7 +21,16 @@ from repro.experiment import Recipe, Run
 from repro.fabric import open_fabric
 from repro.machine import Machine
 from repro.spec import GCN, Model, Training
-from repro.train import Interrupted, Outcome, build_optimizer, loss_function, parameter_groups, rate, train
+from repro.train import (
+    ROWS_FROM,
+    Interrupted,
+    Outcome,
+    build_optimizer,
+    loss_function,
+    parameter_groups,
+    rate,
+    train,
+)
 
 STEPS = 24
 
@@ -207,12 +216,13 @@ def test_void_pixels_do_not_train(run: Run) -> None:
 
 
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
-def test_loss_is_that_of_any_layout(run: Run, reduction: str) -> None:
+@pytest.mark.parametrize("classes", [6, ROWS_FROM, 21])
+def test_loss_is_that_of_any_layout(run: Run, reduction: str, classes: int) -> None:
     """Channels last (rows of classes), cropped or not, and the default layout: the same loss and gradient, float64."""
     loss = loss_function(replace(run, recipe=replace(run.recipe, loss=reduction)))  # type: ignore[arg-type]
     generator = torch.Generator().manual_seed(0)
-    logits = torch.randn(2, 6, 9, 8, generator=generator, dtype=torch.float64)
-    labels = torch.randint(0, 6, (2, 9, 7), generator=generator).to(torch.uint8)
+    logits = torch.randn(2, classes, 9, 8, generator=generator, dtype=torch.float64)
+    labels = torch.randint(0, classes, (2, 9, 7), generator=generator).to(torch.uint8)
     labels[:, 2:4] = 255
     found = []
     for layout in (torch.contiguous_format, torch.channels_last):
