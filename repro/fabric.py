@@ -17,8 +17,12 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 
-def open_fabric(place: Machine) -> Fabric:
+def open_fabric(place: Machine, *, narrow: bool = False) -> Fabric:
     """Return a launched Fabric; under torchrun or srun it joins the group that they started.
+
+    Args:
+        place: device, precision and threads as the user chose them.
+        narrow: the network has few channels (``Architecture.narrow``); it counts where the precision is ``auto``.
 
     Raises:
         SpecError: a GPU was asked for and there is none.
@@ -41,17 +45,20 @@ def open_fabric(place: Machine) -> Fabric:
         strategy="ddp" if members.size > 1 else "auto",
         devices=members.local,
         num_nodes=max(1, members.size // members.local),
-        precision=precision(place, accelerator),
+        precision=precision(place, accelerator, narrow=narrow),
     )
     fabric.launch()
     return fabric
 
 
-def precision(place: Machine, accelerator: str) -> Precision:
-    """Return bf16 where the device computes in it, else float32; the user's choice before both."""
+def precision(place: Machine, accelerator: str, *, narrow: bool = False) -> Precision:
+    """Return bf16 where it is faster, else float32; the user's choice before both.
+
+    A GPU has it or not; a CPU must have it too, and a narrow network is no faster in it there.
+    """
     if place.precision != "auto":
         return "bf16-mixed" if place.precision == "bf16" else "32-true"
-    fast = torch.cuda.is_bf16_supported() if accelerator == "cuda" else cpu_has_bf16()
+    fast = torch.cuda.is_bf16_supported() if accelerator == "cuda" else cpu_has_bf16() and not narrow
     return "bf16-mixed" if fast else "32-true"
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import platform
 import subprocess
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -13,6 +15,8 @@ from repro.spec import SpecError
 
 Precision = Literal["32-true", "bf16-mixed"]
 CHECKPOINT_SECONDS = 30.0
+_TRIM, _MMAP_MAX = -1, -4
+"""glibc's names of two options, from malloc.h."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,7 @@ class Machine:
     threads: int = 1
     checkpoint_seconds: float = CHECKPOINT_SECONDS
     compile: bool = False
+    """Train through ``torch.compile``."""
 
     @property
     def local(self) -> Path:
@@ -59,6 +64,19 @@ def from_environment(data_root: Path | None, weights: Path | None) -> tuple[Path
     if file is not None and not file.is_file():
         raise SpecError(f"weights {file} are not a file; give --weights (or REPRO_WEIGHTS) an existing one")
     return root, file
+
+
+def keep_memory() -> bool:
+    """Let freed memory stay with this process for its next tensors; say whether the C library can be told so.
+
+    glibc gives every large tensor fresh pages and returns them when it is freed; having them zeroed anew is a part of
+    every training step on a CPU. The process then keeps the most memory that it had until it ends.
+    """
+    if not sys.platform.startswith("linux"):
+        return False
+    tell = getattr(ctypes.CDLL(None), "mallopt", None)
+    largest = 2**31 - 1
+    return tell is not None and all(tell(option, value) == 1 for option, value in ((_MMAP_MAX, 0), (_TRIM, largest)))
 
 
 def cores() -> int:

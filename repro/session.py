@@ -6,6 +6,7 @@ import hashlib
 import platform
 import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 from repro import machine, models
 from repro.data import Dataset, load
 from repro.data import store as stores
+from repro.data.ahead import Ahead
 from repro.data.store import Store
 from repro.data.transforms import IMAGENET_MEAN, IMAGENET_STD, Batches, eval_images, normalise
 from repro.evaluate import (
@@ -33,6 +35,7 @@ from repro.experiment import Run, Start
 from repro.fabric import open_fabric
 from repro.keys import canonical
 from repro.machine import Machine
+from repro.models.architectures import architecture
 from repro.records import Record
 from repro.spec import CRF, Classifier
 from repro.train import BatchSource, Outcome, train
@@ -71,6 +74,7 @@ class Session:
         """
         self.run, self.seed, self.place, self.work, self.parent = run, seed, place, work, parent
         torch.set_num_threads(place.threads)
+        machine.keep_memory()
         torch.use_deterministic_algorithms(mode=True, warn_only=True)
         self.stillborn = parent is not None and parent.status == "diverged"
         if isinstance(run.start, Start) and run.start.weights != "random" and place.weights is None and self.trains:
@@ -78,7 +82,7 @@ class Session:
                 f"{run.slug}: profile {run.profile} starts from ImageNet weights of {run.model.backbone}; "
                 "give --weights FILE (or REPRO_WEIGHTS), a safetensors file with torchvision's names"
             )
-        self.fabric = open_fabric(place)
+        self.fabric = open_fabric(place, narrow=architecture(run.model.backbone).narrow)
         self.leads = bool(self.fabric.is_global_zero)
         self.precision = str(self.fabric._precision.precision)  # noqa: SLF001 - Fabric has no public name for it
         if self.precision != "32-true" or place.device == "cuda":
@@ -140,11 +144,16 @@ class Session:
         batches = self._batches()
         size = self.run.recipe.batch_size
         emit({"phase": "train", "batch": size})
-        return train(
-            self.run, self.net, batches, self.fabric, self.work,
-            progress=lambda event: emit({"phase": "train", "batch": size, **event}),
-            checkpoint_seconds=self.place.checkpoint_seconds,
-        )  # fmt: skip
+        with self._ahead(batches) as source:
+            return train(
+                self.run, self.net, source, self.fabric, self.work,
+                progress=lambda event: emit({"phase": "train", "batch": size, **event}),
+                checkpoint_seconds=self.place.checkpoint_seconds, compile_net=self.place.compile,
+            )  # fmt: skip
+
+    def _ahead(self, batches: BatchSource) -> AbstractContextManager[BatchSource]:
+        """Return the batches; on a GPU each is made while the one before is used, which saves a CPU nothing."""
+        return Ahead(batches) if self.fabric.device.type == "cuda" else nullcontext(batches)
 
     def _batches(self) -> BatchSource:
         recipe, source = self.run.recipe, self.run.train[0]
@@ -213,6 +222,7 @@ class Session:
             "threads": torch.get_num_threads(),
             "world_size": self.fabric.world_size,
             "precision": self.precision,
+            "compile": self.place.compile,
             "python": platform.python_version(),
             "torch": torch.__version__,
             "platform": platform.system(),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -15,11 +16,21 @@ from torch import Tensor, nn
 
 from repro import checkpoint, models, profiles
 from repro.checkpoint import CheckpointError
+from repro.data.ahead import Ahead
 from repro.experiment import Recipe, Run
 from repro.fabric import open_fabric
 from repro.machine import Machine
 from repro.spec import GCN, Model, Training
-from repro.train import Interrupted, Outcome, build_optimizer, loss_function, parameter_groups, rate, train
+from repro.train import (
+    ROWS_FROM,
+    Interrupted,
+    Outcome,
+    build_optimizer,
+    loss_function,
+    parameter_groups,
+    rate,
+    train,
+)
 
 STEPS = 24
 
@@ -90,6 +101,38 @@ def test_a_stopped_run_resumes_to_the_same_bits(run: Run, tmp_path: Path, stop_a
     steps = [json.loads(line)["step"] for line in (work / "log.jsonl").read_text(encoding="utf-8").splitlines()]
     assert steps == sorted(set(steps))
     assert steps[-1] == STEPS
+
+
+def test_batches_made_ahead_end_in_the_same_bits(run: Run, tmp_path: Path) -> None:
+    """As on a GPU: stopped in the middle while the next batch is on its way, taken up again, the thread ended."""
+    whole, _ = _train(run, tmp_path / "whole")
+    work = tmp_path / "ahead"
+    work.mkdir()
+    fabric = open_fabric(Machine(device="cpu", precision="32"))
+
+    def stopping(step: int) -> tuple[Tensor, Tensor]:
+        if step == 9:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return _batch(step)
+
+    with Ahead(stopping) as source, pytest.raises(Interrupted):
+        train(run, _network(run), source, fabric, work)
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("batches")]
+    net = _network(run, seed=5)
+    with Ahead(_batch) as source:
+        assert train(run, net, source, fabric, work).steps == STEPS
+    assert _same(whole, net)
+
+
+def test_compiling_is_for_training_alone(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The network is compiled where asked, before Fabric wraps it; weights end in the network that was given."""
+    asked: list[nn.Module] = []
+    monkeypatch.setattr(torch, "compile", lambda net: asked.append(net) or net)
+    plain, _ = _train(run, tmp_path / "plain")
+    assert asked == []
+    compiled, _ = _train(run, tmp_path / "compiled", compile_net=True)
+    assert asked == [compiled]
+    assert _same(plain, compiled)
 
 
 def test_a_run_killed_at_once_resumes_from_its_last_checkpoint(run: Run, tmp_path: Path) -> None:
@@ -172,6 +215,29 @@ def test_void_pixels_do_not_train(run: Run) -> None:
     torch.testing.assert_close(summed(logits, labels), 12 * loss_function(run)(logits, labels))
 
 
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+@pytest.mark.parametrize("classes", [6, ROWS_FROM, 21])
+def test_loss_is_that_of_any_layout(run: Run, reduction: str, classes: int) -> None:
+    """Channels last (rows of classes), cropped or not, and the default layout: the same loss and gradient, float64."""
+    loss = loss_function(replace(run, recipe=replace(run.recipe, loss=reduction)))  # type: ignore[arg-type]
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(2, classes, 9, 8, generator=generator, dtype=torch.float64)
+    labels = torch.randint(0, classes, (2, 9, 7), generator=generator).to(torch.uint8)
+    labels[:, 2:4] = 255
+    found = []
+    for layout in (torch.contiguous_format, torch.channels_last):
+        leaf = logits.clone(memory_format=layout).requires_grad_()
+        value = loss(leaf[..., :7], labels)
+        (gradient,) = torch.autograd.grad(value, leaf)
+        found.append((value.detach(), gradient))
+    weights = (labels != 255).double()
+    picked = torch.log_softmax(logits[..., :7], 1).gather(1, (labels.long() % 255)[:, None])[:, 0]
+    expected = -(picked * weights).sum() / (weights.sum() if reduction == "mean" else 1)
+    for value, gradient in found:
+        torch.testing.assert_close(value, expected, rtol=1e-13, atol=0)
+        torch.testing.assert_close(gradient, found[0][1], rtol=1e-13, atol=1e-15)
+
+
 def test_rates_are_pure_functions_of_the_step() -> None:
     """Fixed stays at 1; poly and one-cycle rise, reach 1 and fall to nearly 0."""
     recipe = Recipe("r", "sgd", 0.1, 4, 0.0, schedule="poly", warmup=0.1)
@@ -198,3 +264,26 @@ def test_biases_and_the_backbone_have_rates_of_their_own(run: Run) -> None:
     counted = sum(p.numel() for g in groups for p in g["params"])
     assert counted == sum(p.numel() for p in net.parameters() if p.requires_grad)
     assert isinstance(build_optimizer(net, replace(recipe, optimizer="sgd")), torch.optim.SGD)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_one_pass_over_the_parameters_is_the_same_step(run: Run, optimizer: str) -> None:
+    """The fused optimiser and torch's plain loop agree in float64 after three steps on a network in channels last."""
+    recipe = replace(run.recipe, optimizer=optimizer, bias_lr=2.0, bias_decay=False)  # type: ignore[arg-type]
+    loss, ends = loss_function(run), []
+    for fused in (True, False):
+        net = _network(run).double().to(memory_format=torch.channels_last)
+        steps = build_optimizer(net, recipe)
+        for group in steps.param_groups:
+            group["lr"] *= 1e-2 * group["scale"]
+            group["fused"], group["foreach"] = fused, False
+        for step in range(3):
+            images, labels = _batch(step)
+            steps.zero_grad(set_to_none=True)
+            loss(net(images.double()), labels).backward()
+            # The fused loop runs over memory, whatever the strides say.
+            assert all(p.grad is not None and p.grad.stride() == p.stride() for p in net.parameters())
+            steps.step()
+        ends.append(dict(net.named_parameters()))
+    for name, value in ends[0].items():
+        torch.testing.assert_close(value, ends[1][name], rtol=1e-9, atol=1e-11)

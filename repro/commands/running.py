@@ -40,6 +40,7 @@ class How:
     only: str
     launcher: str = "local"
     address: str = ""
+    compile: bool = False
 
 
 def start(out: Console, request: Request, how: How) -> int:
@@ -82,7 +83,7 @@ def _machine(request: Request, how: How) -> Machine:
     data_root, weights = from_environment(how.data_root, how.weights)
     return Machine(
         runs=request.runs, data_root=data_root, weights=weights,
-        device=how.device, precision=how.precision,  # type: ignore[arg-type]
+        device=how.device, precision=how.precision, compile=how.compile,  # type: ignore[arg-type]
     )  # fmt: skip
 
 

@@ -24,6 +24,7 @@ from repro.evaluate import Predictor, frame_of
 from repro.experiment import Run
 from repro.fabric import open_fabric
 from repro.machine import Machine, cores, from_environment
+from repro.models.architectures import architecture
 from repro.records import RecordError
 from repro.select import select_tables
 from repro.spec import SpecError, Submitted
@@ -112,7 +113,7 @@ def _trained(request: Request, source: Run, cell: Submitted) -> Trained:
 
 def predictions(model: Trained, run: Run, dataset: Dataset, place: Machine) -> Iterator[tuple[str, Bytes]]:
     """Yield id and labels (h, w) of every image under the run's protocol; a CRF runs on all cores."""
-    fabric = open_fabric(place)
+    fabric = open_fabric(place, narrow=architecture(run.model.backbone).narrow)
     predictor = Predictor(
         net=model.net.to(fabric.device), normalise=model.normalise, frame=frame_of(run.test),
         evaluation=replace(run.evaluation, crf=None), device=fabric.device, autocast=fabric.autocast,

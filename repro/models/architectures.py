@@ -8,6 +8,9 @@ from itertools import accumulate
 
 from repro.spec import SpecError
 
+NARROW = 128
+"""Channels. The small networks have 48, ResNet-50 256 to 2048; nothing between was tried."""
+
 
 @dataclass(frozen=True)
 class Architecture:
@@ -32,6 +35,11 @@ class Architecture:
         """Stride of each stage's map against the image, such as (4, 8, 16, 32)."""
         stem = 4 if self.pool else 2
         return tuple(accumulate(self.strides, lambda a, b: a * b, initial=stem))[1:]
+
+    @property
+    def narrow(self) -> bool:
+        """Whether a CPU computes it no faster in bf16 than in float32 (docs/decisions/0005)."""
+        return max(self.widths) < NARROW
 
     def __post_init__(self) -> None:
         """Refuse strides that no doubling deconvolution can undo, and empty widths."""

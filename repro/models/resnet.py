@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from repro.models.architectures import Architecture
 
@@ -17,6 +19,8 @@ class BatchNorm(nn.BatchNorm2d):
     """Batch normalisation that can be frozen: then ``train()`` leaves it in evaluation mode."""
 
     frozen = False
+    folds = True
+    """Whether ``normed`` may fold this norm into its convolution; off where each operation is to be seen."""
 
     def train(self, mode: bool = True) -> BatchNorm:  # noqa: FBT001, FBT002 - torch's own signature
         """Set the mode, unless frozen."""
@@ -30,6 +34,43 @@ def freeze_bn(module: nn.Module) -> None:
         if isinstance(norm, BatchNorm):
             norm.frozen = True
             norm.eval().requires_grad_(requires_grad=False)
+
+
+def normed(conv: nn.Conv2d, norm: nn.Module, x: Tensor) -> Tensor:
+    """Return ``norm(conv(x))``; a batch norm in evaluation mode costs nothing, its scale is part of the weights.
+
+    Gradients reach the convolution's weights and, where they train, the norm's. The product of weights and scale is
+    taken in the weights' own type; a lower precision comes after it. On torch's meta device, where operations are
+    counted, both modules are called.
+    """
+    if not isinstance(norm, BatchNorm) or norm.training or not norm.folds or x.device.type == "meta":
+        return torch.as_tensor(norm(conv(x)))
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
+    shift = norm.bias - norm.running_mean * scale
+    if conv.bias is not None:
+        shift = shift + conv.bias * scale
+    weight = conv.weight * scale[:, None, None, None]
+    return functional.conv2d(x, weight, shift, conv.stride, conv.padding, conv.dilation, conv.groups)  # type: ignore[arg-type]
+
+
+class Chain(nn.Sequential):
+    """Modules one behind the other, each batch norm folded into the convolution before it where it can be."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Run the chain."""
+        parts = [*self, None]
+        skip = False
+        for part, following in pairwise(parts):
+            if skip:
+                skip = False
+            elif isinstance(part, nn.Conv2d) and isinstance(following, BatchNorm):
+                x, skip = normed(part, following, x), True
+            else:
+                assert part is not None
+                x = part(x)
+        return x
 
 
 class Bottleneck(nn.Module):
@@ -50,9 +91,9 @@ class Bottleneck(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (n, in_channels, h, w) to (n, out, h / stride, w / stride)."""
-        y = self.relu(self.bn1(self.conv1(x)))
-        y = self.relu(self.bn2(self.conv2(y)))
-        y = self.relu(self.bn3(self.conv3(y)).add_(x if self.downsample is None else self.downsample(x)))
+        y = self.relu(normed(self.conv1, self.bn1, x))
+        y = self.relu(normed(self.conv2, self.bn2, y))
+        y = self.relu(normed(self.conv3, self.bn3, y).add_(x if self.downsample is None else self.downsample(x)))
         return torch.as_tensor(y)
 
 
@@ -79,14 +120,14 @@ class GCNBlock(nn.Module):
         """Map (n, in_channels, h, w) to (n, out, h / stride, w / stride)."""
         left, right = self.left(x), self.right(x)
         joined = torch.cat((left, right), 1) if self.branches == "concat" else left + right
-        y = self.bn3(self.conv3(joined)).add_(x if self.downsample is None else self.downsample(x))
+        y = normed(self.conv3, self.bn3, joined).add_(x if self.downsample is None else self.downsample(x))
         return torch.as_tensor(self.relu(y))
 
 
-def _branch(in_channels: int, mid: int, stride: int, kernel: tuple[int, int]) -> nn.Sequential:
+def _branch(in_channels: int, mid: int, stride: int, kernel: tuple[int, int]) -> Chain:
     """Return one branch: a convolution of ``kernel``, then one of the transposed kernel."""
     height, width = kernel
-    return nn.Sequential(
+    return Chain(
         nn.Conv2d(in_channels, mid, (height, width), stride, (height // 2, width // 2), bias=False),
         BatchNorm(mid),
         nn.ReLU(inplace=True),
@@ -96,11 +137,11 @@ def _branch(in_channels: int, mid: int, stride: int, kernel: tuple[int, int]) ->
     )
 
 
-def shortcut(in_channels: int, out: int, stride: int) -> nn.Sequential | None:
+def shortcut(in_channels: int, out: int, stride: int) -> Chain | None:
     """Return the projection of a shortcut, or ``None`` where the identity fits."""
     if stride == 1 and in_channels == out:
         return None
-    return nn.Sequential(nn.Conv2d(in_channels, out, 1, stride, bias=False), BatchNorm(out))
+    return Chain(nn.Conv2d(in_channels, out, 1, stride, bias=False), BatchNorm(out))
 
 
 class ResNet(nn.Module):
@@ -131,7 +172,7 @@ class ResNet(nn.Module):
 
     def stem(self, x: Tensor) -> Tensor:
         """Map an image (n, 3, h, w) to conv-1's features, pooled."""
-        return torch.as_tensor(self.maxpool(self.relu(self.bn1(self.conv1(x)))))
+        return torch.as_tensor(self.maxpool(self.relu(normed(self.conv1, self.bn1, x))))
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Return the maps of res-2 to res-5, of ``channels[i]`` channels at ``1 / strides[i]`` of the size."""

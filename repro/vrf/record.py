@@ -14,6 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from repro.models.blocks import GlobalConv
+from repro.models.resnet import BatchNorm
 from repro.vrf.steps import Add, Concat, Conv, Deconv, MaxPool, Norm, Step, Taps, VRFError
 
 Args = Sequence[Any]
@@ -45,12 +46,14 @@ def record(network: nn.Module, image: Tensor) -> list[Step]:
 
 
 def _plain(network: nn.Module) -> nn.Module:
-    """Return the network with every global convolution as the four convolutions of Figure 2 B; weights are shared."""
+    """Return the network with every GCN as its four convolutions and every batch norm by itself; weights are shared."""
     shared = {id(tensor): tensor for tensor in [*network.parameters(), *network.buffers()]}
     network = copy.deepcopy(network, shared)
     for module in network.modules():
         if isinstance(module, GlobalConv):
             module.__class__ = GlobalConv
+        elif isinstance(module, BatchNorm):
+            module.folds = False  # _join does it in float64
     return network
 
 
