@@ -2,7 +2,7 @@
 
     python benchmarks/precision.py [--rounds 7]
 
-Why ``--precision auto`` keeps narrow networks in float32 on a CPU (docs/decisions/0005); for the ResNet-50 see
+Why ``--precision auto`` keeps narrow networks in float32 on a CPU (docs/decisions/0006); for the ResNet-50 see
 ``train_step.py``.
 """
 

@@ -237,7 +237,7 @@ CAMVID_HALF = _camvid(
     "camvid_half",
     "the same scenes at half their size and a short training; a laptop, overnight",
     (192, 256),
-    2_400,
+    4_800,
     # The best of `repro crf-grid` on training images, which is worse than none (docs/decisions/0005).
     CRF(position_w=3.0, position_sd=1.0, bilateral_w=1.0, bilateral_sd=10.0, bilateral_color_sd=3.0),
 )

@@ -38,7 +38,7 @@ class Architecture:
 
     @property
     def narrow(self) -> bool:
-        """Whether a CPU computes it no faster in bf16 than in float32 (docs/decisions/0005)."""
+        """Whether a CPU computes it no faster in bf16 than in float32 (docs/decisions/0006)."""
         return max(self.widths) < NARROW
 
     def __post_init__(self) -> None:

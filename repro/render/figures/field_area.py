@@ -72,4 +72,5 @@ def _ranks(curve: Curve) -> str:
     if not math.isfinite(curve.rank):
         return "no rank correlation: all areas are equal"
     own = ", ".join(f"{rank:.2f}" for rank in curve.rank_by_seed)
-    return f"Spearman's rank correlation, area and k: {curve.rank:.2f} (p = {curve.p_value:.1g})\nby seed: {own}; dots: seeds"
+    pooled = f"Spearman's rank correlation, area and k: {curve.rank:.2f} (p = {curve.p_value:.1g})"
+    return f"{pooled}\nby seed: {own}; dots: seeds"
