@@ -1,0 +1,179 @@
+"""Images a second of whole runs, in training and in evaluation, and the share of the device's matrix rate.
+
+    REPRO_DATA=... python benchmarks/throughput.py [--profile camvid_half] [--device cpu] [--steps 12] [--compile]
+
+The runs are those of Tables 1 to 5 that the profile's evidence rests on, made as `repro run` makes them: the decoded
+store, the recipe, Fabric, the log. Networks start at random, which takes as long. A square bf16 matrix product is
+timed in the same turns. ``tables_hours`` is the measured time of a step and of a test image times what
+`repro plan 1-5 --seeds 3` counts, networks that were not timed at the rate of their multiply-adds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+
+import torch
+from _sitting import report
+from train_step import SIDE, product
+
+from repro import compute, profiles
+from repro.data import DataError
+from repro.data.transforms import eval_images
+from repro.evaluate import evaluate_images
+from repro.experiment import Run, Start
+from repro.machine import Machine, from_environment
+from repro.session import Session
+from repro.spec import GCN, Conv, Conv1x1, Model, Score, Stack, Training
+from repro.specs import tables
+
+TIMED = {
+    "1 x 1": Model(Conv1x1()),
+    "GCN k=3": Model(GCN(3)),
+    "GCN k=7": Model(GCN(7)),
+    "GCN k=15": Model(GCN(15)),
+    "GCN + BR k=15": Model(GCN(15), refine=True),
+    "Conv k=7": Model(Conv(7)),
+    "Stack k=7": Model(Stack(7)),
+}
+SEEDS = 3
+Seconds = dict[str, list[float]]
+Row = dict[str, float]
+
+
+def tables_runs(profile: profiles.Profile) -> tuple[Run, ...]:
+    """Return the trainings of Tables 1 to 5, each once."""
+    cells = (cell for number in range(1, 6) for row in tables()[number].rows for cell in row.cells)
+    found = (profile.resolve(cell.training) for cell in cells if isinstance(cell, Score))
+    return tuple(dict.fromkeys(run for run in found if run is not None))
+
+
+def open_session(run: Run, place: Machine, folder: Path) -> Session:
+    """Return a session of a run that starts at random."""
+    return Session(replace(run, start=Start("random")), 0, place, folder, None)
+
+
+def time_training(run: Run, steps: int, place: Machine) -> float:
+    """Return the seconds of a step."""
+    with tempfile.TemporaryDirectory() as folder:
+        session = open_session(replace(run, steps=steps), replace(place, checkpoint_seconds=float("inf")), Path(folder))
+        outcome = session.train(lambda _: None)
+    assert outcome is not None
+    return outcome.seconds / steps
+
+
+def time_evaluation(run: Run, images: int, place: Machine) -> float:
+    """Return the seconds of a test image."""
+    with tempfile.TemporaryDirectory() as folder:
+        session = open_session(run, place, Path(folder))
+        predictor = session.predictor(session.net.to(session.fabric.device))
+        items = list(islice(eval_images(session.test, run.test, 0, 1), images))
+        start = time.perf_counter()
+        evaluate_images(predictor, items, len(session.test_set.classes))
+        return (time.perf_counter() - start) / len(items)
+
+
+def time_product(call: Callable[[], object]) -> float:
+    """Return the seconds of a matrix product, the median of nine."""
+    spent = []
+    for _ in range(9):
+        start = time.perf_counter()
+        call()
+        spent.append(time.perf_counter() - start)
+    return statistics.median(spent)
+
+
+def hours(profile: profiles.Profile, training: Seconds, testing: Seconds) -> float:
+    """Return the hours of Tables 1 to 5 with three seeds, one run at a time."""
+    timed = {name: profile.resolve(Training(model)) for name, model in TIMED.items()}
+    train_pace = {run.key: statistics.median(training[name]) for name, run in timed.items() if run}
+    test_pace = {run.key: statistics.median(testing[name]) for name, run in timed.items() if run}
+    counted = {run.key: compute.of(run) for run in tables_runs(profile)}
+    typical = {
+        kind: statistics.median(pace[key] / found.macs for key, found in counted.items() if key in pace and found)
+        for kind, pace in (("train", train_pace), ("test", test_pace))
+    }
+    seconds = 0.0
+    for run in tables_runs(profile):
+        found, images = counted[run.key], compute.image_count(run.test) or 0
+        assert found is not None
+        seconds += run.steps * train_pace.get(run.key, found.macs * typical["train"])
+        seconds += images * test_pace.get(run.key, found.macs * typical["test"])
+    return SEEDS * seconds / compute.HOUR
+
+
+def shares(profile: profiles.Profile, name: str, training: list[float], testing: list[float], rate: float) -> Row:
+    """Return images a second and the share of the matrix rate (operations a second), of training and of evaluation."""
+    run = profile.resolve(Training(TIMED[name]))
+    assert run is not None
+    found, tests = compute.of(run), compute.image_count(run.test)
+    assert found is not None
+    assert tests is not None
+    step, image = statistics.median(training), statistics.median(testing)
+    work = compute.OPERATIONS * compute.FORWARD_AND_BACKWARD * found.macs * run.recipe.batch_size
+    return {
+        "train_images_per_second": round(run.recipe.batch_size / step, 2),
+        "train_share_of_matrix_rate": round(work / step / rate, 3),
+        "test_images_per_second": round(1 / image, 2),
+        "test_share_of_matrix_rate": round(compute.OPERATIONS * found.test_macs / tests / image / rate, 3),
+    }
+
+
+def measure(
+    profile: profiles.Profile, place: Machine, steps: int, images: int, rounds: int
+) -> tuple[Seconds, Seconds, float]:
+    """Return the seconds of steps and of test images, by network and round, and of a matrix product."""
+    runs = {name: profile.resolve(Training(model)) for name, model in TIMED.items()}
+    training: Seconds = {name: [] for name in runs}
+    testing: Seconds = {name: [] for name in runs}
+    products, call = [], product("cuda" if place.device == "cuda" else "cpu")
+    for turn in range(rounds + 1):
+        for name, run in runs.items():
+            assert run is not None
+            spent = time_training(run, steps, place), time_evaluation(run, images, place)
+            if turn:  # the first round warms the device up
+                training[name].append(spent[0])
+                testing[name].append(spent[1])
+        products.append(time_product(call))
+    return training, testing, statistics.median(products)
+
+
+def main() -> None:
+    """Measure and report."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--profile", choices=("camvid", "camvid_half"), default="camvid_half")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--steps", type=int, default=12)
+    parser.add_argument("--images", type=int, default=16)
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--compile", action="store_true", help="train through torch.compile")
+    asked = parser.parse_args()
+    root, _ = from_environment(None, None)
+    place = Machine(data_root=root, device=asked.device, threads=torch.get_num_threads(), compile=asked.compile)
+    profile = profiles.get(asked.profile)
+    try:
+        with contextlib.redirect_stderr(io.StringIO()):
+            training, testing, each = measure(profile, place, asked.steps, asked.images, asked.rounds)
+    except DataError as error:
+        print(f"throughput: not measured: {error}")
+        return
+    rate = 2 * SIDE**3 / each
+    rows = {name: shares(profile, name, training[name], testing[name], rate) for name in TIMED}
+    for name, row in rows.items():
+        print(f"{name:16}" + "  ".join(f"{what.replace('_', ' ')} {value}" for what, value in row.items()))
+    device = torch.cuda.get_device_name() if asked.device == "cuda" else "cpu"
+    name = f"throughput_{asked.profile}_{asked.device}" + "_compiled" * asked.compile
+    report(name, {}, device=device, threads=torch.get_num_threads(), networks=rows, matrix_tflops=round(rate / 1e12, 3),
+           tables_hours=round(hours(profile, training, testing), 2))  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
