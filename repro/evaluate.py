@@ -148,31 +148,40 @@ def evaluate_images(
     items: Iterable[Item],
     num_classes: int,
     progress: Callable[[int], None] = lambda _: None,
+    background: int | None = 0,
 ) -> Counts:
-    """Count every image: ``classes`` (n, c, 3) and ``distance`` (n, 42, 2), see ``records.Record``.
+    """Count every image: ``classes`` (n, c, 3), ``distance`` (n, 42, 2), ``size`` (n, 21, 2), see ``records.Record``.
 
     Args:
         predictor: network and protocol.
         items: (index, image (h, w, 3), labels (h, w) with 255 void), each image once.
         num_classes: c.
         progress: called with the number of images done.
+        background: the class that is no object, None where every class is one.
     """
     was_training = predictor.net.training
     predictor.net.eval()
-    classes, distance = [], []
+    classes, distance, size = [], [], []
     try:
         for chunk in chunks(items):
             for (_, _, labels), pred in zip(chunk, predictor.labels([i for _, i, _ in chunk]), strict=True):
                 bins = regions.distance_bins(labels, predictor.evaluation.rim, predictor.evaluation.distance)
                 classes.append(metrics.class_counts(labels, pred, num_classes))
                 distance.append(regions.region_counts(labels, pred, bins))
+                size.append(regions.size_counts(labels, pred, background))
             progress(len(classes))
     finally:
         predictor.net.train(was_training)
     return {
         "classes": np.array(classes, np.int64).reshape(-1, num_classes, 3),
         "distance": np.array(distance, np.int64).reshape(-1, regions.REST + 1, 2),
+        "size": np.array(size, np.int64).reshape(-1, regions.SIZES, 2),
     }
+
+
+def background_of(classes: Sequence[str]) -> int | None:
+    """Return the class that is no object: the first where it is called background, else None."""
+    return 0 if classes and classes[0] == "background" else None
 
 
 def interleave(parts: Sequence[Counts]) -> Counts:

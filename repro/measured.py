@@ -193,7 +193,7 @@ def _impossible(record: Record, counts: Mapping[str, Array]) -> str:
 
 def _ordered(name: str, array: Array) -> list[tuple[Array, int, int]]:
     """Return the columns of which one can never exceed the other."""
-    pairs = {"classes": ((0, 1), (0, 2)), "distance": ((0, 1),), "top5": ((0, 1),)}
+    pairs = {"classes": ((0, 1), (0, 2)), "distance": ((0, 1),), "size": ((0, 1),), "top5": ((0, 1),)}
     return [(array, small, large) for small, large in pairs.get(name, ())]
 
 

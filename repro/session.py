@@ -25,6 +25,7 @@ from repro.evaluate import (
     Counts,
     Predictor,
     Refine,
+    background_of,
     evaluate_classifier,
     evaluate_images,
     frame_of,
@@ -189,7 +190,8 @@ class Session:
         items = eval_images(self.test, self.run.test, rank, world)
         if isinstance(self.run.model, Classifier):
             return evaluate_classifier(net, self.normalise, items, self.fabric.device, self.fabric.autocast, progress)
-        return evaluate_images(self.predictor(net), items, len(self.test_set.classes), progress)
+        classes = self.test_set.classes
+        return evaluate_images(self.predictor(net), items, len(classes), progress, background_of(classes))
 
     def predictor(self, net: nn.Module) -> Predictor:
         """Return the run's protocol around a network."""

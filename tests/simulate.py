@@ -89,6 +89,14 @@ def distance(near: float, far: float, seed: int = 0, images: int = IMAGES) -> Co
     return np.stack([np.floor(seen * np.clip(shares, 0, 1)).astype(np.int64), seen], axis=2)
 
 
+def size(share: float, seed: int = 0, images: int = IMAGES) -> Counts:
+    """Return per-image counts (n, 21, 2) of objects of 4 to 4095 pixels, the larger the more often right."""
+    seen = 20 + np.arange(images * 21).reshape(images, 21) * 29 % 100
+    seen[:, :2] = seen[:, 12:] = 0
+    shares = share + 0.02 * np.arange(21) + 0.1 * (noise(seed + 3, images, 21) - 0.5)
+    return np.stack([np.floor(seen * np.clip(shares, 0, 1)).astype(np.int64), seen], axis=2)
+
+
 def top5(share: float, seed: int = 0, images: int = IMAGES) -> Counts:
     """Return per-image hits (n, 2) of a classifier whose class is among the best five with this chance."""
     five = noise(seed, images) < share
@@ -99,7 +107,11 @@ def counts_of(run: Run, share: float, seed: int) -> dict[str, Counts]:
     """Return the counts that a run of this kind leaves."""
     if isinstance(run.model, Classifier):
         return {"top5": top5(share, seed)}
-    return {"classes": classes(share, seed), "distance": distance(share, min(share + 0.1, 1.0), seed)}
+    return {
+        "classes": classes(share, seed),
+        "distance": distance(share, min(share + 0.1, 1.0), seed),
+        "size": size(share, seed),
+    }
 
 
 def write(root: Path, run: Run, seed: int, share: float = 0.5, **changes: Any) -> Path:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from repro import metrics
-from repro.evaluate import Predictor, crop_boxes, evaluate_images
+from repro.evaluate import Predictor, background_of, crop_boxes, evaluate_images
 from repro.spec import Evaluation
 
 
@@ -103,7 +103,16 @@ def test_counts_are_the_slow_loops() -> None:
             expected = [((pred == c) & (label == c)).sum(), ((pred == c) & scored).sum(), (label == c).sum()]
             assert counts["classes"][i, c].tolist() == expected
         assert counts["distance"][i, :, 1].sum() == (label != 255).sum()
+        assert counts["size"][i, :, 1].sum() == ((label != 255) & (label != 0)).sum()
+        assert counts["size"][i, :, 0].sum() == ((label == pred) & (label != 0)).sum()
     assert 0 <= metrics.miou(counts["classes"]) <= 1
+
+
+def test_first_class_is_no_object_where_it_is_background() -> None:
+    """Street scenes have no background: every class of theirs is an object's."""
+    assert background_of(("background", "disc")) == 0
+    assert background_of(("sky", "building")) is None
+    assert background_of(()) is None
 
 
 def test_training_mode_is_given_back() -> None:

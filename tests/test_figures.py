@@ -21,11 +21,13 @@ from matplotlib.patches import FancyBboxPatch
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 from rich.console import Console
+from safetensors.torch import save_file
 
-from repro import areas, formulas, paper, profiles, specs
+from repro import areas, formulas, models, paper, profiles, specs
 from repro.areas import Areas, Field, Settings
-from repro.commands import blueprints, examples, figuring, gathering, viewing
+from repro.commands import blueprints, examples, figuring, gathering, sizing, trained, viewing
 from repro.data.dataset import Dataset
+from repro.data.shapes import CLASSES
 from repro.models.architectures import architecture
 from repro.render.figures import figure3, figure6, style, training_curves
 from repro.render.figures.blueprint import FigureError, Map
@@ -184,9 +186,10 @@ def plots(runs: Path) -> dict[str, Drawing]:
     """Return the plots of made-up records."""
     request = figuring.Request((), runs=runs)
     evidence, profile = request.evidence(), profiles.get("shapes")
+    makers = figuring.PLOTS | {"size_profile": lambda material: sizing.sizes(material, None)}
     return {
         name: diagram(name, make(gathering.gather(specs.figures()[name], profile, evidence, ("reference",))))
-        for name, make in figuring.PLOTS.items()
+        for name, make in makers.items()
     }
 
 
@@ -201,11 +204,24 @@ def test_pictures_of_any_shape_fit() -> None:
     legend = tuple((f"class_{i}", (10 * i, 90, 90)) for i in range(7))
     shown = figure6.Examples("shapes", "local", 0, "", examples.COLUMNS, rows, legend)
     panels = tuple(
-        figure3.Panel(f"GCN k=15, {i}×", (9, 9), 12345.0, 0.1, 10_180, 0.5, 0.5, picture(30, 40), np.eye(30, 40) > 0)
+        figure3.Panel(
+            f"GCN k=15, {i}×",
+            (9, 9),
+            12345.0,
+            0.1,
+            10_180,
+            0.5,
+            0.5,
+            picture(30, 40),
+            np.eye(30, 40) > 0,
+            np.eye(30, 40) > 0,
+        )  # fmt: skip
         for i in range(3)
     )
     fields = figure3.Fields("", 11, 3, 0.2, panels)
-    legible({"figure6": diagram("figure6", shown), "figure3": diagram("figure3", fields)})
+    alone = figure3.Fields("", 11, 3, 0.2, panels[:1])
+    legible({"figure6": diagram("figure6", shown), "figure3": diagram("figure3", fields),
+             "vrf": diagram("figure3", alone)})  # fmt: skip
 
 
 def said(names: tuple[str, ...], **options: Any) -> tuple[int, str]:
@@ -250,6 +266,44 @@ def test_gains_add_up(runs: Path) -> None:
     base, gcn, refined = (part.found.mean for part in material.shown)
     assert shown.series[0].gains[-1].estimate == pytest.approx(gcn - base)
     assert shown.series[1].gains[-1].estimate == pytest.approx(refined - gcn)
+
+
+def test_accuracy_by_size_is_that_of_the_counts(runs: Path, tmp_path: Path) -> None:
+    """Bins that images hold, their accuracy pooled over images and meant over seeds, gains between neighbours."""
+    code, _ = said(("size_profile",), runs=runs, out=tmp_path)
+    assert code == 0
+    shown = json.loads((tmp_path / "size_profile.json").read_text())["shown"]
+    assert shown["sizes"] == [2**s for s in range(2, 12)]
+    material = gathering.gather(
+        specs.figures()["size_profile"], profiles.get("shapes"), figuring.Request((), runs=runs).evidence(),
+        ("reference",),
+    )  # fmt: skip
+    pooled = [[r.counts()["size"].sum(axis=0) for r in part.records] for part in material.shown]
+    means = [np.mean([100 * c[2:12, 0] / c[2:12, 1] for c in seeds], axis=0) for seeds in pooled]
+    for band, expected in zip(shown["accuracy"], means, strict=True):
+        assert band["mean"] == pytest.approx(expected, rel=1e-6)
+    assert shown["gain"][0]["mean"] == pytest.approx(means[1] - means[0], abs=1e-5)
+
+
+def test_older_records_are_evaluated_for_their_sizes(tmp_path: Path) -> None:
+    """A record without sizes is evaluated by its weights; without them, or with others, it is one sentence."""
+    local = tmp_path / "runs" / "local"
+    shapes = profiles.get("shapes")
+    for training in specs.figures()["size_profile"].trainings:
+        run = shapes.resolve(training)
+        assert run is not None
+        folder = simulate.write(local, run, 0, classes=list(CLASSES))
+        counts = {name: array for name, array in simulate.counts_of(run, 0.5, 0).items() if name != "size"}
+        np.savez_compressed(folder / "counts.npz", **counts)
+        code, text = said(("size_profile",), runs=tmp_path / "runs", out=tmp_path)
+        assert code == 2
+    assert "its weights are not on this machine; train them with: repro run table1" in text
+    first = shapes.resolve(specs.figures()["size_profile"].trainings[0])
+    assert first is not None
+    save_file(models.build(first.model, len(CLASSES)).state_dict(), next(local.glob("*-base-*")) / trained.FILE)
+    code, text = said(("size_profile",), runs=tmp_path / "runs", out=tmp_path)
+    assert code == 2
+    assert "its weights are of another training" in text
 
 
 @pytest.mark.parametrize(("name", "table"), [("kernel_curve", "table1"), ("figure6", "table5"), ("figure3", "table1")])

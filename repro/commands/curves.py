@@ -13,7 +13,7 @@ from repro import areas, metrics, statistics
 from repro.commands.gathering import Material, Shown
 from repro.measured import fingerprint
 from repro.records import Record
-from repro.render.figures import boundary_profile, class_gains, field_area, style, training_curves
+from repro.render.figures import boundary_profile, class_gains, field_area, size_profile, style, training_curves
 from repro.render.figures.blueprint import FigureError
 from repro.spec import GCN, Conv
 from repro.statistics import Draws
@@ -21,6 +21,9 @@ from repro.statistics import Draws
 Ints = NDArray[np.int64]
 Seeds = Mapping[int, Draws]
 DISTANCES = tuple(range(1, metrics.BINS - 1))
+FEWEST = 20
+"""Images that must hold an object of a size: resampled images then hold one too."""
+Bands = tuple[boundary_profile.Band, ...]
 
 
 def _draws(part: Shown, split: Callable[[Record], list[Ints]], metric: str) -> list[Seeds]:
@@ -50,6 +53,15 @@ def boundary(material: Material) -> boundary_profile.BoundaryProfile:
     def split(record: Record) -> list[Ints]:
         return [material.evidence.counts(record)["distance"][:, d] for d in DISTANCES]
 
+    accuracy, gain = _profile(material, split)
+    return boundary_profile.BoundaryProfile(
+        material.profile.name, material.place, material.seeds, material.images, metrics.WITHIN, DISTANCES, accuracy,
+        gain,
+    )  # fmt: skip
+
+
+def _profile(material: Material, split: Callable[[Record], list[Ints]]) -> tuple[Bands, Bands]:
+    """Return the accuracies of the networks, and what each adds to the one before it."""
     found = [(part, _draws(part, split, "pixel_acc")) for part in material.shown]
     accuracy = tuple(
         _band(style.family(part.model), style.label(part.model), [[(1.0, seeds)] for seeds in draws])
@@ -63,10 +75,38 @@ def boundary(material: Material) -> boundary_profile.BoundaryProfile:
         )
         for (before, first), (after, second) in pairwise(found)
     )
-    return boundary_profile.BoundaryProfile(
-        material.profile.name, material.place, material.seeds, material.images, metrics.WITHIN, DISTANCES, accuracy,
-        gain,
-    )  # fmt: skip
+    return accuracy, gain
+
+
+def sizes(material: Material, counts: Callable[[Record], Ints]) -> size_profile.SizeProfile:
+    """Return the accuracy at each size of object, and what each network adds to the one before it.
+
+    Args:
+        material: the records.
+        counts: gives a record's (n, 21, 2) right and seen, see ``records.Record``.
+
+    Raises:
+        FigureError: hardly any image holds an object.
+    """
+    held = {record.name: counts(record) for part in material.shown for record in part.records}
+    holding = (next(iter(held.values()))[..., 1] > 0).sum(axis=0)
+    bins = [int(i) for i in np.flatnonzero(holding >= FEWEST)]
+    if not bins:
+        raise FigureError(
+            f"{material.figure.name}: no size of object is held by {FEWEST} test images; take more images"
+        )
+    accuracy, gain = _profile(material, lambda record: [held[record.name][:, i] for i in bins])
+    return size_profile.SizeProfile(
+        profile=material.profile.name,
+        place=material.place,
+        seeds=material.seeds,
+        images=material.images,
+        sizes=tuple(2**i for i in bins),
+        holding=tuple(int(holding[i]) for i in bins),
+        fewest=FEWEST,
+        accuracy=accuracy,
+        gain=gain,
+    )
 
 
 def _band(family: str, name: str, scores: list[list[tuple[float, Seeds]]]) -> boundary_profile.Band:

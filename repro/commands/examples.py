@@ -33,10 +33,10 @@ def with_weights(material: Material) -> list[Record]:
     common = sorted(set.intersection(*(set(found) for found in by_seed)))
     missing: Record | None = None
     for seed in common:
-        records = [_here(material, found[seed]) for found in by_seed]
-        missing = next((record for record in records if not _has(record)), None)
+        records = [(found[seed], with_its_weights(material, found[seed])) for found in by_seed]
+        missing = next((record for record, held in records if held is None), None)
         if missing is None:
-            return records
+            return [held for _, held in records if held is not None]
     if missing is None:
         raise FigureError(f"{material.figure.name}: its networks were trained with different seeds; run them again")
     raise FigureError(
@@ -45,14 +45,10 @@ def with_weights(material: Material) -> list[Record]:
     )
 
 
-def _has(record: Record) -> bool:
-    return (record.folder / trained.FILE).is_file()
-
-
-def _here(material: Material, record: Record) -> Record:
-    """Return the same training's record that has weights, whichever place it lies in."""
-    same = [r for r in material.evidence.shelf.of(record.key) if r.seed == record.seed and _has(r)]
-    return same[0] if same else record
+def with_its_weights(material: Material, record: Record) -> Record | None:
+    """Return the record of the same training and seed that has weights, whichever place it lies in."""
+    same = (record, *(r for r in material.evidence.shelf.of(record.key) if r.seed == record.seed))
+    return next((r for r in same if (r.folder / trained.FILE).is_file()), None)
 
 
 def examples(material: Material, data_root: Path | None) -> figure6.Examples:

@@ -175,7 +175,8 @@ PLOTS: dict[str, Callable[[gathering.Material], object]] = {
 }
 """Figures that need records, by name."""
 PICTURES = {
+    "size_profile": ("repro.commands.sizing", "sizes"),
     "figure3": ("repro.commands.viewing", "fields"),
     "figure6": ("repro.commands.examples", "examples"),
 }
-"""Figures that need trained weights, by name: module and function, imported when drawn."""
+"""Figures that need trained weights (the sizes: of older records only), by name: module and function, imported when drawn."""

@@ -11,6 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import Progress
 
@@ -113,20 +114,27 @@ def measure(
     """Return the field of one position (x, y) of an image (h, w, 3), with the gradient's field as second opinion."""
     x = model.normalise(torch.from_numpy(image.copy()).permute(2, 0, 1)[None])[0].contiguous()
     field = vrf.occlusion_map(model.net, x, at, occluder=occluder, stride=stride, progress=told)
-    rank, overlap = vrf.agreement(field, vrf.gradient_field(model.net, x, at), threshold)
-    strength = field.pixels()
+    gradient = vrf.gradient_field(model.net, x, at, field.class_index)
+    rank, overlap = vrf.agreement(field, gradient, threshold)
     area = vrf.area(field, threshold)
     return figure3.Panel(
         title=title,
         at=at,
         area=area,
-        share=area / strength.size,
+        share=area / (image.shape[0] * image.shape[1]),
         object_area=object_area,
         rank=rank,
         overlap=overlap,
         image=image,
-        inside=np.asarray((strength >= threshold * strength.max()) & (strength > 0)),
+        inside=_inside(field, threshold),
+        gradient=_inside(vrf.under_occluders(field, gradient), threshold),
     )
+
+
+def _inside(field: vrf.VRF, threshold: float) -> NDArray[np.bool_]:
+    """Return the pixels (h, w) of a field, those with a share of its largest value."""
+    strength = field.pixels()
+    return np.asarray((strength >= threshold * strength.max()) & (strength > 0))
 
 
 def fields(material: Material, data_root: Path | None) -> figure3.Fields:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -160,16 +160,26 @@ def area(field: VRF, threshold: float = THRESHOLD) -> float:
     return float(field.mask(threshold).sum() * field.stride**2)
 
 
-def agreement(field: VRF, gradient: Floats, threshold: float = THRESHOLD) -> tuple[float, float]:
-    """Return how a gradient's field (h, w) agrees with a map: rank correlation, and IoU above the threshold.
+def under_occluders(field: VRF, gradient: Floats) -> VRF:
+    """Return a gradient's field (h, w) averaged under each occluder of a map, as another map of the same grid.
 
-    The gradient is averaged under each occluder. Either number is nan where a field is constant or empty.
+    Raises:
+        VRFError: the gradient is another image's.
     """
     if gradient.shape != field.size:
         msg = f"agreement: the gradient's field {gradient.shape} belongs to another image than the map {field.size}"
         raise VRFError(msg)
     windows = np.lib.stride_tricks.sliding_window_view(gradient, (field.occluder, field.occluder))
     means = windows[:: field.stride, :: field.stride].mean(axis=(2, 3))
+    return replace(field, map=np.asarray(means, np.float32))
+
+
+def agreement(field: VRF, gradient: Floats, threshold: float = THRESHOLD) -> tuple[float, float]:
+    """Return how a gradient's field (h, w) agrees with a map: rank correlation, and IoU above the threshold.
+
+    The gradient is averaged under each occluder. Either number is nan where a field is constant or empty.
+    """
+    means = under_occluders(field, gradient).map
     changes = np.abs(field.map)
     constant = np.ptp(means) == 0 or np.ptp(changes) == 0
     rank = math.nan if constant else float(stats.spearmanr(means, changes, axis=None).statistic)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ Line = tuple[float, ...]
 
 @dataclass(frozen=True)
 class Band:
-    """A line with its 95 % interval, in points, one value for each distance; nan where nothing was seen."""
+    """A line with its 95 % interval, in points, one value for each place; nan where nothing was seen."""
 
     family: str
     name: str
@@ -45,21 +46,23 @@ def draw(shown: BoundaryProfile) -> Figure:
     figure, (upper, lower) = style.page(3.6, 2, 1, sharex=True, height_ratios=(1.2, 1))
     for axes, bands in ((upper, shown.accuracy), (lower, shown.gain)):
         for band in bands:
-            _band(axes, shown.distance, band)
+            draw_band(axes, shown.distance, band)
         axes.axvspan(0.5, shown.within + 0.5, color="#F0F0F0", zorder=0, linewidth=0)
         axes.legend(loc="best", borderaxespad=0.2)
     lower.axhline(0, color=style.INK, linewidth=0.6)
+    style.within(upper, most=100)
     upper.set_ylabel("pixel accuracy (%)")
     lower.set_ylabel("gain (points)")
     lower.set_xlim(0.5, shown.distance[-1] + 0.5)
     style.letter(upper, f"Profile {shown.profile}, {style.seeds(shown.seeds)}")
     lower.set_xlabel(
-        f"distance to the nearest other label (pixels)\ngrey: boundary region, up to {shown.within} pixels"
+        f"distance to the nearest other label (pixels)\ngrey: boundary region, up to {shown.within} pixels; bands: 95 % interval"
     )
     return figure
 
 
-def _band(axes: Axes, distance: tuple[int, ...], band: Band) -> None:
+def draw_band(axes: Axes, places: Sequence[float], band: Band) -> None:
+    """Draw a line over some places, its interval as a band around it."""
     colour = style.FAMILIES[band.family]
-    axes.fill_between(distance, band.low, band.high, color=colour, alpha=0.2, linewidth=0)
-    axes.plot(distance, band.mean, color=colour, label=band.name)
+    axes.fill_between(places, band.low, band.high, color=colour, alpha=0.2, linewidth=0)
+    axes.plot(places, band.mean, color=colour, label=band.name)

@@ -58,6 +58,8 @@ def draw(shown: Gains) -> Figure:
     axes.axhline(len(rows) - 1.5, color=style.INK, linewidth=0.4)
     axes.set_yticks(range(len(rows)), [names[i].replace("_", " ") for i in rows])
     axes.set_ylim(len(rows) - 0.5, -0.5)
+    low, high = axes.get_xlim()
+    axes.set_xlim(max(low, -102), min(high, 102))
     axes.set_xlabel("IoU gained (points), 95 % interval")
     figure.legend(loc="outside upper right", ncols=len(shown.series), title=_title(shown), alignment="left")
     return figure

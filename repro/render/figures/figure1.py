@@ -50,8 +50,7 @@ def _stage(page: Canvas, shape: Shape, number: int, features: Map, place: tuple[
     low, high = _width(number + 1, shape, cone), _width(number, shape, cone)
     corners = [(x - high / 2, y), (x + high / 2, y), (x + low / 2, y - ROW), (x - low / 2, y - ROW)]
     page.axes.fill(*zip(*corners, strict=True), facecolor=style.FILLS["features"], edgecolor=style.INK, linewidth=0.6)
-    if number in (0, len(shape.features) - 1):
-        page.text(x, y - ROW / 2, f"{features.height}×{features.width}")
+    page.text(x, y - ROW / 2, f"{features.height}×{features.width}")
 
 
 def _width(number: int, shape: Shape, cone: bool) -> float:  # noqa: FBT001 - one of two outlines
@@ -70,13 +69,18 @@ def _dots(page: Canvas, shape: Shape, x: float) -> None:
     above = [x + (i - (cells - 1) / 2) * pitch for i in range(cells)]
     below = [x + (i - (outs - 1) / 2) * pitch for i in range(outs)]
     for o, right in enumerate(below):
-        colour, width, order = (style.GCN_COLOUR, 0.7, 1.2) if o == outs // 2 else ("#C9DDEA", 0.3, 1.0)
+        colour, width, order = (_colour(shape), 0.7, 1.2) if o == outs // 2 else ("#CCD6DC", 0.3, 1.0)
         for i, left in enumerate(above):
             if not shape.reach or abs(i - o) <= shape.reach // 2:
                 page.axes.plot((left, right), (CELLS, OUT), color=colour, linewidth=width, zorder=order)
     page.axes.plot(above, [CELLS] * cells, "o", color="white", markeredgecolor=style.INK, markersize=2.6,
                    markeredgewidth=0.5)  # fmt: skip
-    page.axes.plot(below, [OUT] * outs, "o", color=style.CONV, markersize=2.6)
+    page.axes.plot(below, [OUT] * outs, "o", color=_colour(shape), markersize=2.6)
+
+
+def _colour(shape: Shape) -> str:
+    """Return the colour of the network everywhere; a classifier, which no other figure draws, has the baseline's."""
+    return style.GCN_COLOUR if shape.reach > 1 else style.BASE
 
 
 def _out(shape: Shape) -> str:

@@ -73,7 +73,7 @@ def _pipeline(page: Canvas, plan: Pipeline, bottom: float) -> None:
 def _row(page: Canvas, stage: Stage, features: Box, below: Box | None) -> Box:
     """Draw one stage; return the box from which its score map goes up."""
     y = features.y
-    last = page.box(Box(HEAD, y, WIDE, HIGH), (stage.head.name, stage.head.score.text), "conv")
+    last = page.box(Box(HEAD, y, WIDE, HIGH), (stage.head.name, stage.head.score.text), "gcn")
     page.arrow(features.right, last.left)
     if stage.refined_head:
         last = _then(page, last, Box(BR, y, SMALL, SMALL), "BR", "refine")
@@ -135,7 +135,7 @@ def _head(page: Canvas, head: Head, top: float) -> None:
     last = [source] * len(xs)
     for branch, x in enumerate(xs):
         for n, layer in enumerate(head.branches[branch]):
-            box = page.box(Box(x, y - (n + 1) * pitch, wide, HIGH), _lines(layer), "conv", bold=False)
+            box = page.box(Box(x, y - (n + 1) * pitch, wide, HIGH), _lines(layer), "gcn", bold=False)
             _down(page, last[branch], box)
             last[branch] = box
     depth = max(len(branch) for branch in head.branches)

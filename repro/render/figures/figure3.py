@@ -1,7 +1,8 @@
-"""Figure 3: valid receptive fields as bright regions of the darkened image, the position marked."""
+"""Figure 3: valid receptive fields as bright regions of the darkened image, the position marked; the gradient's too."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
 
 DARK = 0.38
 MARK = "#E0000B"
-MOST = 3
-"""Panels in a row."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +35,8 @@ class Panel:
     """(h, w, 3) RGB."""
     inside: NDArray[np.bool_] = field(metadata={"shown": False})
     """(h, w)."""
+    gradient: NDArray[np.bool_] = field(metadata={"shown": False})
+    """(h, w): the gradient's field, averaged under the occluders and cut at the same share of its largest value."""
 
 
 @dataclass(frozen=True)
@@ -48,31 +49,42 @@ class Fields:
     """On an image that was not enlarged."""
     threshold: float
     panels: tuple[Panel, ...]
+    """At most three."""
 
 
 def draw(shown: Fields) -> Figure:
-    """Draw every panel, its area beneath it."""
-    columns = min(len(shown.panels), MOST)
+    """Draw every panel, its area beneath it; the gradient's field under it, beside it where there is but one."""
+    alone = len(shown.panels) == 1
     height = max(panel.image.shape[0] / panel.image.shape[1] for panel in shown.panels)
-    width = style.WIDTH / columns
-    figure, axes = style.page(width * height + 0.62, 1, columns, squeeze=False)
-    for letter, (place, panel) in zip("ABC", zip(axes[0], shown.panels, strict=True), strict=False):
-        _panel(place, panel, f"{letter}  {panel.title}" if columns > 1 else panel.title)
+    rows, columns = (1, 2) if alone else (2, len(shown.panels))
+    figure, axes = style.page(rows * (style.WIDTH / columns * height + 0.62) - 0.12 * (rows - 1), rows, columns)
+    upper, lower = ([axes[0]], [axes[1]]) if alone else axes
+    for letter, over, under, panel in zip("ABC", upper, lower, shown.panels, strict=False):
+        _panel(over, panel, panel.inside, panel.title if alone else f"{letter}  {panel.title}", _area(panel))
+        _panel(under, panel, panel.gradient, "gradient", _agreement(panel))
     return figure
 
 
-def _panel(axes: Axes, panel: Panel, title: str) -> None:
-    bright = panel.inside[..., None]
+def _area(panel: Panel) -> list[str]:
+    lines = [f"field {panel.area:,.0f} px", f"({panel.share:.0%} of image)"]
+    return lines if panel.object_area is None else [*lines, f"object {panel.object_area:,} px"]
+
+
+def _agreement(panel: Panel) -> list[str]:
+    """Return how the gradient's field agrees with the occluders', nothing where it is constant."""
+    numbers = {"rank corr.": panel.rank, "overlap": panel.overlap}
+    return [f"{name} {number:.2f}" for name, number in numbers.items() if math.isfinite(number)]
+
+
+def _panel(axes: Axes, panel: Panel, inside: NDArray[np.bool_], title: str, lines: list[str]) -> None:
+    bright = inside[..., None]
     axes.imshow(np.where(bright, panel.image, panel.image * DARK).astype(np.uint8), interpolation="nearest")
-    if panel.inside.any() and not panel.inside.all():
-        axes.contour(panel.inside, levels=[0.5], colors="white", linewidths=0.6)
+    if inside.any() and not inside.all():
+        axes.contour(inside, levels=[0.5], colors="white", linewidths=0.6)
     axes.plot(*panel.at, "s", color=MARK, markersize=3, markeredgecolor="white", markeredgewidth=0.4)
     axes.set_xticks([])
     axes.set_yticks([])
     axes.grid(visible=False)
     axes.set_title(title, loc="left", fontsize=style.TEXT, fontweight="bold")
-    lines = [f"field {panel.area:,.0f} px", f"({panel.share:.0%} of image)"]
-    if panel.object_area is not None:
-        lines.append(f"object {panel.object_area:,} px")
     axes.set_xlabel("\n".join(lines), fontsize=style.TEXT)
     axes.spines[:].set_visible(False)

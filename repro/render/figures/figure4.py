@@ -51,7 +51,8 @@ def _head(page: Canvas, letter: str, head: Head, place: tuple[float, float], end
     plus = Box(middle, score.top[1] + 0.17, 0.15, 0.15)
     for n, branch in enumerate(head.branches):
         x = left + pitch * (n + 0.5)
-        last = _branch(page, branch, Box(x, 0, min(WIDE, pitch - 0.02), HIGH), (source.bottom[1], score.top[1] + 0.3))
+        room = source.bottom[1], score.top[1] + 0.3
+        last = _branch(page, branch, Box(x, 0, min(WIDE, pitch - 0.02), HIGH), room, head.name.partition("-")[0])
         if len(head.branches) == 1:
             page.arrow(last.bottom, (x, score.top[1]))
         else:
@@ -63,13 +64,13 @@ def _head(page: Canvas, letter: str, head: Head, place: tuple[float, float], end
     page.text(middle, score.bottom[1] - 0.29, _params(head))
 
 
-def _branch(page: Canvas, branch: Sequence[Layer], like: Box, room: tuple[float, float]) -> Box:
+def _branch(page: Canvas, branch: Sequence[Layer], like: Box, room: tuple[float, float], fill: str) -> Box:
     """Draw a chain of convolutions, evenly in the room from top to bottom; return its last box."""
     top, bottom = room
     last = Box(like.x, top, 0, 0)
     for i, layer in enumerate(branch):
         y = top - 0.06 - (top - bottom) / len(branch) * (i + 0.5)
-        box = page.box(Box(like.x, y, like.width, like.height), (layer.kernel, layer.channels.replace(" ", "")), "conv")
+        box = page.box(Box(like.x, y, like.width, like.height), (layer.kernel, layer.channels.replace(" ", "")), fill)
         page.arrow(last.bottom, box.top)
         last = box
     return last

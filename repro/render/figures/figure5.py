@@ -40,10 +40,11 @@ def _block(page: Canvas, block: Block, shortcut: float, xs: tuple[float, ...], t
     """Draw one block: its shortcut leads straight down at the left, its branches stand to the right."""
     source = page.box(Box(shortcut, top, MAP, 0.22), (block.features.text,), "features", bold=False)
     last = [source] * len(block.branches)
+    fill = "gcn" if len(block.branches) > 1 else "base"
     for n, branch in enumerate(block.branches):
         for i, layer in enumerate(branch):
             box = Box(xs[n], top - (i + 1) * PITCH * depth / len(branch), COLUMN, HIGH)
-            page.box(box, (layer.kernel, layer.channels.replace(" ", ""), "BN, ReLU"), "conv")
+            page.box(box, (layer.kernel, layer.channels.replace(" ", ""), "BN, ReLU"), fill)
             if i == 0:
                 page.arrow(source.right, (box.x, source.y), box.top)
             else:
@@ -51,7 +52,7 @@ def _block(page: Canvas, block: Block, shortcut: float, xs: tuple[float, ...], t
             last[n] = box
     middle = sum(xs[: len(last)]) / len(last)
     joined = Box(middle, top - (depth + 1) * PITCH - GAP, COLUMN, HIGH)
-    page.box(joined, (block.last.kernel, block.last.channels.replace(" ", ""), "BN"), "conv")
+    page.box(joined, (block.last.kernel, block.last.channels.replace(" ", ""), "BN"), fill)
     _join(page, last, joined, block.join)
     _sum(page, block, joined, shortcut, source)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LEGEND_COLUMNS = 3
+LINE = 56
+"""Letters of a line."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +47,7 @@ def draw(shown: Examples) -> Figure:
     """Draw the rows under the names of the columns, the classes that occur beneath."""
     tall = [row.pictures[0].shape[0] / row.pictures[0].shape[1] for row in shown.rows]
     lines = -(-len(shown.legend) // LEGEND_COLUMNS)
-    height = sum(tall) * style.WIDTH / len(shown.columns) + 0.11 * len(tall) + 0.22 + 0.16 * lines
+    height = sum(tall) * style.WIDTH / len(shown.columns) + 0.11 * len(tall) + 0.22 + 0.16 * lines + 0.3
     figure, axes = style.page(height, len(tall), len(shown.columns), squeeze=False, height_ratios=tall)
     for y, row in enumerate(shown.rows):
         under = ("mean IoU:", *(f"{value:.0f} %" for value in row.iou), "")
@@ -76,4 +79,4 @@ def _legend(figure: Figure, shown: Examples) -> None:
         for name, colour in shown.legend
     ]
     figure.legend(handles=patches, loc="outside lower center", ncols=LEGEND_COLUMNS, handlelength=1.0,
-                  columnspacing=1.2)  # fmt: skip
+                  columnspacing=1.2, title="\n".join(textwrap.wrap(f"Rows: {shown.rule}", LINE)))  # fmt: skip

@@ -53,6 +53,7 @@ def draw(curve: Curve) -> Figure:
     for axes in (upper, lower):
         axes.set_ylabel("mIoU (%)")
         axes.margins(y=0.15)
+    style.within(lower, least=0, most=100)
     return figure
 
 

@@ -29,14 +29,17 @@ FAMILIES = {"base": BASE, "gcn": GCN_COLOUR, "gcn+br": REFINED, "conv": CONV, "s
 MARKERS = {"base": "s", "gcn": "o", "gcn+br": "D", "conv": "^", "stack": "v"}
 
 FILLS = {
-    "image": "#EEEEEE",
-    "features": "#FBF0C9",
-    "conv": "#D3E7F4",
+    "base": "#E3E3E3",
+    "gcn": "#D3E7F4",
+    "conv": "#F8DCC8",
+    "stack": "#D0EDE3",
     "refine": "#F4DDEA",
-    "deconv": "#F8DCC8",
-    "sum": "#D0EDE3",
+    "image": "#FFFFFF",
+    "features": "#FBF0C9",
+    "deconv": "#E8DAC4",
+    "sum": "#FFFFFF",
 }
-"""Light tints for the boxes of diagrams, darkest text on them at more than 12 to 1."""
+"""Light tints for the boxes of diagrams, darkest text on them at more than 12 to 1: of the models' colours, and others."""
 
 
 def family(model: Model) -> str:
@@ -141,6 +144,13 @@ def save(figure: Figure, stem: Path) -> list[Path]:
     figure.savefig(paths[0], metadata=nothing)
     figure.savefig(paths[1], metadata={"Software": None})
     return paths
+
+
+def within(axes: Axes, least: float | None = None, most: float | None = None) -> None:
+    """End the vertical axis where no value can lie: an interval may reach beyond, a score cannot."""
+    low, high = axes.get_ylim()
+    slack = 0.02 * (high - low)
+    axes.set_ylim(low if least is None else max(low, least - slack), high if most is None else min(high, most + slack))
 
 
 def letter(axes: Axes, text: str) -> None:
