@@ -34,8 +34,9 @@ class Record:
     ``counts`` (loaded when asked for): ``classes`` (n, c, 3) int, per image and class the pixels
     of the intersection, the prediction and the label; ``distance`` (n, 42, 2) int, per image and
     distance to the boundary in steps of one pixel (bin d holds distances in (d-1, d], the last one
-    the rest) the pixels right and seen; ``size`` (n, 21, 2) int, the same by the size of the object that
-    a pixel lies in (bin s holds objects of 2^s to 2^(s + 1) - 1 pixels; older records lack it); ``top5`` (n, 2) for classifiers: right in one, in five.
+    the rest) the pixels right and seen; ``size`` (n, 21, 2) int, the same by the size of the object
+    that a pixel lies in (bin s holds objects of 2^s to 2^(s+1) - 1 pixels; older records lack it);
+    ``top5`` (n, 2) for classifiers: right in one, in five.
     """
 
     folder: Path

@@ -84,7 +84,12 @@ def test_lists_choose_masks(folder: Path, tmp_path: Path) -> None:
     ],
 )
 def test_bad_input_is_one_sentence(
-    words: tuple[str, ...], says: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    words: tuple[str, ...],
+    says: str,
+    folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """What cannot be measured names the thing; no traceback."""
     monkeypatch.chdir(folder.parent)

@@ -203,19 +203,9 @@ def test_pictures_of_any_shape_fit() -> None:
     rows = tuple(figure6.Example("x", p, (5.0, 60.0, 100.0), (picture(h, 40),) * 5) for p, h in ((50, 60), (90, 30)))
     legend = tuple((f"class_{i}", (10 * i, 90, 90)) for i in range(7))
     shown = figure6.Examples("shapes", "local", 0, "", examples.COLUMNS, rows, legend)
+    inside, drawn = np.eye(30, 40) > 0, picture(30, 40)
     panels = tuple(
-        figure3.Panel(
-            f"GCN k=15, {i}×",
-            (9, 9),
-            12345.0,
-            0.1,
-            10_180,
-            0.5,
-            0.5,
-            picture(30, 40),
-            np.eye(30, 40) > 0,
-            np.eye(30, 40) > 0,
-        )  # fmt: skip
+        figure3.Panel(f"GCN k=15, {i}×", (9, 9), 12345.0, 0.1, 10_180, 0.5, 0.5, drawn, inside, inside)
         for i in range(3)
     )
     fields = figure3.Fields("", 11, 3, 0.2, panels)

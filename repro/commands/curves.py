@@ -92,9 +92,7 @@ def sizes(material: Material, counts: Callable[[Record], Ints]) -> size_profile.
     holding = (next(iter(held.values()))[..., 1] > 0).sum(axis=0)
     bins = [int(i) for i in np.flatnonzero(holding >= FEWEST)]
     if not bins:
-        raise FigureError(
-            f"{material.figure.name}: no size of object is held by {FEWEST} test images; take more images"
-        )
+        raise FigureError(f"{material.figure.name}: no size of object is in {FEWEST} test images; take more")
     accuracy, gain = _profile(material, lambda record: [held[record.name][:, i] for i in bins])
     return size_profile.SizeProfile(
         profile=material.profile.name,

@@ -179,4 +179,4 @@ PICTURES = {
     "figure3": ("repro.commands.viewing", "fields"),
     "figure6": ("repro.commands.examples", "examples"),
 }
-"""Figures that need trained weights (the sizes: of older records only), by name: module and function, imported when drawn."""
+"""Figures that need trained weights (sizes: of older records only), by name: module and function, imported late."""

@@ -1,4 +1,4 @@
-"""Accuracy by the size of the object: from the counts of a record, or by its weights where it is too old to hold them."""
+"""Accuracy by the size of the object: from a record's counts, or by its weights where it is too old to hold them."""
 
 from __future__ import annotations
 

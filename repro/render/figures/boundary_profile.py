@@ -56,7 +56,8 @@ def draw(shown: BoundaryProfile) -> Figure:
     lower.set_xlim(0.5, shown.distance[-1] + 0.5)
     style.letter(upper, f"Profile {shown.profile}, {style.seeds(shown.seeds)}")
     lower.set_xlabel(
-        f"distance to the nearest other label (pixels)\ngrey: boundary region, up to {shown.within} pixels; bands: 95 % interval"
+        "distance to the nearest other label (pixels)\n"
+        f"grey: boundary region, up to {shown.within} pixels; bands: 95 % interval"
     )
     return figure
 

@@ -39,7 +39,7 @@ FILLS = {
     "deconv": "#E8DAC4",
     "sum": "#FFFFFF",
 }
-"""Light tints for the boxes of diagrams, darkest text on them at more than 12 to 1: of the models' colours, and others."""
+"""Light tints for the boxes of diagrams, the models' own first; the text stands on them at more than 12 to 1."""
 
 
 def family(model: Model) -> str:
