@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,9 +17,13 @@ from torch import Tensor, nn
 
 from repro import metrics, regions
 from repro.experiment import Source
+from repro.machine import cores
+from repro.regions import Distance, Rim
 from repro.spec import Evaluation
 
 PIXELS_AT_ONCE = 2**18
+WORKERS = 8
+"""Most threads that find regions while the network is busy."""
 STRIDE = 32
 Bytes = NDArray[np.uint8]
 Counts = dict[str, NDArray[np.int64]]
@@ -162,21 +168,31 @@ def evaluate_images(
     was_training = predictor.net.training
     predictor.net.eval()
     classes, distance, size = [], [], []
+    workers = ThreadPoolExecutor(min(WORKERS, cores()))
+    places = partial(_places, rim=predictor.evaluation.rim, distance=predictor.evaluation.distance, background=background)
     try:
         for chunk in chunks(items):
-            for (_, _, labels), pred in zip(chunk, predictor.labels([i for _, i, _ in chunk]), strict=True):
-                bins = regions.distance_bins(labels, predictor.evaluation.rim, predictor.evaluation.distance)
+            waiting = [workers.submit(places, labels) for _, _, labels in chunk]
+            predicted = predictor.labels([image for _, image, _ in chunk])
+            for (_, _, labels), pred, place in zip(chunk, predicted, waiting, strict=True):
+                bins, sizes = place.result()
                 classes.append(metrics.class_counts(labels, pred, num_classes))
                 distance.append(regions.region_counts(labels, pred, bins))
-                size.append(regions.size_counts(labels, pred, background))
+                size.append(regions.sized_counts(labels, pred, sizes))
             progress(len(classes))
     finally:
+        workers.shutdown(cancel_futures=True)
         predictor.net.train(was_training)
     return {
         "classes": np.array(classes, np.int64).reshape(-1, num_classes, 3),
         "distance": np.array(distance, np.int64).reshape(-1, regions.REST + 1, 2),
         "size": np.array(size, np.int64).reshape(-1, regions.SIZES, 2),
     }
+
+
+def _places(labels: Bytes, rim: Rim, distance: Distance, background: int | None) -> tuple[Bytes, Bytes]:
+    """Return where each pixel lies, by labels alone: found in another thread while the network is busy."""
+    return regions.distance_bins(labels, rim, distance), regions.size_bins(labels, background)
 
 
 def background_of(classes: Sequence[str]) -> int | None:

@@ -172,7 +172,17 @@ def region_counts(labels: Labels, pred: NDArray[Any], bins: NDArray[np.uint8]) -
 
 
 def size_counts(labels: Labels, pred: NDArray[Any], background: int | None = 0) -> NDArray[np.int64]:
-    """Return per object size the pixels right and seen, (21, 2), of one image.
+    """Return per object size the pixels right and seen, (21, 2), of one image; see ``size_bins``."""
+    return sized_counts(labels, pred, size_bins(labels, background))
+
+
+def sized_counts(labels: Labels, pred: NDArray[Any], bins: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Return per size bin the pixels right and seen, (21, 2), of one image; see ``size_bins``."""
+    return _right_seen(labels, pred, bins)[:SIZES]
+
+
+def size_bins(labels: Labels, background: int | None = 0) -> NDArray[np.uint8]:
+    """Return the size of each pixel's object, in bins, (h, w); ``VOID`` for pixels of none.
 
     An object is a connected patch (8 neighbours) of one class; ``background`` is no object. Sizes are octaves.
     """
@@ -183,7 +193,7 @@ def size_counts(labels: Labels, pred: NDArray[Any], background: int | None = 0) 
             _, patch, stats, _ = cv2.connectedComponentsWithStats(inside.view(np.uint8), connectivity=8)
             octave = np.log2(stats[:, cv2.CC_STAT_AREA]).astype(np.uint8).clip(max=SIZES - 1)
             np.copyto(bins, octave[patch], where=inside)
-    return _right_seen(labels, pred, bins)[:SIZES]
+    return bins
 
 
 def _right_seen(labels: Labels, pred: NDArray[Any], bins: NDArray[np.uint8]) -> NDArray[np.int64]:
