@@ -169,7 +169,9 @@ def evaluate_images(
     predictor.net.eval()
     classes, distance, size = [], [], []
     workers = ThreadPoolExecutor(min(WORKERS, cores()))
-    places = partial(_places, rim=predictor.evaluation.rim, distance=predictor.evaluation.distance, background=background)
+    places = partial(
+        _places, rim=predictor.evaluation.rim, distance=predictor.evaluation.distance, background=background
+    )
     try:
         for chunk in chunks(items):
             waiting = [workers.submit(places, labels) for _, _, labels in chunk]

@@ -222,3 +222,22 @@ def test_field_of_a_position(runs: Path, picture: Path, tmp_path: Path) -> None:
         viewing.show(quiet(), replace(request, at="50,20"))
     with pytest.raises(SpecError, match="two whole numbers"):
         viewing.show(quiet(), replace(request, at="here"))
+    with pytest.raises(SpecError, match=r"--threshold 0\.0: needs a share"):
+        viewing.show(quiet(), replace(request, threshold=0.0))
+    with pytest.raises(VRFError, match="odd side"):
+        viewing.show(quiet(), replace(request, occluder=10))
+
+
+@pytest.mark.parametrize(("side", "says"), [(8, "8 x 8 is smaller than the occluder"), (12, "")])
+def test_field_of_a_small_picture(side: int, says: str, runs: Path, tmp_path: Path) -> None:
+    """A picture that the occluder does not fit is refused; one smaller than the network's stride is measured."""
+    assert RUN is not None
+    Image.fromarray((255 * simulate.noise(5, side, side, 3)).astype(np.uint8)).save(tmp_path / "small.png")
+    request = viewing.Request(tmp_path / "small.png", RUN.key, "", 1, 11, 0.2, None, tmp_path / "out", runs)
+    if says:
+        with pytest.raises(VRFError, match=says):
+            viewing.show(quiet(), request)
+        return
+    viewing.show(quiet(), request)
+    tree = json.loads((tmp_path / "out" / f"small-{RUN.key}.json").read_text())
+    assert tree["panels"][0]["at"] == [6, 6]

@@ -53,12 +53,13 @@ def show(out: Console, request: Request) -> None:
     """Measure one field, write it as PDF, PNG and JSON, say its area.
 
     Raises:
-        SpecError: the position is not two numbers.
+        SpecError: the position is not two numbers, or the threshold is no share.
         VRFError: it lies outside the image, or the occluder does not fit.
         DataError: the picture cannot be read.
     """
     image = read_picture(request.image)
     at = position(request.at, image)
+    _check(request, image, at)
     model = trained.load(trained.find(request.runs, request.key, request.seed))
     if model.reduction != 1:
         out.print(f"picture and position scaled by {model.reduction:g} as in training", style="dim")
@@ -77,6 +78,17 @@ def show(out: Console, request: Request) -> None:
         f"rank correlation {panel.rank:.2f} and overlap {panel.overlap:.2f}",
         soft_wrap=True,
     )
+
+
+def _check(request: Request, image: Bytes, at: Position) -> None:
+    """Refuse what no measurement can have before one begins, in the picture's own pixels."""
+    height, width = image.shape[:2]
+    if not (0 <= at[0] < width and 0 <= at[1] < height):
+        raise vrf.VRFError(
+            f"--at {at[0]},{at[1]}: lies outside the image, which has x 0..{width - 1} and y 0..{height - 1}"
+        )
+    if not 0 < request.threshold <= 1:
+        raise SpecError(f"--threshold {request.threshold}: needs a share of the largest change, above 0 and up to 1")
 
 
 def position(text: str, image: Bytes) -> Position:
