@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -73,9 +74,13 @@ def show(out: Console, request: Request) -> None:
     fields = figure3.Fields("chosen by the user", request.occluder, request.stride, request.threshold, (panel,))
     for path in _write(request.out / f"{request.image.stem}-{model.record.key}", fields, model):
         out.print(f"written: {path}", soft_wrap=True)
+    agrees = (
+        f"agrees with rank correlation {panel.rank:.2f} and overlap {panel.overlap:.2f}"
+        if math.isfinite(panel.rank) and math.isfinite(panel.overlap)
+        else "cannot be compared: one of the two is the same everywhere"
+    )
     out.print(
-        f"field of {at}: {panel.area:,.0f} pixels, {panel.share:.1%} of the image; the gradient's field agrees with "
-        f"rank correlation {panel.rank:.2f} and overlap {panel.overlap:.2f}",
+        f"field of {at}: {panel.area:,.0f} pixels, {panel.share:.1%} of the image; the gradient's field {agrees}",
         soft_wrap=True,
     )
 
