@@ -86,7 +86,7 @@ def find(runs: Path, name: str, seed: int | None = None) -> Record:
 
 
 def _known(shelf: Shelf) -> str:
-    ready = [f"{r.key} ({r.name})" for r in shelf.records if (r.folder / FILE).is_file()]
+    ready = {f"{r.key} ({r.meta.get('slug', r.name)})" for r in shelf.records if (r.folder / FILE).is_file()}
     return ", ".join(sorted(ready)[:5]) + (f" and {len(ready) - 5} more" if len(ready) > 5 else "") or "none"  # noqa: PLR2004
 
 

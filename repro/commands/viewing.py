@@ -32,6 +32,8 @@ OCCLUDER, STRIDE, THRESHOLD = 11, 3, 0.2
 AMONG = 200
 """Images of the test set among which Figure 3 chooses one."""
 ENLARGED = 2
+LETTERS = 20
+"""Of a picture's name in its title."""
 Position = tuple[int, int]
 
 
@@ -68,7 +70,7 @@ def show(out: Console, request: Request) -> None:
     with Progress(console=out, transient=True) as progress:
         task = progress.add_task("occluding", total=1.0)
         panel = measure(
-            model, image, at, request.image.name, request.occluder, request.stride, request.threshold,
+            model, image, at, _short(request.image.name), request.occluder, request.stride, request.threshold,
             told=lambda share: progress.update(task, completed=share),
         )  # fmt: skip
     fields = figure3.Fields("chosen by the user", request.occluder, request.stride, request.threshold, (panel,))
@@ -83,6 +85,11 @@ def show(out: Console, request: Request) -> None:
         f"field of {at}: {panel.area:,.0f} pixels, {panel.share:.1%} of the image; the gradient's field {agrees}",
         soft_wrap=True,
     )
+
+
+def _short(name: str) -> str:
+    """Return a file's name as it fits over half a column."""
+    return name if len(name) <= LETTERS else f"{name[: LETTERS - 1]}…"
 
 
 def _check(request: Request, image: Bytes, at: Position) -> None:
