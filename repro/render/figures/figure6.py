@@ -78,5 +78,6 @@ def _legend(figure: Figure, shown: Examples) -> None:
         )
         for name, colour in shown.legend
     ]
+    rule = "\n".join(textwrap.wrap(f"Rows: {shown.rule}".replace(" + ", "\u00a0+\u00a0"), LINE))
     figure.legend(handles=patches, loc="outside lower center", ncols=LEGEND_COLUMNS, handlelength=1.0,
-                  columnspacing=1.2, title="\n".join(textwrap.wrap(f"Rows: {shown.rule}".replace(" + ", "\u00a0+\u00a0"), LINE)))  # fmt: skip
+                  columnspacing=1.2, title=rule)  # fmt: skip
