@@ -123,6 +123,8 @@ class Session:
         if self.parent is not None:
             from_classifier = isinstance(getattr(self.parent_run, "model", None), Classifier)
             part = "backbone." if from_classifier and not isinstance(self.run.model, Classifier) else ""
+            if not part:
+                self._refuse_other_classes(self.parent)
             models.inherit(net, self.parent.folder / "weights.safetensors", part)
         elif (
             self.place.weights is not None and isinstance(self.run.start, Start) and self.run.start.weights != "random"
@@ -131,6 +133,15 @@ class Session:
         if self.run.recipe.frozen_bn:
             models.freeze_bn(net.backbone)
         return net.to(memory_format=torch.channels_last)
+
+    def _refuse_other_classes(self, parent: Record) -> None:
+        """Raise ``WorkError`` where the checkpoint that this run goes on from tells other classes apart."""
+        theirs, ours = len(parent.meta.get("classes", ())), len(self.test_set.classes)
+        if theirs not in {0, ours}:
+            raise WorkError(
+                f"{self.run.slug}: starts from {parent.folder}, which has {theirs} classes where this run has {ours}; "
+                f"retract it (repro retract {parent.name} --why 'other classes') and run again"
+            )
 
     @property
     def parent_run(self) -> Run | Start:

@@ -15,6 +15,9 @@ from repro.profiles import Profile
 from repro.records import Shelf
 from repro.spec import SpecError, Table
 
+SHORT = "base"
+"""The network that is trained soonest."""
+
 
 @dataclass(frozen=True)
 class Speed:
@@ -72,7 +75,10 @@ def _sums(planned: Plan, pace: Speed | None) -> Iterator[str]:
         total_hours = sum(one.hours(pace.tflops) for one in known)
         yield f"{text}; {total_hours:,.1f} device-hours at {pace.tflops:g} TFLOP/s sustained ({pace.source})"
     else:
-        yield f"{text}; hours follow from a device's sustained speed: --tflops N"
+        yield (
+            f"{text}; hours follow from a device's sustained speed: --tflops N, or one training on it, which may be "
+            f"cut short: repro run ... --profile {planned.profile} --only {SHORT} --steps 100"
+        )
 
 
 def _submitted(tables: Iterable[Table], profile: Profile) -> Iterator[str]:
