@@ -54,7 +54,7 @@ def _boundary(table: Table, cells: Iterable[CellView]) -> Iterator[str]:
         for outcome in cell.outcomes if cell.metric == "boundary_acc" else ():
             samples = outcome.measurement.samples if outcome.measurement else ()
             if samples and outcome.place not in shares:  # of the labels alone, so that any record tells it
-                shares[outcome.place] = metrics.boundary_share(samples[0].record.counts["distance"])
+                shares[outcome.place] = metrics.boundary_share(samples[0].record.counts()["distance"])
     if found:
         share = "; ".join(f"{100 * share:.1f} % of the scored pixels ({place})" for place, share in shares.items())
         yield f"boundary: {_region(found[0])}{f': {share}' if share else ''}"

@@ -45,7 +45,7 @@ def test_the_boundary_region_has_its_share() -> None:
     (said,) = _notes(5, "shapes", shelf)
     run = profiles.get("shapes").resolve(specs.tables()[5].rows[0].cells[0].training)  # type: ignore[union-attr]
     assert run is not None
-    share = metrics.boundary_share(shelf.of(run.key)[0].counts["distance"])
+    share = metrics.boundary_share(shelf.of(run.key)[0].counts()["distance"])
     assert said.endswith(f"the void rim an edge: {100 * share:.1f} % of the scored pixels (reference)")
     assert 0 < share < 1
 

@@ -70,6 +70,7 @@ def test_every_run_of_the_paper_is_counted(tmp_path: Path) -> None:
     planning.show(Console(file=text), _request("all", "paper", tmp_path), as_json=True, tflops=100.0)
     tree = json.loads(text.getvalue())
     assert tree["without_data"] == []
+    assert tree["stored_bytes"] == sum(4 * job["params"] for job in tree["jobs"] if job["trains"])
     for job in tree["jobs"]:
         assert job["data"]
         assert job["steps"] > 0

@@ -19,6 +19,10 @@ SHORT = "base"
 """The network that is trained soonest."""
 
 
+FLOAT32 = 4
+"""Bytes of a stored parameter."""
+
+
 @dataclass(frozen=True)
 class Speed:
     """TFLOP/s that a device sustains in training, and where the number comes from."""
@@ -91,6 +95,12 @@ def _submitted(tables: Iterable[Table], profile: Profile) -> Iterator[str]:
                 f"table{table.number}: repro submit table{table.number} --profile {profile.name} predicts "
                 f"{compute.named(run.test)} with {source.slug}-{source.key}; key {run.key}"
             )
+
+
+def stored(planned: Plan) -> int:
+    """Return the bytes of weights that the missing trainings leave behind; those never counted are left out."""
+    found = [compute.of(job.run) for job in planned.missing if job.trains]
+    return sum(FLOAT32 * one.params for one in found if one is not None)
 
 
 def tree(planned: Plan, pace: Speed | None) -> dict[str, dict[str, object]]:

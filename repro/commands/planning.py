@@ -106,6 +106,7 @@ def _summary(out: Console, planned: Plan, times: estimate.Estimates, processes: 
     )
     if planned.missing:
         out.print(_time(times.whole(planned.missing, processes), len(planned.missing), times.source), soft_wrap=True)
+        out.print(f"stores: {costing.stored(planned) / 1e6:,.0f} MB of weights below runs/local", soft_wrap=True)
     if none:
         out.print(f"no data in this profile for: {_places(tuple(none))}", style="dim", soft_wrap=True)
 
@@ -134,6 +135,7 @@ def _tree(
         "cells": len(planned.cells),
         "trainings": planned.trainings,
         "expected": asdict(times.whole(planned.missing, processes)) | {"source": times.source},
+        "stored_bytes": costing.stored(planned),
         "without_data": [list(place) for place, run in planned.cells.items() if run is None],
         "jobs": [
             {
