@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -37,6 +38,13 @@ class Refine(Protocol):
         """Return the label map."""
 
 
+class RefineAll(Protocol):
+    """Does the same for many images, lazily and in order, such as in worker processes."""
+
+    def __call__(self, pairs: Iterable[tuple[NDArray[np.float32], Bytes]], /) -> Iterator[Bytes]:
+        """Yield the label maps."""
+
+
 @dataclass(frozen=True)
 class Predictor:
     """A network with a protocol: images in, label maps out.
@@ -52,27 +60,40 @@ class Predictor:
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     autocast: Autocast = nullcontext
     refine: Refine | None = None
+    refine_all: RefineAll | None = None
+    """What a whole evaluation uses in place of ``refine``, so that the network goes on meanwhile."""
 
     @torch.inference_mode()
     def labels(self, images: list[Bytes]) -> list[Bytes]:
         """Predict images (h, w, 3) of one size; return label maps (h, w)."""
-        batch = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).to(self.device)
-        x = self.normalise(batch).contiguous(memory_format=torch.channels_last)
-        if self._plain():
-            return list(self._logits(x).argmax(1).to(torch.uint8).cpu().numpy())
-        mean = self.probabilities(x)
         if self.refine is None:
-            return list(mean.argmax(1).to(torch.uint8).cpu().numpy())
+            x = self._input(images)
+            found = self._logits(x) if self._plain() else self.probabilities(x)
+            return list(found.argmax(1).to(torch.uint8).cpu().numpy())
         refine = self.refine
-        return [refine(p, image) for p, image in zip(mean.float().cpu().numpy(), images, strict=True)]
+        return [refine(p, image) for p, image in zip(self.softmax(images), images, strict=True)]
+
+    @torch.inference_mode()
+    def softmax(self, images: list[Bytes]) -> NDArray[np.float32]:
+        """Return the fused class probabilities (n, c, h, w) of images (h, w, 3) of one size."""
+        found: NDArray[np.float32] = self.probabilities(self._input(images)).float().cpu().numpy()
+        return found
+
+    def _input(self, images: list[Bytes]) -> Tensor:
+        batch = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).to(self.device)
+        return self.normalise(batch).contiguous(memory_format=torch.channels_last)
 
     def _plain(self) -> bool:
         e = self.evaluation
-        return e.scales == (1.0,) and not e.flip and not e.crops and self.refine is None
+        return e.scales == (1.0,) and not e.flip and not e.crops
 
     @torch.inference_mode()
     def probabilities(self, x: Tensor) -> Tensor:
-        """Average the softmax over crops, scales and mirrors: (n, 3, h, w) to (n, c, h, w)."""
+        """Average the softmax over crops, scales and mirrors: (n, 3, h, w) to (n, c, h, w).
+
+        Every scale and mirror of a crop has the same weight, its softmax brought to the crop's size (bilinear)
+        before the mean; then every crop that holds a pixel has the same weight there.
+        """
         if not self.evaluation.crops:
             return self._scales(x)
         total = count = None
@@ -161,8 +182,8 @@ def evaluate_images(
     predictor.net.eval()
     classes, distance = [], []
     try:
-        for chunk in chunks(items):
-            for (_, _, labels), pred in zip(chunk, predictor.labels([i for _, i, _ in chunk]), strict=True):
+        for part in _predicted(predictor, items):
+            for (_, _, labels), pred in part:
                 bins = regions.distance_bins(labels, predictor.evaluation.rim, predictor.evaluation.distance)
                 classes.append(metrics.class_counts(labels, pred, num_classes))
                 distance.append(regions.region_counts(labels, pred, bins))
@@ -173,6 +194,24 @@ def evaluate_images(
         "classes": np.array(classes, np.int64).reshape(-1, num_classes, 3),
         "distance": np.array(distance, np.int64).reshape(-1, regions.REST + 1, 2),
     }
+
+
+def _predicted(predictor: Predictor, items: Iterable[Item]) -> Iterator[list[tuple[Item, Bytes]]]:
+    """Yield images with their predictions, in order, a few at a time."""
+    if predictor.refine_all is None:
+        for chunk in chunks(items):
+            yield list(zip(chunk, predictor.labels([image for _, image, _ in chunk]), strict=True))
+        return
+    waiting: deque[Item] = deque()
+
+    def pairs() -> Iterator[tuple[NDArray[np.float32], Bytes]]:
+        for chunk in chunks(items):
+            for item, found in zip(chunk, predictor.softmax([image for _, image, _ in chunk]), strict=True):
+                waiting.append(item)
+                yield found, item[1]
+
+    for labels in predictor.refine_all(pairs()):
+        yield [(waiting.popleft(), labels)]
 
 
 def interleave(parts: Sequence[Counts]) -> Counts:

@@ -25,6 +25,7 @@ from repro.evaluate import (
     Counts,
     Predictor,
     Refine,
+    RefineAll,
     evaluate_classifier,
     evaluate_images,
     frame_of,
@@ -207,7 +208,8 @@ class Session:
         crf = self.run.evaluation.crf
         return Predictor(
             net=net, normalise=self.normalise, frame=frame_of(self.run.test), evaluation=self.run.evaluation,
-            device=self.fabric.device, autocast=self.fabric.autocast, refine=None if crf is None else _crf(crf),
+            device=self.fabric.device, autocast=self.fabric.autocast,
+            refine=None if crf is None else _crf(crf), refine_all=None if crf is None else _crf_all(crf, self.place),
         )  # fmt: skip
 
     def export(self) -> Path:
@@ -262,6 +264,13 @@ class Session:
             name: st.fingerprint
             for name, st in (used | {f"{self.run.test.dataset}/{self.run.test.split}": self.test}).items()
         }
+
+
+def _crf_all(crf: CRF, place: Machine) -> RefineAll:
+    """Return the dense CRF of a whole evaluation, in as many worker processes as this job has cores."""
+    from repro.crf import refine_all
+
+    return partial(refine_all, crf=crf, processes=place.threads)
 
 
 def _crf(crf: CRF) -> Refine:

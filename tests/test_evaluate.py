@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
 from repro import metrics
+from repro.crf import refine, refine_all
 from repro.evaluate import Predictor, crop_boxes, evaluate_images
-from repro.spec import Evaluation
+from repro.spec import CRF, Evaluation
 
 
 class Position(nn.Module):
@@ -104,6 +108,26 @@ def test_counts_are_the_slow_loops() -> None:
             assert counts["classes"][i, c].tolist() == expected
         assert counts["distance"][i, :, 1].sum() == (label != 255).sum()
     assert 0 <= metrics.miou(counts["classes"]) <= 1
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_crf_in_worker_processes_gives_the_same_counts(processes: int) -> None:
+    """Images of two sizes, crops and mirrors: every label map goes with its own image."""
+    images = [*_images(3, 16, 24), *_images(2, 10, 12)]
+    labels = [np.random.default_rng(i).integers(0, 4, im.shape[:2], dtype=np.uint8) for i, im in enumerate(images)]
+    one = Predictor(
+        Position(), _normalise, evaluation=Evaluation(crops=2, flip=True), refine=partial(refine, crf=CRF())
+    )
+    many = replace(one, refine_all=partial(refine_all, crf=CRF(), processes=processes))
+    seen: list[int] = []
+    expected, found = (
+        evaluate_images(predictor, zip(range(5), images, labels, strict=True), 4, done)
+        for predictor, done in ((one, lambda _: None), (many, seen.append))
+    )
+    assert all((found[name] == expected[name]).all() for name in expected)
+    assert seen == [1, 2, 3, 4, 5]
+    plain = evaluate_images(replace(one, refine=None), zip(range(5), images, labels, strict=True), 4)
+    assert (plain["classes"] != expected["classes"]).any()
 
 
 def test_training_mode_is_given_back() -> None:
