@@ -17,6 +17,7 @@ from repro.options import out
 @options.recipe
 @click.option("--seed", type=int, default=0, show_default=True, help="which seed of the trained network")
 @options.folder(None, "archive to write; by default below submissions/")
+@click.option("--check", "archive", type=options.PATH, help="only validate this archive, whoever wrote it")
 @options.data_root
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda")
 @click.option("--precision", default="auto", show_default=True, help="auto, 32 or bf16")
@@ -29,6 +30,7 @@ def submit(
     recipe: str,
     seed: int,
     target: Path | None,
+    archive: Path | None,
     data_root: Path | None,
     device: str,
     precision: str,
@@ -41,7 +43,11 @@ def submit(
     from repro.commands import submitting
 
     place = submitting.machine(runs, data_root, device, precision)
-    submitting.submit(out, submitting.Request(table, profile, place, steps, recipe, seed, target))
+    request = submitting.Request(table, profile, place, steps, recipe, seed, target)
+    if archive is None:
+        submitting.submit(out, request)
+    else:
+        submitting.check(out, request, archive)
 
 
 @click.command()

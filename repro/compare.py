@@ -12,6 +12,7 @@ from repro import paper, statistics, verdicts
 from repro.claims import POINTS, Desk, judge
 from repro.keys import key
 from repro.measured import Evidence, fingerprint
+from repro.notes import notes
 from repro.profiles import Profile
 from repro.records import Record, Shelf
 from repro.spec import Cell, Cited, Cost, Layout, Score, Submitted, Table
@@ -91,6 +92,7 @@ def compare(
         where=heading["place"],
         provenance=tuple(p for place in places if (p := provenance(place, records_of(cells, place)))),
         counted=_counted(cells, counts),
+        notes=tuple(notes(table, profile, cells, counts.values)),
         problems=tuple(dict.fromkeys(_problems(cells, counts))),
         own=table.own,
     )

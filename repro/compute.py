@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from statistics import median
@@ -142,12 +142,19 @@ def passes(runs: Iterable[Run]) -> Iterator[Pass]:
 
 
 def measured(shelf: Shelf, runs: Iterable[Run]) -> tuple[float, int]:
-    """Return the TFLOP/s that trainings of some runs sustained here (median), and over how many; 0 for none."""
+    """Return the TFLOP/s that trainings of some runs sustained here (median), and over how many; 0 for none.
+
+    A training that was cut short (``--steps``) counts as well: a hundred steps measure a device.
+    """
+    local = [record for record in shelf.records if record.place == "local"]
+    lengths = {steps for record in local if isinstance(steps := record.meta.get("steps"), int) and steps > 0}
     paces = []
     for run in dict.fromkeys(runs):
-        compute = of(run)
-        for record in shelf.of(run.key, "local"):
-            seconds = record.meta.get("seconds")
-            if compute is not None and compute.train_macs and isinstance(seconds, int | float) and seconds > 0:
-                paces.append(OPERATIONS * FORWARD_AND_BACKWARD * compute.train_macs / seconds / TERA)
+        for steps in {run.steps} | lengths:
+            tried = replace(run, steps=steps)
+            compute = of(tried)
+            for record in shelf.of(tried.key, "local") if compute and compute.train_macs else ():
+                seconds = record.meta.get("seconds")
+                if compute and isinstance(seconds, int | float) and seconds > 0:
+                    paces.append(OPERATIONS * FORWARD_AND_BACKWARD * compute.train_macs / seconds / TERA)
     return (median(paces), len(paces)) if paces else (0.0, 0)

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from repro.experiment import Run
+from repro.experiment import Job, Run
 from repro.records import Record, Shelf
+
+
+@dataclass(frozen=True)
+class Whole:
+    """How long several jobs take together, in seconds."""
+
+    total: float
+    """Of one process."""
+    processes: int
+    wall: float
+    """With that many processes side by side; a stage waits for the one before it."""
+    unknown: int
+    """Jobs of which nothing like them was ever run; they are in neither sum."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +53,16 @@ class Estimates:
             return self.by_key[run.key]
         per_step = self.by_network.get(run.slug)
         return None if per_step is None else per_step * run.steps
+
+    def whole(self, jobs: Sequence[Job], processes: int = 1) -> Whole:
+        """Return how long jobs take, given in an order that works."""
+        found = [self.seconds(job.run) for job in jobs]
+        ends: dict[str, float] = {}
+        for job, seconds in zip(jobs, found, strict=True):
+            ends[job.name] = (seconds or 0.0) + max((ends.get(name, 0.0) for name in job.after), default=0.0)
+        total = sum(seconds for seconds in found if seconds is not None)
+        wall = max(total / processes, max(ends.values(), default=0.0))
+        return Whole(total, processes, wall, sum(seconds is None for seconds in found))
 
 
 def _times(records: object) -> dict[str, float]:

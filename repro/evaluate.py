@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import itertools
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -28,6 +29,7 @@ STRIDE = 32
 Bytes = NDArray[np.uint8]
 Counts = dict[str, NDArray[np.int64]]
 Item = tuple[int, Bytes, Bytes]
+Begun = TypeVar("Begun")
 Normalise = Callable[[Tensor], Tensor]
 Autocast = Callable[[], AbstractContextManager[Any]]
 
@@ -37,10 +39,10 @@ class EvaluationError(ValueError):
 
 
 class Refine(Protocol):
-    """Turns class probabilities (c, h, w) and the image (h, w, 3) into labels (h, w)."""
+    """Turns class probabilities (c, h, w) and images (h, w, 3) into labels (h, w), in order, as they come."""
 
-    def __call__(self, probabilities: NDArray[np.float32], image: Bytes) -> Bytes:
-        """Return the label map."""
+    def __call__(self, pairs: Iterable[tuple[NDArray[np.float32], Bytes]]) -> Iterator[Bytes]:
+        """Yield the label maps; several pairs may be asked for before the first is yielded."""
 
 
 @dataclass(frozen=True)
@@ -58,27 +60,41 @@ class Predictor:
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     autocast: Autocast = nullcontext
     refine: Refine | None = None
+    layout: torch.memory_format = torch.channels_last
 
-    @torch.inference_mode()
     def labels(self, images: list[Bytes]) -> list[Bytes]:
         """Predict images (h, w, 3) of one size; return label maps (h, w)."""
+        if self.refine is not None:
+            return list(self.refine(zip(self.softmax(images), images, strict=True)))
+        return self._best(images)
+
+    @torch.inference_mode()
+    def softmax(self, images: list[Bytes]) -> NDArray[np.float32]:
+        """Return the probabilities (n, c, h, w) of images (h, w, 3) of one size."""
+        found: NDArray[np.float32] = self.probabilities(self._input(images)).float().cpu().numpy()
+        return found
+
+    @torch.inference_mode()
+    def _best(self, images: list[Bytes]) -> list[Bytes]:
+        x = self._input(images)
+        scores = self._logits(x) if self._plain() else self.probabilities(x)
+        return list(scores.max(1).indices.to(torch.uint8).cpu().numpy())  # on a CPU faster than argmax, and the same
+
+    def _input(self, images: list[Bytes]) -> Tensor:
         batch = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).to(self.device)
-        x = self.normalise(batch).contiguous(memory_format=torch.channels_last)
-        if self._plain():
-            return list(self._logits(x).argmax(1).to(torch.uint8).cpu().numpy())
-        mean = self.probabilities(x)
-        if self.refine is None:
-            return list(mean.argmax(1).to(torch.uint8).cpu().numpy())
-        refine = self.refine
-        return [refine(p, image) for p, image in zip(mean.float().cpu().numpy(), images, strict=True)]
+        return self.normalise(batch).contiguous(memory_format=self.layout)
 
     def _plain(self) -> bool:
         e = self.evaluation
-        return e.scales == (1.0,) and not e.flip and not e.crops and self.refine is None
+        return e.scales == (1.0,) and not e.flip and not e.crops
 
     @torch.inference_mode()
     def probabilities(self, x: Tensor) -> Tensor:
-        """Average the softmax over crops, scales and mirrors: (n, 3, h, w) to (n, c, h, w)."""
+        """Average the softmax over crops, scales and mirrors: (n, 3, h, w) to (n, c, h, w).
+
+        Every scale and mirror of a crop has the same weight, its softmax brought to the crop's size (bilinear)
+        before the mean; then every crop that holds a pixel has the same weight there.
+        """
         if not self.evaluation.crops:
             return self._scales(x)
         total = count = None
@@ -116,7 +132,7 @@ class Predictor:
         )
         padded = nn.functional.pad(x, (0, right, 0, bottom)) if bottom or right else x
         with self.autocast():
-            out: Tensor = self.net(padded.contiguous(memory_format=torch.channels_last))
+            out: Tensor = self.net(padded.contiguous(memory_format=self.layout))
         return out[:, :, :h, :w].float()
 
 
@@ -169,18 +185,14 @@ def evaluate_images(
     predictor.net.eval()
     classes, distance, size = [], [], []
     workers = ThreadPoolExecutor(min(WORKERS, cores()))
-    places = partial(
-        _places, rim=predictor.evaluation.rim, distance=predictor.evaluation.distance, background=background
-    )
+    evaluation = predictor.evaluation
+    places = partial(_places, rim=evaluation.rim, distance=evaluation.distance, background=background)
     try:
-        for chunk in chunks(items):
-            waiting = [workers.submit(places, labels) for _, _, labels in chunk]
-            predicted = predictor.labels([image for _, image, _ in chunk])
-            for (_, _, labels), pred, place in zip(chunk, predicted, waiting, strict=True):
-                bins, sizes = place.result()
-                classes.append(metrics.class_counts(labels, pred, num_classes))
-                distance.append(regions.region_counts(labels, pred, bins))
-                size.append(regions.sized_counts(labels, pred, sizes))
+        for labels, pred, place in predicted(predictor, items, lambda labels: workers.submit(places, labels)):
+            bins, sizes = place.result()
+            classes.append(metrics.class_counts(labels, pred, num_classes))
+            distance.append(regions.region_counts(labels, pred, bins))
+            size.append(regions.sized_counts(labels, pred, sizes))
             progress(len(classes))
     finally:
         workers.shutdown(cancel_futures=True)
@@ -190,6 +202,31 @@ def evaluate_images(
         "distance": np.array(distance, np.int64).reshape(-1, regions.REST + 1, 2),
         "size": np.array(size, np.int64).reshape(-1, regions.SIZES, 2),
     }
+
+
+def predicted(
+    predictor: Predictor, items: Iterable[Item], begin: Callable[[Bytes], Begun]
+) -> Iterator[tuple[Bytes, Bytes, Begun]]:
+    """Yield labels, prediction and what ``begin`` made of the labels, of every image in order.
+
+    It is called before the network sees the image; a refinement has the images that follow under way.
+    """
+    waiting: deque[tuple[Bytes, Begun]] = deque()
+
+    def groups() -> Iterator[list[Bytes]]:
+        for chunk in chunks(items):
+            waiting.extend((labels, begin(labels)) for _, _, labels in chunk)
+            yield [image for _, image, _ in chunk]
+
+    if predictor.refine is None:
+        found = itertools.chain.from_iterable(map(predictor.labels, groups()))
+    else:
+        found = predictor.refine(
+            pair for images in groups() for pair in zip(predictor.softmax(images), images, strict=True)
+        )
+    for pred in found:
+        labels, begun = waiting.popleft()
+        yield labels, pred, begun
 
 
 def _places(labels: Bytes, rim: Rim, distance: Distance, background: int | None) -> tuple[Bytes, Bytes]:
@@ -236,6 +273,7 @@ def evaluate_classifier(
     device: torch.device,
     autocast: Autocast = nullcontext,
     progress: Callable[[int], None] = lambda _: None,
+    layout: torch.memory_format = torch.channels_last,
 ) -> Counts:
     """Count right answers per image: ``top5`` (n, 2), right in one and right in five (Table 6)."""
     was_training = net.training
@@ -245,7 +283,7 @@ def evaluate_classifier(
         for group in _batches(items, 64):
             images = torch.from_numpy(np.stack([image for _, image, _ in group])).permute(0, 3, 1, 2).to(device)
             with autocast():
-                logits = net(normalise(images).contiguous(memory_format=torch.channels_last)).float()
+                logits = net(normalise(images).contiguous(memory_format=layout)).float()
             best = logits.topk(min(5, logits.shape[1]), dim=1).indices.cpu().numpy()
             rows += [(int(b[0] == y), int(y in b)) for b, (_, _, y) in zip(best, group, strict=True)]
             progress(len(rows))

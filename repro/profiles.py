@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from repro.experiment import Recipe, Run, Source, Start
-from repro.spec import CRF, GCN, Classifier, Evaluation, Model, Score, SpecError, Table, Training
+from repro.spec import CRF, GCN, PAPER_CHANNELS, Classifier, Evaluation, Model, Score, SpecError, Table, Training
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,8 @@ class Profile:
     """Roles of ``Evaluation.data``: what replaces a role's own test split."""
     largest_k: int = 99
     """Cells of the last feature map: a larger kernel is cut to it."""
+    last_channels: int = PAPER_CHANNELS
+    """Channels of res-5 of its backbones."""
     crf: CRF = field(default_factory=CRF)
     """The dense CRF of every evaluation that names no other; chosen on training images."""
     steps: int = 0
@@ -271,6 +273,7 @@ SHAPES = Profile(
     recipes={"fast": SHAPES_RECIPE, "cls": SHAPES_CLASSIFIER},
     tests={"voc_val": _SHAPES_TEST},
     largest_k=15,
+    last_channels=48,
     # The best of `repro crf-grid` on training images (docs/deviations.md).
     crf=CRF(position_w=3.0, position_sd=1.0, bilateral_w=10.0, bilateral_sd=80.0, bilateral_color_sd=3.0),
 )

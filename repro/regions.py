@@ -191,7 +191,8 @@ def size_bins(labels: Labels, background: int | None = 0) -> NDArray[np.uint8]:
         if value != background:
             inside = labels == value
             _, patch, stats, _ = cv2.connectedComponentsWithStats(inside.view(np.uint8), connectivity=8)
-            octave = np.log2(stats[:, cv2.CC_STAT_AREA]).astype(np.uint8).clip(max=SIZES - 1)
+            area = stats[:, cv2.CC_STAT_AREA].clip(min=1)  # 0 of "outside" where a class fills the image
+            octave = np.log2(area).astype(np.uint8).clip(max=SIZES - 1)
             np.copyto(bins, octave[patch], where=inside)
     return bins
 

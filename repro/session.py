@@ -124,6 +124,8 @@ class Session:
         if self.parent is not None:
             from_classifier = isinstance(getattr(self.parent_run, "model", None), Classifier)
             part = "backbone." if from_classifier and not isinstance(self.run.model, Classifier) else ""
+            if not part:
+                self._refuse_other_classes(self.parent)
             models.inherit(net, self.parent.folder / "weights.safetensors", part)
         elif (
             self.place.weights is not None and isinstance(self.run.start, Start) and self.run.start.weights != "random"
@@ -132,6 +134,15 @@ class Session:
         if self.run.recipe.frozen_bn:
             models.freeze_bn(net.backbone)
         return net.to(memory_format=torch.channels_last)
+
+    def _refuse_other_classes(self, parent: Record) -> None:
+        """Raise ``WorkError`` where the checkpoint that this run goes on from tells other classes apart."""
+        theirs, ours = len(parent.meta.get("classes", ())), len(self.test_set.classes)
+        if theirs not in {0, ours}:
+            raise WorkError(
+                f"{self.run.slug}: starts from {parent.folder}, which has {theirs} classes where this run has {ours}; "
+                f"retract it (repro retract {parent.name} --why 'other classes') and run again"
+            )
 
     @property
     def parent_run(self) -> Run | Start:
@@ -198,7 +209,8 @@ class Session:
         crf = self.run.evaluation.crf
         return Predictor(
             net=net, normalise=self.normalise, frame=frame_of(self.run.test), evaluation=self.run.evaluation,
-            device=self.fabric.device, autocast=self.fabric.autocast, refine=None if crf is None else _crf(crf),
+            device=self.fabric.device, autocast=self.fabric.autocast,
+            refine=None if crf is None else _crf(crf, self.place.threads),
         )  # fmt: skip
 
     def export(self) -> Path:
@@ -255,8 +267,8 @@ class Session:
         }
 
 
-def _crf(crf: CRF) -> Refine:
-    """Return the dense CRF with its parameters bound."""
-    from repro.crf import refine
+def _crf(crf: CRF, processes: int) -> Refine:
+    """Return the dense CRF with its parameters bound, on so many processes."""
+    from repro.crf import refine_all
 
-    return partial(refine, crf=crf)
+    return partial(refine_all, crf=crf, processes=processes)

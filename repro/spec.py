@@ -237,6 +237,16 @@ class Claim:
 
 
 @dataclass(frozen=True)
+class Counting:
+    """One way to count what a cell prints: its words, the cell, the count, and whether it is the cell's own."""
+
+    says: str
+    at: Ref
+    cost: Cost
+    taken: bool = False
+
+
+@dataclass(frozen=True)
 class Table:
     """One table as printed: its labels, its cells, the claims that lean on it; or one of the suite's own."""
 
@@ -248,6 +258,8 @@ class Table:
     claims: tuple[Claim, ...] = ()
     own: str = ""
     """Name of a table that the paper does not print: no cell of it has a printed value."""
+    readings: tuple[Counting, ...] = ()
+    """Every way to count a printed number that the paper leaves open."""
 
     @property
     def name(self) -> str:

@@ -160,6 +160,8 @@ class TableView:
     provenance: tuple[Provenance, ...] = ()
     counted: str = ""
     """How counts were made; empty where the table has none."""
+    notes: tuple[str, ...] = ()
+    """What has to be known to read the cells, a sentence each."""
     problems: tuple[str, ...] = ()
     own: str = ""
     """Name of a table of the suite's own, which the paper does not print."""

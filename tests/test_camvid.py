@@ -50,7 +50,7 @@ def test_a_missing_split_is_named(tmp_path: Path) -> None:
     """The copies without a test folder say so when it is asked for."""
     home = make_camvid(tmp_path)
     (home / "test").rename(home / "t")
-    with pytest.raises(DataError, match=r"folder .*test cannot be read"):
+    with pytest.raises(DataError, match=r"folder .*test is missing"):
         load("camvid", "test", tmp_path)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,10 @@ from data_files import (
     save_mask,
     voc_mask,
 )
+from rich.console import Console
+from rich.progress import Progress
 
+from repro.commands import datasets
 from repro.data import DataError, camvid, cityscapes, coco, voc
 from repro.data.check import Report, check
 
@@ -69,6 +73,56 @@ def test_every_fault_is_named(tmp_path: Path) -> None:
     assert "voc/trainaug needs" in text
     assert lines(report)["train"] == (2, 1464, "faulty")
     assert lines(report)["trainaug"] == (None, 10_582, "absent")
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # pycocotools' own
+@pytest.mark.parametrize("text", ["{", '{"images": []}', "[]"])
+def test_a_split_that_is_refused_is_not_absent(tmp_path: Path, text: str) -> None:
+    """COCO with a damaged file of one split: its other one is good, and the data set is not."""
+    names = {i + 1: name for i, name in enumerate(coco.NAMES)}
+    one = {"image_id": 1, "category_id": 1, "segmentation": [[1, 1, 9, 1, 9, 9, 1, 9]]}
+    home = make_coco(tmp_path, names, {"train": [one], "val": [one]}, "2014")
+    (home / "annotations/instances_train2014.json").write_text(text)
+    report = check("coco", tmp_path)
+    assert lines(report) == {
+        "train": (None, None, "refused"),
+        "val": (1, None, "complete"),
+        "trainval": (None, 99_310, "refused"),
+    }
+    assert not report.ok
+    assert len(report.faults) == 1  # train and trainval have the same one
+
+
+def test_absent_splits_leave_a_data_set_ok(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """CamVid's test split is a download of its own; its images without their masks are a fault."""
+    home = make_camvid(tmp_path)
+    monkeypatch.setattr(camvid, "COUNTS", {})
+    for folder in ("test", "testannot"):
+        (home / folder).rename(tmp_path / folder)
+    report = check("camvid", tmp_path)
+    assert lines(report)["test"] == (None, None, "absent")
+    assert report.ok
+    (tmp_path / "test").rename(home / "test")
+    report = check("camvid", tmp_path)
+    assert lines(report)["test"] == (None, None, "refused")
+    assert not report.ok
+
+
+def test_one_bar_a_split(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not one an image; it ends at the number of images."""
+    make_camvid(tmp_path)
+    bars: list[Progress] = []
+
+    class Watched(Progress):
+        def stop(self) -> None:
+            bars.append(self)
+            super().stop()
+
+    monkeypatch.setattr(datasets, "Progress", Watched)
+    datasets.check(Console(file=io.StringIO(), force_terminal=True), "camvid", tmp_path, as_json=False)
+    assert [(t.description, t.completed, t.total) for t in bars[0].tasks] == [
+        ("train", 2, 2), ("val", 1, 1), ("test", 1, 1),
+    ]  # fmt: skip
 
 
 def test_progress_is_told(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +125,24 @@ def test_damaged_annotations_are_named(tmp_path: Path, text: str, words: str) ->
     home = make_coco(tmp_path, NAMES, {"train": [drawn(1, "cat")]}, "2014")
     (home / "annotations/instances_train2014.json").write_text(text)
     with pytest.raises(DataError, match=rf"instances_train2014\.json {words}"):
+        load("coco", "train", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("part", "field"),
+    [("images", "file_name"), ("images", "height"), ("annotations", "category_id"), ("categories", "id")],
+)
+def test_annotations_of_another_layout_are_named(tmp_path: Path, part: str, field: str) -> None:
+    """A field that is missing anywhere is said when the split is loaded."""
+    home = make_coco(tmp_path, NAMES, {"train": [drawn(1, "cat")]}, "2014")
+    path = home / "annotations/instances_train2014.json"
+    content = json.loads(path.read_text())
+    for entry in content[part]:
+        del entry[field]
+    path.write_text(json.dumps(content))
+    with pytest.raises(
+        DataError, match=rf"instances_train2014\.json are not laid out as COCO's \(KeyError: '{field}'\)"
+    ):
         load("coco", "train", tmp_path)
 
 

@@ -89,6 +89,16 @@ def test_speed_is_given_or_measured() -> None:
     assert measured.tflops == pytest.approx(1.0)
     assert costing.speed(0.0, Shelf(()), planned) is None
     assert costing.speed(5.0, Shelf((record,)), planned) == costing.Speed(5.0, "as given")
+    short = replace(run, steps=10)
+    cut = compute.of(short)
+    assert cut is not None
+    meta |= {"key": short.key, "steps": 10, "seconds": 12 * cut.train_macs / 1e12}
+    both = costing.speed(0.0, Shelf((record, Record(Path("y"), meta, "local"))), planned)
+    assert both is not None
+    assert both.source == "measured here over 2 training(s)"
+    alone = costing.speed(0.0, Shelf((Record(Path("y"), meta, "local"),)), planned)
+    assert alone is not None
+    assert alone.tflops == pytest.approx(0.5)
     with pytest.raises(SpecError, match="--tflops"):
         costing.speed(-1.0, Shelf(()), planned)
 

@@ -122,6 +122,13 @@ def colours(labels: Bytes) -> bytes:
     return buffer.getvalue()
 
 
+def jpeg(labels: Bytes) -> bytes:
+    """Return a JPEG file, whose ids are not those that were written."""
+    buffer = io.BytesIO()
+    Image.fromarray(labels).save(buffer, "JPEG")
+    return buffer.getvalue()
+
+
 @pytest.mark.parametrize("make", [png_bytes, colours, lambda labels: png_bytes(labels, VOC_PALETTE[::-1])])
 def test_a_wrong_palette_is_refused(tmp_path: Path, make: Callable[[Bytes], bytes]) -> None:
     """Grey ids, colours, and other colours."""
@@ -136,6 +143,7 @@ def test_a_wrong_palette_is_refused(tmp_path: Path, make: Callable[[Bytes], byte
         (lambda labels: png_bytes(np.choose(labels % 4, [7, 11, 12, 13]).astype(np.uint8)), "these are train ids"),
         (lambda labels: png_bytes(labels, VOC_PALETTE), "is not an 8-bit grey PNG"),
         (lambda labels: png_bytes(labels)[:50], "cannot be read"),
+        (jpeg, "is a JPEG file by its content"),
     ],
 )
 def test_train_ids_are_refused(tmp_path: Path, make: Callable[[Bytes], bytes], words: str) -> None:
@@ -156,6 +164,25 @@ def test_an_archive_cut_short_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x.zip").write_bytes(b"PK no zip")
     with pytest.raises(SubmissionError, match="is not a whole zip archive"):
         check_cityscapes(tmp_path / "x.zip", SIZES)
+
+
+@pytest.mark.parametrize("validate", [check_voc, check_cityscapes])
+def test_an_archive_that_is_not_there_is_named(tmp_path: Path, validate: Callable[..., None]) -> None:
+    """A path typed wrongly, or a folder."""
+    for path in (tmp_path / "none", tmp_path):
+        with pytest.raises(SubmissionError, match=f"{path} cannot be read"):
+            validate(path, SIZES)
+
+
+@pytest.mark.parametrize("at", range(40, 400, 60))
+def test_a_damaged_byte_is_refused(tmp_path: Path, at: int) -> None:
+    """Wherever it lies in the archive, it is one sentence."""
+    path = write_voc(VOC.items(), SIZES, tmp_path / "voc.tar.gz")
+    damaged = bytearray(path.read_bytes())
+    damaged[at] ^= 0xFF
+    path.write_bytes(damaged)
+    with pytest.raises(SubmissionError):
+        check_voc(path, SIZES)
 
 
 def test_names_outside_the_folder_are_refused(tmp_path: Path) -> None:

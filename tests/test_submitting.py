@@ -6,9 +6,10 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
-from data_files import make_cityscapes, make_voc
+from data_files import make_cityscapes, make_voc, noise
 from rich.console import Console
 from safetensors.torch import save_file
 
@@ -18,6 +19,7 @@ from repro.commands.scoring import submitted
 from repro.commands.submitting import Request
 from repro.data import submission
 from repro.data.dataset import DataError
+from repro.data.submission import SubmissionError
 from repro.experiment import Run, Source, folder_name
 from repro.keys import canonical
 from repro.machine import Machine
@@ -78,6 +80,24 @@ def test_the_archive_is_what_the_server_takes(number: int, tmp_path: Path) -> No
     note = json.loads((path.parent / "archive.json").read_text())
     assert note["record"] == folder_name(run, 0)
     assert note["images"] == len(dataset)
+
+
+@pytest.mark.parametrize("number", [8, 10])
+def test_an_archive_of_any_writer_is_checked(number: int, tmp_path: Path) -> None:
+    """Against the images of the test set; one of other images is refused, and a path where there is none."""
+    (make_voc if number == 8 else make_cityscapes)(tmp_path / "data")
+    sizes = submission.image_sizes(data.load(DATASETS[number], "test", tmp_path / "data"))
+    write, refused = ((submission.write_voc, 1), (submission.write_cityscapes, 18))[number == 10]
+    found = {name: np.full(size, refused, np.uint8) for name, size in sizes.items()}
+    request, path = _request(number, tmp_path), tmp_path / "sent"
+    submitting.check(OUT, request, write(found.items(), sizes, path))
+    with pytest.raises(SubmissionError, match="cannot be read"):
+        submitting.check(OUT, request, tmp_path / "none")
+    write({"x": noise(0, 3, 4, top=19)}.items(), {"x": (3, 4)}, path)
+    with pytest.raises(SubmissionError, match=r"x.*is no image of the test set"):
+        submitting.check(OUT, request, path)
+    with pytest.raises(SpecError, match="use --profile paper"):
+        submitting.check(OUT, _request(number, tmp_path, "shapes"), path)
 
 
 def test_what_cannot_be_submitted_is_one_sentence(tmp_path: Path) -> None:

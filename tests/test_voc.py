@@ -98,6 +98,22 @@ def test_a_val_image_in_the_training_list_is_refused(tmp_path: Path) -> None:
         load("voc", "trainaug", tmp_path)
 
 
+@pytest.mark.parametrize("split", ["train", "trainaug"])
+def test_a_val_image_in_vocs_own_training_list_is_refused(tmp_path: Path, split: str) -> None:
+    """Stage-3 trains on that list, and SBD's release is joined to it: neither drops the image in silence."""
+    home = make_voc(tmp_path)
+    add_sbd(tmp_path)
+    write_list(home, "train", list("abc"))
+    with pytest.raises(DataError, match=r"Segmentation/train.txt holds 1 image\(s\) of VOC val, the first is c"):
+        load("voc", split, tmp_path)
+
+
+def test_train_without_the_val_list(tmp_path: Path) -> None:
+    """A root of VOC's training images alone can be read."""
+    (make_voc(tmp_path) / "ImageSets/Segmentation/val.txt").unlink()
+    assert load("voc", "train", tmp_path).ids == ("a", "b")
+
+
 def test_trainaug_without_the_val_list_is_refused(tmp_path: Path) -> None:
     """Without val.txt nobody can show that no val image is trained on."""
     home = make_voc(tmp_path)

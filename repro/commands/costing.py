@@ -15,6 +15,13 @@ from repro.profiles import Profile
 from repro.records import Shelf
 from repro.spec import SpecError, Table
 
+SHORT = "base"
+"""The network that is trained soonest."""
+
+
+FLOAT32 = 4
+"""Bytes of a stored parameter."""
+
 
 @dataclass(frozen=True)
 class Speed:
@@ -72,7 +79,10 @@ def _sums(planned: Plan, pace: Speed | None) -> Iterator[str]:
         total_hours = sum(one.hours(pace.tflops) for one in known)
         yield f"{text}; {total_hours:,.1f} device-hours at {pace.tflops:g} TFLOP/s sustained ({pace.source})"
     else:
-        yield f"{text}; hours follow from a device's sustained speed: --tflops N"
+        yield (
+            f"{text}; hours follow from a device's sustained speed: --tflops N, or one training on it, which may be "
+            f"cut short: repro run ... --profile {planned.profile} --only {SHORT} --steps 100"
+        )
 
 
 def _submitted(tables: Iterable[Table], profile: Profile) -> Iterator[str]:
@@ -85,6 +95,12 @@ def _submitted(tables: Iterable[Table], profile: Profile) -> Iterator[str]:
                 f"table{table.number}: repro submit table{table.number} --profile {profile.name} predicts "
                 f"{compute.named(run.test)} with {source.slug}-{source.key}; key {run.key}"
             )
+
+
+def stored(planned: Plan) -> int:
+    """Return the bytes of weights that the missing trainings leave behind; those never counted are left out."""
+    found = [compute.of(job.run) for job in planned.missing if job.trains]
+    return sum(FLOAT32 * one.params for one in found if one is not None)
 
 
 def tree(planned: Plan, pace: Speed | None) -> dict[str, dict[str, object]]:

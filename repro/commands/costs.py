@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from rich.console import Console
@@ -39,6 +39,10 @@ def count_cells(tables: list[Table], counter: cost.Counter) -> Iterator[Counted]
             for column, cell in zip(table.columns, row.cells, strict=True):
                 if isinstance(cell, Cost | Layout):
                     yield _count(table.number, row.label, column, cell, counter)
+        for reading in table.readings:
+            if not reading.taken:
+                other = _count(table.number, reading.at.row, reading.at.column, reading.cost, counter)
+                yield replace(other, row=f"{other.row}, {reading.says}")
 
 
 def _count(table: int, row: str, column: str, cell: Cell, counter: cost.Counter) -> Counted:
@@ -110,5 +114,7 @@ def store(path: Path = STORED) -> int:
 
 def every_count() -> dict[str, int | str]:
     """Return every count and layout of the suite's tables by the key of its cell, read off the modules."""
-    cells = (cell for table in tables().values() for row in table.rows for cell in row.cells)
+    found = tables().values()
+    cells: list[Cell | None] = [cell for table in found for row in table.rows for cell in row.cells]
+    cells += [reading.cost for table in found for reading in table.readings]
     return {key(cell): value(cell) for cell in cells if isinstance(cell, Cost | Layout)}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
@@ -36,13 +38,7 @@ def list_(out: Console, *, as_json: bool) -> None:
 def check(out: Console, name: str, data_root: Path | None, *, as_json: bool) -> bool:
     """Read a whole data set and print counts, verdicts and faults; return whether all is well."""
     root, _ = from_environment(data_root, None)
-    with Progress(console=out, disable=as_json or not out.is_terminal) as bar:
-        tasks: dict[str, TaskID] = {}
-
-        def progress(split: str, done: int, total: int) -> None:
-            task = tasks.setdefault(split, bar.add_task(split, total=total))
-            bar.update(task, completed=done)
-
+    with _bars(out, quiet=as_json) as progress:
         report = look(name, root, progress)
     if as_json:
         tree = {"dataset": name, "ok": report.ok,
@@ -55,6 +51,20 @@ def check(out: Console, name: str, data_root: Path | None, *, as_json: bool) -> 
         if len(report.faults) > SHOWN:
             out.print(f"and {len(report.faults) - SHOWN:,} more (all of them with --json)")
     return report.ok
+
+
+@contextmanager
+def _bars(out: Console, *, quiet: bool = False) -> Iterator[Callable[[str, int, int], None]]:
+    """Yield what is told (name, done, all or 0) and shows one bar a name; nothing where the output is no terminal."""
+    with Progress(console=out, disable=quiet or not out.is_terminal) as bar:
+        tasks: dict[str, TaskID] = {}
+
+        def progress(name: str, done: int, total: int) -> None:
+            if name not in tasks:
+                tasks[name] = bar.add_task(name, total=None)
+            bar.update(tasks[name], completed=done, total=total or None)
+
+        yield progress
 
 
 def _show(out: Console, lines: tuple[Line, ...]) -> None:
@@ -70,12 +80,6 @@ def fetch(out: Console, name: str, data_root: Path) -> None:
     """Download a data set's archives, check their sums, unpack them; goes on where it stopped."""
     from repro.data.fetch import fetch as download
 
-    with Progress(console=out, disable=not out.is_terminal) as bar:
-        tasks: dict[str, TaskID] = {}
-
-        def progress(file: str, done: int, total: int) -> None:
-            task = tasks.setdefault(file, bar.add_task(file, total=total or None))
-            bar.update(task, completed=done, total=total or None)
-
+    with _bars(out) as progress:
         folder = download(name, data_root, progress)
     out.print(f"{name} lies in {folder}", soft_wrap=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from rich.console import Console
@@ -13,7 +13,7 @@ from rich.table import Table as Grid
 from repro import answers, estimate, profiles, records
 from repro.commands import costing
 from repro.experiment import Job
-from repro.machine import Machine
+from repro.machine import Machine, cores
 from repro.measure import Place, Plan, plan
 from repro.progress import clock
 from repro.records import RecordError, Shelf
@@ -34,8 +34,15 @@ class Request:
 
     @property
     def selected(self) -> list[Table]:
-        """The tables; raises ``SpecError`` for a word that names none."""
-        return select_tables(list(self.tables))
+        """The tables; of all, the suite's own only where the profile has their data.
+
+        Raises:
+            SpecError: a word that names no table.
+        """
+        found = select_tables(list(self.tables))
+        if "all" not in ",".join(self.tables).lower().split(","):
+            return found
+        return [table for table in found if not table.own or self.resolved.fills(table)]
 
     @property
     def resolved(self) -> profiles.Profile:
@@ -60,7 +67,7 @@ def show(out: Console, request: Request, *, as_json: bool, tflops: float = 0.0) 
     times = estimate.Estimates.read(shelf)
     pace = costing.speed(tflops, shelf, planned)
     if as_json:
-        out.print_json(json.dumps(_tree(planned, times, costing.tree(planned, pace))))
+        out.print_json(json.dumps(_tree(planned, times, costing.tree(planned, pace), _processes(request, planned))))
         return
     out.print(f"[bold]{request.profile}[/]: {request.resolved.about}", soft_wrap=True)
     grid = Grid("run", "fills", "starts from", "steps", "expected", "", box=None, padding=(0, 2, 0, 0))
@@ -69,11 +76,16 @@ def show(out: Console, request: Request, *, as_json: bool, tflops: float = 0.0) 
         grid.add_row(job.name, _places(planned.cells_of(job.run)), _start(job), f"{job.run.steps:,}",
                      _expected(times, job), state)  # fmt: skip
     out.print(grid)
-    _summary(out, planned, times)
+    _summary(out, planned, times, _processes(request, planned))
     if request.profile == "paper" or tflops:
         costing.show(out, planned, request.selected, request.resolved, pace)
     for fault in shelf.passed_over:
         out.print(f"passed over: {fault}", style="yellow", soft_wrap=True)
+
+
+def _processes(request: Request, planned: Plan) -> int:
+    """Return how many processes ``repro run`` starts here without a GPU: one a core for small networks, else one."""
+    return max(1, min(cores(), len(planned.missing))) if request.profile == "shapes" else 1
 
 
 def _expected(times: estimate.Estimates, job: Job) -> str:
@@ -85,21 +97,27 @@ def _start(job: Job) -> str:
     return job.after[0] if job.after else str(getattr(job.run.start, "weights", ""))
 
 
-def _summary(out: Console, planned: Plan, times: estimate.Estimates) -> None:
+def _summary(out: Console, planned: Plan, times: estimate.Estimates, processes: int) -> None:
     none = [place for place, run in planned.cells.items() if run is None]
-    known = [times.seconds(job.run) for job in planned.missing]
-    total = sum(seconds for seconds in known if seconds is not None)
     out.print(
         f"\n{len(planned.cells)} score cells, {planned.trainings} trainings, {len(planned.jobs)} runs; "
         f"{len(planned.missing)} to do",
         soft_wrap=True,
     )
     if planned.missing:
-        unknown = sum(seconds is None for seconds in known)
-        rest = f" and {unknown} runs of unknown length" if unknown else ""
-        out.print(f"expected: {clock(total)} of one process{rest} ({times.source})", soft_wrap=True)
+        out.print(_time(times.whole(planned.missing, processes), len(planned.missing), times.source), soft_wrap=True)
+        out.print(f"stores: {costing.stored(planned) / 1e6:,.0f} MB of weights below runs/local", soft_wrap=True)
     if none:
         out.print(f"no data in this profile for: {_places(tuple(none))}", style="dim", soft_wrap=True)
+
+
+def _time(whole: estimate.Whole, runs: int, source: str) -> str:
+    """Return the sentence on how long it will take."""
+    if whole.unknown == runs:
+        return f"expected: unknown, no run like these {runs} has a record yet"
+    rest = f", and {whole.unknown} runs of unknown length" if whole.unknown else ""
+    side = f", {clock(whole.wall)} in the {whole.processes} that repro run starts here" if whole.processes > 1 else ""
+    return f"expected: {clock(whole.total)} of one process{side}{rest} ({source})"
 
 
 def _places(places: tuple[Place, ...]) -> str:
@@ -109,11 +127,15 @@ def _places(places: tuple[Place, ...]) -> str:
     )
 
 
-def _tree(planned: Plan, times: estimate.Estimates, costs: dict[str, dict[str, object]]) -> dict[str, object]:
+def _tree(
+    planned: Plan, times: estimate.Estimates, costs: dict[str, dict[str, object]], processes: int
+) -> dict[str, object]:
     return {
         "profile": planned.profile,
         "cells": len(planned.cells),
         "trainings": planned.trainings,
+        "expected": asdict(times.whole(planned.missing, processes)) | {"source": times.source},
+        "stored_bytes": costing.stored(planned),
         "without_data": [list(place) for place, run in planned.cells.items() if run is None],
         "jobs": [
             {

@@ -41,6 +41,8 @@ def show(out: Console, view: TableView) -> None:
     here = [claim for claim in view.claims if claim.place == "local"]
     if here:
         out.print(_claims(here))
+    for note in view.notes:
+        out.print(escape(note), soft_wrap=True)
     for found in view.provenance:
         out.print(escape(words.origin(found)), style="dim", soft_wrap=True)
     if view.counted:

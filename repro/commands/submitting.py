@@ -30,6 +30,7 @@ from repro.select import select_tables
 from repro.spec import SpecError, Submitted
 
 WRITERS = {"voc": (submission.write_voc, ".tar.gz"), "cityscapes": (submission.write_cityscapes, ".zip")}
+CHECKS = {"voc": submission.check_voc, "cityscapes": submission.check_cityscapes}
 DEVICES, PRECISIONS = ("auto", "cpu", "cuda"), ("auto", "32", "bf16")
 TRAINED_BY = {"voc": "table7", "cityscapes": "table9"}
 """Server -> the table whose last stage is submitted."""
@@ -71,13 +72,7 @@ def submit(out: Console, request: Request) -> Path:
         RecordError: its network is not trained here.
         SubmissionError: the archive is not what the server takes, or cannot be written.
     """
-    number, cell = _cell(request.table)
-    profile = profiles.get(request.profile, steps=request.steps, recipe=request.recipe)
-    run, source = profile.resolve(cell.training, cell.evaluation), profile.resolve(cell.training)
-    if run is None or source is None:
-        raise SpecError(
-            f"table{number}: profile {request.profile} has no test set of the {cell.server} server; use --profile paper"
-        )
+    number, cell, run, source = _target(request)
     model = _trained(request, source, cell)
     dataset = data.load(run.test.dataset, run.test.split, request.place.data_root)
     if model.classes != dataset.classes:
@@ -91,6 +86,31 @@ def submit(out: Console, request: Request) -> Path:
     out.print(f"written and checked: {path} ({len(dataset)} images, {model.record.name})", soft_wrap=True)
     out.print(f"upload it, then enter the answer: repro score {run.key} <mIoU in per cent>", soft_wrap=True)
     return path
+
+
+def check(out: Console, request: Request, archive: Path) -> None:
+    """Validate an archive, whoever wrote it, against the images of the test set.
+
+    Raises:
+        SpecError: as ``submit``.
+        SubmissionError: the server would refuse or misread it.
+    """
+    _, cell, run, _ = _target(request)
+    dataset = data.load(run.test.dataset, run.test.split, request.place.data_root)
+    CHECKS[cell.server](archive, submission.image_sizes(dataset))
+    out.print(f"{archive} is what the {cell.server} server takes ({len(dataset)} images)", soft_wrap=True)
+
+
+def _target(request: Request) -> tuple[int, Submitted, Run, Run]:
+    """Return the table's number, its submitted cell, the run under the submitted protocol, and its training."""
+    number, cell = _cell(request.table)
+    profile = profiles.get(request.profile, steps=request.steps, recipe=request.recipe)
+    run, source = profile.resolve(cell.training, cell.evaluation), profile.resolve(cell.training)
+    if run is None or source is None:
+        raise SpecError(
+            f"table{number}: profile {request.profile} has no test set of the {cell.server} server; use --profile paper"
+        )
+    return number, cell, run, source
 
 
 def _cell(word: str) -> tuple[int, Submitted]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from repro.data.dataset import IGNORE_INDEX, DataError, Dataset, Item
+from repro.data.dataset import IGNORE_INDEX, AbsentError, DataError, Dataset, Item
 from repro.data.files import IMAGE_ENDINGS, find_home, list_folder, pick, read_pair, table
 
 CLASSES = (
@@ -41,6 +41,8 @@ def load(split: str, root: Path) -> Dataset:
 
 def _pairs(home: Path, part: str) -> list[tuple[Path, Path]]:
     folder, annotations = home / part, home / f"{part}annot"
+    if not folder.exists():
+        raise AbsentError(f"folder {folder} is missing; put the split's images there")
     images = {stem: path for stem, path in list_folder(folder).items() if path.suffix in IMAGE_ENDINGS}
     found = list_folder(annotations)
     masks = pick(tuple(images), found, annotations, "the mask")

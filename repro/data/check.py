@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from repro.data import DataError, Dataset, counts, load, splits
+from repro.data.dataset import AbsentError
 from repro.data.parallel import ordered
 
 Progress = Callable[[str, int, int], None]
@@ -22,12 +23,14 @@ class Line:
     found: int | None
     expected: int | None
     faults: tuple[str, ...] = ()
+    refused: bool = False
+    """Whether it is there and cannot be loaded."""
 
     @property
     def verdict(self) -> str:
-        """``absent``, ``faulty``, ``differs``, ``as published`` or ``complete`` (no count is published)."""
+        """``absent``, ``refused``, ``faulty``, ``differs``, ``as published`` or ``complete`` (no count published)."""
         if self.found is None:
-            return "absent"
+            return "refused" if self.refused else "absent"
         if self.faults:
             return "faulty"
         if self.expected is None:
@@ -44,14 +47,14 @@ class Report:
 
     @property
     def faults(self) -> tuple[str, ...]:
-        """Everything that is wrong, a sentence each, files named by path."""
-        return tuple(fault for line in self.lines for fault in line.faults)
+        """Everything that is wrong, a sentence each and each once, files named by path."""
+        return tuple(dict.fromkeys(fault for line in self.lines for fault in line.faults))
 
     @property
     def ok(self) -> bool:
         """Whether something is there, nothing is wrong with it, and every count is as published."""
-        found = [line for line in self.lines if line.found is not None]
-        return bool(found) and all(line.verdict in {"as published", "complete"} for line in found)
+        there = [line.verdict for line in self.lines if line.verdict != "absent"]
+        return bool(there) and set(there) <= {"as published", "complete"}
 
 
 def check(
@@ -74,12 +77,12 @@ def check(
         try:
             loaded[split] = load(dataset, split, root)
         except DataError as error:
-            lines.append(Line(split, None, expected.get(split), (str(error),)))
+            lines.append(Line(split, None, expected.get(split), (str(error),), not isinstance(error, AbsentError)))
             continue
         faults = () if split in _JOINED else tuple(_faults(loaded[split], progress, workers))
         lines.append(Line(split, len(loaded[split]), expected.get(split), faults))
     if not loaded:
-        raise DataError(lines[0].faults[0])
+        raise DataError(next((line for line in lines if line.refused), lines[0]).faults[0])
     return Report(dataset, (*lines, *_joint(dataset, loaded, root)))
 
 
@@ -109,4 +112,5 @@ def _joint(dataset: str, loaded: dict[str, Dataset], root: Path | None) -> Itera
         try:
             yield Line("trainval + voc trainaug", len(loaded["trainval"]) + len(load("voc", "trainaug", root)), 109_892)
         except DataError as error:
-            yield Line("trainval + voc trainaug", None, 109_892, (str(error),))
+            refused = not isinstance(error, AbsentError)
+            yield Line("trainval + voc trainaug", None, 109_892, (str(error),), refused)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from cityscapesscripts.helpers import labels as scripts
 
-from repro.data.dataset import IGNORE_INDEX, Bytes, DataError, Dataset, Item
+from repro.data.dataset import IGNORE_INDEX, AbsentError, Bytes, DataError, Dataset, Item
 from repro.data.files import find_home, pick, read_ids, read_image, same_size, table, translate
 
 _TRAINED = sorted(
@@ -56,7 +56,7 @@ def load(split: str, root: Path) -> Dataset:
 def _images(folder: Path) -> dict[str, Path]:
     """Return the images by name (``city_sequence_frame``), in order."""
     if not folder.is_dir():
-        raise DataError(f"folder {folder} is missing; unpack leftImg8bit there")
+        raise AbsentError(f"folder {folder} is missing; unpack leftImg8bit there")
     suffix = "_leftImg8bit"
     paths = sorted(folder.glob(f"*/*{suffix}.png"))
     return {path.stem.removesuffix(suffix): path for path in paths}
@@ -66,7 +66,8 @@ def _masks(home: Path, split: str, names: tuple[str, ...], *, coarse: bool) -> t
     kind = "gtCoarse" if coarse else "gtFine"
     folder, suffix = home / kind / split, f"_{kind}_labelIds"
     if not folder.is_dir():
-        raise DataError(f"folder {folder} is missing; unpack {kind} there")
+        kind_of = AbsentError if coarse else DataError  # the images of train come without their coarse labels
+        raise kind_of(f"folder {folder} is missing; unpack {kind} there")
     found = {path.stem.removesuffix(suffix): path for path in folder.glob(f"*/*{suffix}.png")}
     if not found and next(folder.glob("*/*TrainIds.png"), None):
         raise DataError(f"{folder} holds train ids only (*TrainIds.png); unpack the published *{suffix}.png there")

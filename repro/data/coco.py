@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as rle
 
-from repro.data.dataset import IGNORE_INDEX, Bytes, DataError, Dataset, Item
+from repro.data.dataset import IGNORE_INDEX, AbsentError, Bytes, DataError, Dataset, Item
 from repro.data.files import find_home, list_folder, pick, read_image
 from repro.data.palette import VOC_PALETTE
 from repro.data.voc import CLASSES
@@ -80,24 +80,36 @@ def _year(home: Path, parts: tuple[str, ...]) -> str:
         if all(_annotations(home, part + year).exists() for part in parts):
             return year
     wanted = " or ".join(_annotations(home, parts[-1] + year).name for year in YEARS)
-    raise DataError(f"COCO in {home} lacks annotations/{wanted}; unpack the annotations of one year there")
+    raise AbsentError(f"COCO in {home} lacks annotations/{wanted}; unpack the annotations of one year there")
 
 
 def _entries(home: Path, name: str) -> list[_Entry]:
     path = _annotations(home, name)
     content = _parse(path)
-    labels = _labels(content, path)
-    drawn: dict[int, list[tuple[int, Annotation]]] = defaultdict(list)
+    try:
+        drawn = _drawn(content, path)
+        images = [image for image in content["images"] if image["id"] in drawn]
+        stems = [Path(image["file_name"]).stem for image in images]
+        sizes = [(int(image["height"]), int(image["width"])) for image in images]
+    except (KeyError, TypeError, AttributeError) as error:
+        fault = f"{type(error).__name__}: {error}"
+        raise DataError(
+            f"annotations {path} are not laid out as COCO's ({fault}); use the published instances_*.json"
+        ) from error
+    files = pick(stems, list_folder(home / name), home / name, "the image")
+    return [
+        _Entry(stem, file, size, tuple(drawn[image["id"]]), path)
+        for stem, file, size, image in zip(stems, files, sizes, images, strict=True)
+    ]
+
+
+def _drawn(content: dict[str, Any], path: Path) -> Mapping[int, list[tuple[int, Annotation]]]:
+    """Return image id -> label and annotation of every instance of the 20 classes."""
+    labels, drawn = _labels(content, path), defaultdict(list)
     for annotation in content["annotations"]:
         if annotation["category_id"] in labels:
             drawn[annotation["image_id"]].append((labels[annotation["category_id"]], annotation))
-    images = [image for image in content["images"] if image["id"] in drawn]
-    stems = [Path(image["file_name"]).stem for image in images]
-    files = pick(stems, list_folder(home / name), home / name, "the image")
-    return [
-        _Entry(stem, file, (image["height"], image["width"]), tuple(drawn[image["id"]]), path)
-        for stem, file, image in zip(stems, files, images, strict=True)
-    ]
+    return drawn
 
 
 def _parse(path: Path) -> dict[str, Any]:

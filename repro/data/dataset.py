@@ -24,6 +24,10 @@ class DataError(ValueError):
     """Data that cannot be used as asked: what, where and what to do, in one sentence."""
 
 
+class AbsentError(DataError):
+    """A data set or split that was never put here, which is no fault of what was."""
+
+
 @dataclass(frozen=True)
 class Dataset:
     """One split of a data set, decoded when read.

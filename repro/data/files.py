@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from repro.data.dataset import IGNORE_INDEX, Bytes, DataError, Item
+from repro.data.dataset import IGNORE_INDEX, AbsentError, Bytes, DataError, Item
 
 IMAGE_ENDINGS = (".jpg", ".png", ".jpeg", ".JPEG", ".JPG", ".PNG")
 _UNKNOWN = -1
@@ -19,7 +19,8 @@ def find_home(root: Path, what: str, places: Iterable[str], marker: str) -> Path
     """Return the first of ``root / place`` that holds ``marker``, or ``root`` itself.
 
     Raises:
-        DataError: the root is missing, or holds none of them.
+        DataError: the root is missing.
+        AbsentError: it holds none of them.
     """
     if not root.is_dir():
         raise DataError(f"data root {root} is not a folder; give an existing one by --data-root or REPRO_DATA")
@@ -28,7 +29,7 @@ def find_home(root: Path, what: str, places: Iterable[str], marker: str) -> Path
         if (home / marker).exists():
             return home
     wanted = " or ".join(str(home / marker) for home in tried)
-    raise DataError(f"{what} is not in data root {root}: there is no {wanted}; unpack it there (docs/data.md)")
+    raise AbsentError(f"{what} is not in data root {root}: there is no {wanted}; unpack it there (docs/data.md)")
 
 
 def list_folder(folder: Path) -> dict[str, Path]:
@@ -45,11 +46,18 @@ def _wanted(entry: os.DirEntry[str]) -> bool:
 
 
 def read_list(path: Path) -> tuple[str, ...]:
-    """Return the first word of each line of a split file; raise ``DataError`` where it is missing or empty."""
+    """Return the first word of each line of a split file.
+
+    Raises:
+        DataError: it is unreadable or empty.
+        AbsentError: it is missing.
+    """
     try:
         words = tuple(line.split()[0] for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"split file {path} cannot be read ({error}); restore it from the published archive") from error
+        kind = AbsentError if isinstance(error, FileNotFoundError) else DataError
+        reason = getattr(error, "strerror", None) or error
+        raise kind(f"split file {path} cannot be read ({reason}); restore it from the published archive") from error
     if not words:
         raise DataError(f"split file {path} is empty; restore it from the published archive")
     return words
@@ -61,7 +69,7 @@ def pick(names: Sequence[str], found: dict[str, Path], folder: Path, what: str) 
     if missing:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise DataError(
-            f"{what} of {missing[0]}{more} is missing in {folder}; restore it or take it from the split file"
+            f"{what} of {missing[0]}{more} is missing in {folder}; restore it, or take the image out of the split"
         )
     return tuple(found[name] for name in names)
 

@@ -6,6 +6,7 @@ import io
 import os
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
@@ -131,8 +132,10 @@ def _images(
         try:
             image = Image.open(io.BytesIO(data))
             image.load()
-        except (OSError, SyntaxError, ValueError) as error:
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
             raise SubmissionError(f"{name} cannot be read ({error}); write it again") from error
+        if image.format != "PNG":
+            raise SubmissionError(f"{name} is a {image.format} file by its content; write it as PNG")
         if (image.height, image.width) != (size := left.pop(stem)):
             have, want = f"{image.height}x{image.width}", f"{size[0]}x{size[1]}"
             raise SubmissionError(f"{name} is {have} but its image is {want} (h x w); predict at the original size")
@@ -149,8 +152,11 @@ def _tar_members(path: Path) -> Iterator[tuple[str, bytes]]:
             for member in archive:
                 if member.isfile() and (file := archive.extractfile(member)):
                     yield member.name, file.read()
-    except (tarfile.TarError, EOFError) as error:
+    except (tarfile.TarError, EOFError, zlib.error) as error:
         raise SubmissionError(f"{path} is not a whole tar.gz archive ({error}); write it again") from error
+    except OSError as error:  # gzip's own for a wrong checksum among them
+        reason = error.strerror or error
+        raise SubmissionError(f"{path} cannot be read ({reason}); give the archive that was written") from error
 
 
 def _zip_members(path: Path) -> Iterator[tuple[str, bytes]]:
@@ -159,5 +165,8 @@ def _zip_members(path: Path) -> Iterator[tuple[str, bytes]]:
             for info in archive.infolist():
                 if not info.is_dir():
                     yield info.filename, archive.read(info)
-    except zipfile.BadZipFile as error:
+    except (zipfile.BadZipFile, zlib.error) as error:
         raise SubmissionError(f"{path} is not a whole zip archive ({error}); write it again") from error
+    except OSError as error:
+        reason = error.strerror or error
+        raise SubmissionError(f"{path} cannot be read ({reason}); give the archive that was written") from error

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from scipy.io import loadmat
 
-from repro.data.dataset import Bytes, DataError, Dataset, Item
+from repro.data.dataset import AbsentError, Bytes, DataError, Dataset, Item
 from repro.data.files import (
     find_home,
     list_folder,
@@ -46,6 +46,8 @@ def load(split: str, root: Path) -> Dataset:
     if split == "trainaug":
         return _load_augmented(root, home)
     ids = read_list(home / _LISTS / f"{split}.txt")
+    if split == "train" and (home / _LISTS / "val.txt").exists():
+        refuse_val(ids, home, "train.txt")
     return _dataset(split, root, home, ids, _masks(home / "SegmentationClass", ids) if split != "test" else None)
 
 
@@ -78,10 +80,10 @@ def _load_augmented(root: Path, home: Path) -> Dataset:
     folder, sbd = home / "SegmentationClassAug", find_sbd(root, home)
     if (home / _LISTS / "trainaug.txt").exists() and folder.is_dir():
         ids = read_list(home / _LISTS / "trainaug.txt")
-        refuse_val(ids, home)
+        refuse_val(ids, home, "trainaug.txt")
         return _dataset("trainaug", root, home, ids, _masks(folder, ids))
     if sbd is None:
-        raise DataError(
+        raise AbsentError(
             f"voc/trainaug needs {folder} with {_LISTS}/trainaug.txt, or SBD's release (dataset/cls) under {root}; "
             "unpack one of them there"
         )
@@ -101,19 +103,17 @@ def find_sbd(root: Path, home: Path) -> Path | None:
 
 def assemble(home: Path, sbd: Path) -> tuple[str, ...]:
     """Return VOC train + SBD train and val minus every VOC val image, sorted (10,582 of the published files)."""
-    val = set(read_list(home / _LISTS / "val.txt"))
-    names = {*read_list(sbd / "train.txt"), *read_list(sbd / "val.txt"), *read_list(home / _LISTS / "train.txt")}
-    ids = tuple(sorted(names - val))
-    refuse_val(ids, home)
-    return ids
+    val, train = set(read_list(home / _LISTS / "val.txt")), read_list(home / _LISTS / "train.txt")
+    refuse_val(train, home, "train.txt")
+    return tuple(sorted({*read_list(sbd / "train.txt"), *read_list(sbd / "val.txt"), *train} - val))
 
 
-def refuse_val(ids: tuple[str, ...], home: Path) -> None:
-    """Raise ``DataError`` where a training list holds an image of VOC's val split, or val's list is missing."""
+def refuse_val(ids: tuple[str, ...], home: Path, listed: str) -> None:
+    """Raise ``DataError`` where the list ``listed`` holds an image of VOC's val split, or val's list is missing."""
     shared = sorted(set(ids) & set(read_list(home / _LISTS / "val.txt")))
     if shared:
         raise DataError(
-            f"training list {home / _LISTS / 'trainaug.txt'} holds {len(shared)} image(s) of VOC val, the first is "
+            f"training list {home / _LISTS / listed} holds {len(shared)} image(s) of VOC val, the first is "
             f"{shared[0]}; remove them, or the score on val means nothing"
         )
 

@@ -143,7 +143,7 @@ def _claim(claim: ClaimView, *, many: bool) -> str:
 
 
 def _notes(view: TableView) -> list[str]:
-    notes = [words.origin(found) for found in view.provenance]
+    notes = [*view.notes, *(words.origin(found) for found in view.provenance)]
     notes += [f"counts: {view.counted}"] if view.counted else []
     notes += [f"problem: {problem}" for problem in view.problems]
     if not notes:

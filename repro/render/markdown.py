@@ -26,6 +26,7 @@ def render(view: TableView) -> str:
         f"## `{view.profile}` · {view.label}: {escape(view.title)}",
         _about(view),
         _table(layout(view)),
+        "\n".join(f"- {escape(note)}" for note in view.notes),
         NOTE if view.scored else WORDS,
         claims(view.claims, view.places),
         _origins(view),

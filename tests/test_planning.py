@@ -1,0 +1,79 @@
+"""`repro plan`: what will run, what it shares, how long it takes."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from repro import specs
+from repro.commands import planning
+from repro.commands.planning import Request
+from repro.estimate import Estimates
+from repro.measure import plan
+from repro.profiles import get
+from repro.records import Record, Shelf
+
+
+def _request(tables: str, profile: str, folder: Path) -> Request:
+    return Request((tables,), profile, 1, 0, "", folder)
+
+
+def _shown(request: Request, *, as_json: bool = False) -> str:
+    text = io.StringIO()
+    planning.show(Console(file=text, width=200), request, as_json=as_json)
+    return text.getvalue()
+
+
+def test_stages_wait_for_one_another() -> None:
+    """Two processes halve the time of what stands side by side, and no chain ends before its stages have run."""
+    jobs = plan([specs.tables()[7]], get("shapes"), (0,), Shelf(())).jobs
+    last = next(job for job in jobs if job.name.startswith("shapes-gcn-k15-br-ms-crf"))
+    seconds = {job.run.key: (1000.0 if job == last else 10.0) for job in jobs}
+    found = Estimates(seconds, {}, 1.0, "").whole(jobs, 2)
+    assert found.total == 1000 + 10 * (len(jobs) - 1)
+    assert found.wall == 1000 + 3 * 10  # three stages before it
+    even = Estimates(dict.fromkeys(seconds, 10.0), {}, 1.0, "").whole(jobs, 2)
+    assert even.wall == 10 * len(jobs) / 2
+    assert Estimates({}, {}, 1.0, "").whole(jobs).unknown == len(jobs)
+
+
+def test_the_time_is_said_before_anything_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of one process and of those that would run; unknown where nothing like it was ever run."""
+    monkeypatch.setattr(planning, "cores", lambda: 2)
+    run = plan([specs.tables()[1]], get("shapes"), (0,), Shelf(())).jobs[0].run
+    assert "expected: unknown, no run like these 8 has a record yet" in _shown(_request("table1", "shapes", tmp_path))
+    meta = {"key": run.key, "seed": 0, "status": "ok", "seconds_total": 90.0}
+    shelf = Shelf((Record(Path("x"), meta, "reference"),))
+    monkeypatch.setattr(Request, "shelf", shelf)
+    said = _shown(_request("table1", "shapes", tmp_path))
+    assert "expected: 1:30 of one process, 1:30 in the 2 that repro run starts here, and 7 runs of unknown" in said
+    tree = json.loads(_shown(_request("table1", "shapes", tmp_path), as_json=True))
+    assert tree["expected"] == {
+        "total": 90.0, "processes": 2, "wall": 90.0, "unknown": 7, "source": "times of the reference records' machine",
+    }  # fmt: skip
+
+
+def test_all_leaves_out_own_tables_without_data(tmp_path: Path) -> None:
+    """The suite's control set is generated: profile paper lacks it, and says so only where it is asked for."""
+    assert [table.own for table in _request("all", "shapes", tmp_path).selected if table.own] == ["control"]
+    assert [table.own for table in _request("all", "paper", tmp_path).selected if table.own] == []
+    assert [table.own for table in _request("control", "paper", tmp_path).selected] == ["control"]
+
+
+def test_every_run_of_the_paper_is_counted(tmp_path: Path) -> None:
+    """Data, steps, parameters, multiply-adds of each; hours where a speed is known."""
+    text = io.StringIO()
+    planning.show(Console(file=text), _request("all", "paper", tmp_path), as_json=True, tflops=100.0)
+    tree = json.loads(text.getvalue())
+    assert tree["without_data"] == []
+    assert tree["stored_bytes"] == sum(4 * job["params"] for job in tree["jobs"] if job["trains"])
+    for job in tree["jobs"]:
+        assert job["data"]
+        assert job["steps"] > 0
+        assert job["params"] > 20e6
+        assert job["macs_per_image"] > 3e9
+        assert job["device_hours"] == pytest.approx(job["flops"] / 1e14 / 3600)
