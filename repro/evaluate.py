@@ -218,6 +218,7 @@ def predicted(
             waiting.extend((labels, begin(labels)) for _, _, labels in chunk)
             yield [image for _, image, _ in chunk]
 
+    found: Iterator[Bytes]
     if predictor.refine is None:
         found = itertools.chain.from_iterable(map(predictor.labels, groups()))
     else:
