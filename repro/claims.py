@@ -68,7 +68,9 @@ def judge(claim: Claim, table: int, desk: Desk, place: str) -> ClaimView:
     note = "; ".join(part for part in (note, dict(claim.means).get(verdict, "")) if part)
     own = desk.tables[table].own if table in desk.tables else ""
     denied = claim.refuted_in_print
-    return ClaimView(table, claim.name, claim.says, claim.where, place, verdict, effects, note, denied, own)
+    return ClaimView(
+        table, claim.name, claim.says, claim.where, place, verdict, effects, note, denied, own, claim.quote
+    )
 
 
 def _verdict(effects: tuple[Effect, ...]) -> tuple[str, str]:

@@ -10,6 +10,10 @@ from repro.experiment import Run
 from repro.records import Record, Shelf
 
 
+LONGEST = 1e9
+"""Seconds beyond which a record's time is no time (thirty years)."""
+
+
 @dataclass(frozen=True)
 class Estimates:
     """Seconds a run took, by its key; local records count before the project's own."""
@@ -67,4 +71,4 @@ def _seconds(record: Record) -> float | None:
     """Return how long a run takes on a quiet machine: a single thread's own time, else the time that passed."""
     single = record.meta.get("threads") == 1 and record.meta.get("precision") == "32-true"
     value = record.meta.get("cpu_seconds" if single else "seconds_total") or record.meta.get("seconds_total")
-    return float(value) if isinstance(value, int | float) else None
+    return float(value) if isinstance(value, int | float) and 0 < value < LONGEST else None

@@ -224,7 +224,7 @@ class Contrast:
 
 @dataclass(frozen=True)
 class Claim:
-    """A checkable sentence of the paper: its gist, its place, and what must be true."""
+    """A checkable sentence of the paper: its gist, its place, its words, and what must be true."""
 
     name: str
     says: str
@@ -234,6 +234,8 @@ class Claim:
     """Why the paper's own numbers deny the sentence; empty where they agree with it."""
     means: tuple[tuple[str, str], ...] = ()
     """Verdict -> what it would mean, in words; empty where the sentence says it all."""
+    quote: str = ""
+    """The paper's own words, a few of them; empty where the claim is read off a table."""
 
 
 @dataclass(frozen=True)

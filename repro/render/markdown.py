@@ -83,11 +83,16 @@ def claims(found: tuple[ClaimView, ...], places: tuple[str, ...]) -> str:
     return "\n".join(row(cells) for cells in rows)
 
 
+def said(claim: ClaimView) -> str:
+    """Return what a claim says, and below it the paper's own words."""
+    return escape(claim.says) + (f"<br><sub>“{escape(claim.quote)}”</sub>" if claim.quote else "")
+
+
 def _claim(claim: ClaimView, *, many: bool) -> list[str]:
     denied = f" *(in print: {escape(claim.refuted_in_print)})*" if claim.refuted_in_print else ""
     place = [escape(claim.place)] if many else []
     return [
-        escape(claim.says) + denied,
+        said(claim) + denied,
         escape(claim.where),
         *place,
         strong(claim.verdict),

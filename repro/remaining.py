@@ -1,0 +1,65 @@
+"""What was not run, and what it would cost: from the times of records, and from counted multiply-adds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+from repro import compute
+from repro.estimate import Estimates
+from repro.experiment import Job
+from repro.measure import plan
+from repro.measured import Evidence
+from repro.profiles import Profile
+from repro.records import Shelf
+from repro.spec import Table
+from repro.views import Lack, Remaining
+
+SEEDS = 3
+"""Seeds aimed at: from one there is no verdict, and from two the intervals are several times as wide."""
+
+
+def remaining(
+    tables: Sequence[Table],
+    profile: Profile,
+    shelf: Shelf | Evidence,
+    places: tuple[str, ...] = ("reference",),
+    seeds: int = SEEDS,
+) -> Remaining:
+    """Return the runs that some tables of a profile lack in all of the ``places``, with their expected cost."""
+    evidence = shelf if isinstance(shelf, Evidence) else Evidence(shelf)
+    usable = Shelf(tuple(record for found in evidence.keys().values() for record in found))
+    times = Estimates.read(usable)
+    found = [_lack(table.name, (table,), profile, usable, places, seeds, times) for table in tables]
+    whole = _lack("all", tables, profile, usable, places, seeds, times)
+    return Remaining(profile.name, seeds, tuple(lack for lack in found if lack.cells), whole, times.source)
+
+
+def _lack(
+    name: str,
+    tables: Sequence[Table],
+    profile: Profile,
+    shelf: Shelf,
+    places: tuple[str, ...],
+    seeds: int,
+    times: Estimates,
+) -> Lack:
+    planned = plan(tables, profile, range(seeds), shelf, places)
+    ended = {record.key for record in shelf.records if record.status == "ok" and record.place in places}
+    runs = [run for run in planned.cells.values() if run is not None]
+    known = [times.seconds(job.run) for job in planned.missing]
+    return Lack(
+        name=name,
+        label=tables[0].title if len(tables) == 1 else "each run once",
+        empty=sum(run.key not in ended for run in runs),
+        cells=len(runs),
+        runs=len(planned.missing),
+        seconds=sum(seconds for seconds in known if seconds is not None),
+        unknown=sum(seconds is None for seconds in known),
+        flops=_flops(planned.missing),
+    )
+
+
+def _flops(jobs: Iterable[Job]) -> float:
+    found = [compute.of(job.run) for job in jobs]
+    return math.fsum(one.flops if one else math.nan for one in found)
