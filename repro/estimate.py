@@ -9,7 +9,6 @@ from statistics import median
 from repro.experiment import Run
 from repro.records import Record, Shelf
 
-
 LONGEST = 1e9
 """Seconds beyond which a record's time is no time (thirty years)."""
 

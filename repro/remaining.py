@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from repro import compute
 from repro.estimate import Estimates
@@ -12,7 +12,7 @@ from repro.measure import plan
 from repro.measured import Evidence
 from repro.profiles import Profile
 from repro.records import Shelf
-from repro.spec import Table
+from repro.spec import Score, Table
 from repro.views import Lack, Remaining
 
 SEEDS = 3
@@ -30,8 +30,9 @@ def remaining(
     evidence = shelf if isinstance(shelf, Evidence) else Evidence(shelf)
     usable = Shelf(tuple(record for found in evidence.keys().values() for record in found))
     times = Estimates.read(usable)
-    found = [_lack(table.name, (table,), profile, usable, places, seeds, times) for table in tables]
-    whole = _lack("all", tables, profile, usable, places, seeds, times)
+    filled = _filled(evidence, places)
+    found = [_lack(table.name, (table,), profile, usable, places, seeds, times, filled) for table in tables]
+    whole = _lack("all", tables, profile, usable, places, seeds, times, filled)
     return Remaining(profile.name, seeds, tuple(lack for lack in found if lack.cells), whole, times.source)
 
 
@@ -43,21 +44,32 @@ def _lack(
     places: tuple[str, ...],
     seeds: int,
     times: Estimates,
+    filled: Callable[[str, str], bool],
 ) -> Lack:
     planned = plan(tables, profile, range(seeds), shelf, places)
-    ended = {record.key for record in shelf.records if record.status == "ok" and record.place in places}
-    runs = [run for run in planned.cells.values() if run is not None]
+    cells = [
+        (run.key, cell.metric)
+        for table in tables
+        for row in table.rows
+        for cell in row.cells
+        if isinstance(cell, Score) and (run := profile.resolve(cell.training, cell.evaluation)) is not None
+    ]
     known = [times.seconds(job.run) for job in planned.missing]
     return Lack(
         name=name,
         label=tables[0].title if len(tables) == 1 else "each run once",
-        empty=sum(run.key not in ended for run in runs),
-        cells=len(runs),
+        empty=sum(not filled(*cell) for cell in cells),
+        cells=len(cells),
         runs=len(planned.missing),
         seconds=sum(seconds for seconds in known if seconds is not None),
         unknown=sum(seconds is None for seconds in known),
         flops=_flops(planned.missing),
     )
+
+
+def _filled(evidence: Evidence, places: tuple[str, ...]) -> Callable[[str, str], bool]:
+    """Return whether a run has a number in a metric, in any of the places."""
+    return lambda key, metric: any(evidence.measure(key, place, metric).status == "measured" for place in places)
 
 
 def _flops(jobs: Iterable[Job]) -> float:

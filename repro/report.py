@@ -16,9 +16,9 @@ from repro.findings import Audit
 from repro.measured import Evidence
 from repro.profiles import PROFILES, Profile, get
 from repro.records import Record, Shelf, load
+from repro.remaining import remaining
 from repro.render import audited, csv, document, index, json, latex, markdown, readme
 from repro.spec import Score, Submitted, Table
-from repro.remaining import remaining
 from repro.views import Picture, Remaining, TableView
 
 FORMATS = ("md", "tex", "csv", "json", "html")

@@ -9,7 +9,9 @@ from typing import Literal
 PAPER_CHANNELS = 2048
 """Channels of res-5 in the paper's backbones; Table 4 prints ``m`` against this width."""
 
-Metric = Literal["miou", "pixel_acc", "boundary_acc", "internal_acc", "top5_err"]
+Metric = Literal["miou", "pixel_acc", "boundary_acc", "internal_acc", "top5_err", "field_area", "train_loss"]
+"""What a score cell shows. The last two are no counts of the evaluation: a share measured by ``repro vrf-area``, and
+the end of the training's log; they stand in tables of the suite's own alone."""
 
 
 class SpecError(ValueError):

@@ -80,6 +80,8 @@ def parts(metric: str, counts: Mapping[str, NDArray[Any]]) -> Floats:
     if metric == "top5_err":
         right = counts["top5"][:, 1]
         return np.stack([1.0 - right, np.ones(len(right))], axis=1)
+    if metric in {"field_area", "train_loss"}:
+        return np.asarray(counts["fields" if metric == "field_area" else "loss"], np.float64)
     near = metric == "boundary_acc"
     region = slice(None, WITHIN + 1) if near else slice(WITHIN + 1, None)
     return np.asarray(counts["distance"][:, region].sum(axis=1), np.float64)

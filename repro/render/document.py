@@ -55,7 +55,7 @@ def render(
         r"\begin{document}",
         r"\maketitle",
         escape(f"Profile {views[0].profile}: {views[0].about}.") if views else "",
-        _items(words.glance(views)),
+        _items(words.glance(views, lacks)),
         _lacking(lacks),
         r"\clearpage",
         r"\section{Claims}",
@@ -64,7 +64,8 @@ def render(
         r"\section{Tables}",
         *map(_input, views),
         r"\clearpage",
-        "\\section{The paper against itself}\n\\input{audit}" if audit else "",
+        r"\section{The paper against itself}" if audit else "",
+        r"\setcounter{table}{0}{\renewcommand{\thetable}{A\arabic{table}}\input{audit}}" if audit else "",
         *_figures(figures),
         r"\section{Words and method}",
         _words(),
@@ -85,12 +86,12 @@ def _input(view: TableView) -> str:
 
 def _board(views: tuple[TableView, ...]) -> str:
     """Return every claim on one line or two, with what decides as a number: the claims' board."""
+    wide = r">{\raggedright\arraybackslash}p{%s\linewidth}"
     lines = [
         r"{\scriptsize\setlength{\tabcolsep}{3pt}\renewcommand{\arraystretch}{0.9}",
-        r"\begin{longtable}{@{}l>{\raggedright\arraybackslash}p{0.50\linewidth}"
-        r">{\raggedright\arraybackslash}p{0.13\linewidth}lr@{}}",
-        r"\toprule Table & Claim & section & verdict & what decides [95\,\%] \\ \midrule \endhead"
-        r" \bottomrule \endfoot",
+        f"\\begin{{longtable}}{{@{{}}l{wide % '0.50'}{wide % '0.13'}lr@{{}}}}",
+        r"\toprule Table & Claim & section & verdict & what decides [95\,\%] \\ \midrule",
+        r"\endhead \bottomrule \endfoot",
     ]
     lines += [_claim(claim) for view in views for claim in view.claims]
     return "\n".join([*lines, r"\end{longtable}", "}"])

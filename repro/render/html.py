@@ -60,7 +60,7 @@ def render(
 
     raw = {name: Markup(_file(f"page.{name}")) for name in ("css", "js")}  # noqa: S704 - our own two files
     text: str = _template().render(
-        **_context(views, faults, audit or Audit()), **_beside(lacks, pictures), others=others, **raw
+        **_context(views, faults, audit or Audit()), **_beside(views, lacks, pictures), others=others, **raw
     )
     return "\n".join(line for line in text.splitlines() if line.strip()) + "\n"
 
@@ -81,7 +81,6 @@ def _context(views: tuple[TableView, ...], faults: tuple[str, ...], audit: Audit
         "about": views[0].about if views else "",
         "many": bool(views) and len(views[0].places) > 1,
         "tally_of_claims": [(w, n) for w in verdicts.CLAIMS if (n := Counter(c.verdict for c in claims)[w])],
-        "glance": words.glance(views),
         "audit": audit,
         "used": _used(views, audit),
         "ids": {(number, cell.row, cell.column): f"cell-{i}" for i, (number, cell) in enumerate(cells)},
@@ -94,9 +93,10 @@ def _context(views: tuple[TableView, ...], faults: tuple[str, ...], audit: Audit
     }
 
 
-def _beside(lacks: tuple[Remaining, ...], pictures: Sequence[Picture]) -> dict[str, Any]:
-    """Return what stands beside the tables: what is not run, and the figures."""
+def _beside(views: tuple[TableView, ...], lacks: tuple[Remaining, ...], pictures: Sequence[Picture]) -> dict[str, Any]:
+    """Return what stands beside the tables: the first words, what is not run, and the figures."""
     return {
+        "glance": words.glance(views, lacks),
         "aimed": words.aimed(lacks[0]).replace("`", "") if lacks else "",
         "lacking": words.lacking(lacks[0]) if lacks else [],
         "lacking_head": words.LACKING,

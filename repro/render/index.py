@@ -46,7 +46,7 @@ def render(
     parts = [
         f"# `{views[0].profile}` · Tables and claims" if views else "# No tables",
         f"Profile **{escape(views[0].profile)}**: {escape(views[0].about)}." if views else "",
-        "\n".join(f"- {escape(text)}" for text in words.glance(views)),
+        "\n".join(f"- {escape(text)}" for text in words.glance(views, lacks)),
         _contents(audit, lacks),
         '<a name="claims"></a>\n\n## Claims',
         claims(found, places),

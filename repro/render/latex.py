@@ -75,9 +75,13 @@ def render(view: TableView) -> str:
 
 
 def _about(view: TableView) -> str:
-    if view.profile == "paper" or not view.scored:
-        return "Scores in per cent." if view.scored else ""
-    return "Scores in per cent; they stand for trends only, never beside the paper's in absolute terms."
+    if not view.scored:
+        return ""
+    said = words.unit(view).removeprefix("; ").capitalize()
+    if view.profile == "paper":
+        return f"{said}." if said else ""
+    apart = "they stand for trends only, never beside the paper's in absolute terms"
+    return f"{said}; {apart}." if said else f"{apart.capitalize()}."
 
 
 def _table(grid: Grid) -> list[str]:

@@ -11,7 +11,6 @@ from repro.views import ClaimView, TableView
 _SPECIAL = re.compile(r"([\\`*_\[\]|#~])")
 BOLD = frozenset({"holds", "fails", "differs", "outside", "diverged"})
 WORDS = "The words are defined in the [index](README.md#words)."
-NOTE = f"Mean ± standard deviation (seeds); scores in per cent. {WORDS}"
 
 
 def escape(text: str) -> str:
@@ -26,7 +25,7 @@ def render(view: TableView) -> str:
         f"## `{view.profile}` · {view.label}: {escape(view.title)}",
         _about(view),
         _table(layout(view)),
-        NOTE if view.scored else WORDS,
+        f"Mean ± standard deviation (seeds){words.unit(view)}. {WORDS}" if view.scored else WORDS,
         claims(view.claims, view.places),
         _origins(view),
         problems(view.problems),

@@ -27,6 +27,11 @@ def signed(value: float, decimals: int = 1) -> str:
     return ("+" if value > 0 else MINUS) + text
 
 
+def unit(view: TableView) -> str:
+    """Return the unit of a table's scores, as the end of a sentence; empty where it is no share."""
+    return "" if any(cell.metric == "train_loss" for cell in view.cells()) else "; scores in per cent"
+
+
 def decimals(cell: CellView) -> int:
     """Return the printed precision of a cell: one place where nothing is printed."""
     return cell.printed.decimals if cell.printed and cell.printed.value is not None else 1
@@ -93,7 +98,7 @@ def span(found: Span | None, *, sign: bool = False) -> str:
     """Return an interval in brackets, of a difference with signs; empty where there is none."""
     if found is None:
         return ""
-    low, high = (signed(end) if sign else f"{end:.1f}" for end in found)
+    low, high = (signed(end) if sign else f"{end:.1f}".replace("-", MINUS) for end in found)
     return f"[{low}, {high}]"
 
 
@@ -198,8 +203,8 @@ def summary(found: Counter[str]) -> str:
     return f"{sum(found.values())} claims: {said}." if said else ""
 
 
-def glance(views: tuple[TableView, ...]) -> tuple[str, ...]:
-    """Return what the tables come to: a sentence on claims, one on counts, one on scores."""
+def glance(views: tuple[TableView, ...], lacks: tuple[Remaining, ...] = ()) -> tuple[str, ...]:
+    """Return what the tables come to: a sentence on claims, on counts, on scores, and on what was not run."""
     claims = Counter(claim.verdict for view in views for claim in view.claims)
     cells = [cell for view in views for cell in view.cells() if cell.outcomes]
     counts = Counter(cell.outcomes[0].verdict for cell in cells if cell.kind in {"cost", "layout"} and cell.printed)
@@ -215,9 +220,16 @@ def glance(views: tuple[TableView, ...]) -> tuple[str, ...]:
             summary(claims),
             f"{told}{differs}." if told else "",
             f"{filled} of {len(scores)} scores measured{_of_seeds(seeds)}{_against(run)}." if scores else "",
+            *(f"Still to run, up to {lack.seeds} seeds a cell: {_runs(lack.whole)}." for lack in lacks[:1]),
         )
         if text
     )
+
+
+def _runs(lack: Lack) -> str:
+    if not lack.runs:
+        return "nothing"
+    return f"{lack.runs} run{'s' * (lack.runs != 1)}, {cost(lack)}"
 
 
 def _of_seeds(found: list[int]) -> str:
@@ -238,7 +250,7 @@ def _against(outcomes: list[Outcome]) -> str:
 
 def lacking(found: Remaining) -> list[tuple[str, str, str, str]]:
     """Return a line for each table that lacks runs, and one for all: table, cells without a number, runs, time."""
-    lines = [(lack.name, *_lacking(lack)) for lack in found.tables if lack.runs]
+    lines = [(lack.name, *_lacking(lack)) for lack in found.tables if lack.runs or lack.empty]
     return [*lines, ("all, each run once", *_lacking(found.whole))] if lines else []
 
 
@@ -248,6 +260,8 @@ def _lacking(lack: Lack) -> tuple[str, str, str]:
 
 def cost(lack: Lack) -> str:
     """Return the expected time of one process, and what is not known; operations where no time is."""
+    if not lack.runs:
+        return "no training"
     parts = [duration(lack.seconds)] if lack.seconds else []
     operations = _operations(lack.flops)
     if lack.unknown and not lack.seconds:
@@ -280,16 +294,15 @@ def whole(found: Remaining) -> str:
         return ""
     aim = "one seed" if seeds == 1 else f"{seeds} seeds"
     have = "none" if lack.empty == lack.cells else "all" if not lack.empty else f"{lack.cells - lack.empty}"
-    runs = f"{lack.runs} run{'s' * (lack.runs != 1)}"
     return (
         f"Profile {found.profile}: {have} of its {lack.cells} scores {'was' if have == 'none' else 'were'} run; "
-        f"{aim} of each would take {runs}: {cost(lack)}."
+        f"{aim} of each would take {_runs(lack)}."
     )
 
 
 def aimed(found: Remaining) -> str:
     """Return what the lines of ``lacking`` count, in one sentence."""
-    if not found.whole.runs:
+    if not (found.whole.runs or found.whole.empty):
         return f"Nothing: every cell has its {found.seeds} seeds."
     times = f" Times are of one process ({found.source})." if found.whole.seconds else ""
     return (
