@@ -13,7 +13,8 @@ from repro.views import Remaining, TableView
 METHOD = (
     "A comparison is a weighted sum of cells, computed by seed and from the stored counts of every image. Its "
     "95 % interval adds two errors: the mean over seeds moves by Student's t of their spread, and the images "
-    "by the bootstrap (2,000 resamples, the same for all cells). All cells share seeds and images. A claim "
+    "by the bootstrap (2,000 resamples by numpy's multinomial, the same for all cells; the tests hold it "
+    "against scipy's). All cells share seeds and images unless a note says otherwise. A claim "
     "that makes several comparisons holds when each is shown at 95 %: all must be, so no correction is due. It "
     "fails when one is refuted, and for that each interval is widened by the number of comparisons "
     "(Bonferroni). Claims are not corrected against one another. With one seed the interval is over images "
