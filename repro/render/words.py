@@ -221,6 +221,7 @@ def glance(views: tuple[TableView, ...], lacks: tuple[Remaining, ...] = ()) -> t
             f"{told}{differs}." if told else "",
             f"{filled} of {len(scores)} scores measured{_of_seeds(seeds)}{_against(run)}." if scores else "",
             *(f"Still to run, up to {lack.seeds} seeds a cell: {_runs(lack.whole)}." for lack in lacks[:1]),
+            *map(whole, lacks[1:]),
         )
         if text
     )
