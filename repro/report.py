@@ -32,6 +32,10 @@ class ReportError(ValueError):
     """A report that cannot be made or written, in one sentence."""
 
 
+PARTS = (slice(1), slice(1, None))
+"""Of what was not run: the report's own profile, and the others."""
+
+
 @dataclass(frozen=True)
 class Report:
     """Every selected table of one profile, and what concerns no single one."""
@@ -234,9 +238,10 @@ def _renew(page: Path | None, reports: Mapping[Path, Report], *, check: bool) ->
         text = ""
     folders = {report.profile.name: Path(os.path.relpath(at, path.parent)).as_posix() for at, report in reports.items()}
     views = {report.profile.name: report.views for report in reports.values()}
-    lacks = {lack.profile: lack for report in reversed(reports.values()) for lack in reversed(report.lacks)}
+    own, others = ([lack for report in reports.values() for lack in report.lacks[part]] for part in PARTS)
+    lacks = {lack.profile: lack for lack in (*own, *others)} | {lack.profile: lack for lack in own}
     first = next(iter(reports.values()))
-    renewed = readme.splice(text, readme.block(views, first.audit, folders, tuple(reversed(lacks.values()))))
+    renewed = readme.splice(text, readme.block(views, first.audit, folders, tuple(lacks.values())))
     if renewed is None and page is None:
         return []
     if renewed is None:
