@@ -68,7 +68,9 @@ def judge(claim: Claim, table: int, desk: Desk, place: str) -> ClaimView:
     note = "; ".join(part for part in (note, dict(claim.means).get(verdict, "")) if part)
     own = desk.tables[table].own if table in desk.tables else ""
     denied = claim.refuted_in_print
-    return ClaimView(table, claim.name, claim.says, claim.where, place, verdict, effects, note, denied, own)
+    return ClaimView(
+        table, claim.name, claim.says, claim.where, place, verdict, effects, note, denied, own, claim.quote
+    )
 
 
 def _verdict(effects: tuple[Effect, ...]) -> tuple[str, str]:
@@ -197,6 +199,8 @@ def _label(ref: Ref, table: int) -> str:
 def _text(contrast: Contrast, table: int) -> str:
     """Return the comparison in words, without the labels that all of its cells share."""
     refs = [ref for _, ref in contrast.terms]
+    if gains := _gains(contrast, table):
+        return gains
     if any(ref.table not in (0, table) for ref in refs):
         names = [_label(ref, table) for ref in refs]
     elif len({ref.row for ref in refs}) == 1:
@@ -209,6 +213,22 @@ def _text(contrast: Contrast, table: int) -> str:
     parts = [_signed(weight, name) for (weight, _), name in zip(contrast.terms, names, strict=True)]
     text = " ".join(parts).removeprefix("+ ")
     return f"{text} ({shared.pop()})" if len(shared) == 1 and names != [_label(ref, table) for ref in refs] else text
+
+
+def _gains(contrast: Contrast, table: int) -> str:
+    """Return a difference of two gains as such, each with the label that its two cells share; else nothing."""
+    if [weight for weight, _ in contrast.terms] != [1.0, -1.0, -1.0, 1.0]:
+        return ""
+    pairs = [tuple(ref for _, ref in contrast.terms[i : i + 2]) for i in (0, 2)]
+    parts = []
+    for after, before in pairs:
+        if any(ref.table not in (0, table) for ref in (after, before)):
+            return ""
+        if after.row == before.row:
+            parts.append(f"({after.column} − {before.column}) of {after.row}")  # noqa: RUF001 - a minus sign
+        elif after.column == before.column:
+            parts.append(f"({after.row} − {before.row}) of {after.column}")  # noqa: RUF001 - a minus sign
+    return " − ".join(parts) if len(parts) == len(pairs) else ""  # noqa: RUF001 - a minus sign
 
 
 def _signed(weight: float, name: str) -> str:

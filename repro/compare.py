@@ -200,7 +200,7 @@ def _span(outcome: Outcome, start: Outcome | None, metric: str, evidence: Eviden
     if outcome.status != "measured":
         return outcome
     here = _draws(outcome, metric, evidence)
-    outcome = replace(outcome, span=_ends(statistics.contrast([(POINTS, here)])))
+    outcome = replace(outcome, span=_possible(_ends(statistics.contrast([(POINTS, here)])), metric))
     if start is None or start.status != "measured":
         return outcome
     terms = [(POINTS, here), (-POINTS, _draws(start, metric, evidence))]
@@ -214,6 +214,12 @@ def _draws(outcome: Outcome, metric: str, evidence: Evidence) -> Mapping[int, st
 
 def _ends(found: statistics.Interval) -> Span | None:
     return (found.low, found.high) if math.isfinite(found.low) else None
+
+
+def _possible(span: Span | None, metric: str) -> Span | None:
+    """Return an interval without what no score can be: a share ends at 0 and at 100, a loss at 0."""
+    most = math.inf if metric == "train_loss" else POINTS
+    return span and (max(0.0, span[0]), min(most, span[1]))
 
 
 def _printed(cell: CellView) -> float:

@@ -9,6 +9,9 @@ from statistics import median
 from repro.experiment import Job, Run
 from repro.records import Record, Shelf
 
+LONGEST = 1e9
+"""Seconds beyond which a record's time is no time (thirty years)."""
+
 
 @dataclass(frozen=True)
 class Whole:
@@ -90,4 +93,4 @@ def _seconds(record: Record) -> float | None:
     """Return how long a run takes on a quiet machine: a single thread's own time, else the time that passed."""
     single = record.meta.get("threads") == 1 and record.meta.get("precision") == "32-true"
     value = record.meta.get("cpu_seconds" if single else "seconds_total") or record.meta.get("seconds_total")
-    return float(value) if isinstance(value, int | float) else None
+    return float(value) if isinstance(value, int | float) and 0 < value < LONGEST else None

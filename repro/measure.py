@@ -51,12 +51,24 @@ def score_cells(tables: Iterable[Table], profile: Profile) -> dict[Place, Run | 
     }
 
 
-def plan(tables: Iterable[Table], profile: Profile, seeds: Iterable[int], shelf: Shelf) -> Plan:
-    """Plan the runs of some tables: each experiment once, first stages first, what has a record marked."""
-    return plan_runs(profile.name, score_cells(tables, profile), seeds, shelf)
+def plan(
+    tables: Iterable[Table],
+    profile: Profile,
+    seeds: Iterable[int],
+    shelf: Shelf,
+    places: tuple[str, ...] = ("local",),
+) -> Plan:
+    """Plan the runs of some tables: each experiment once, first stages first, what has a record in a place marked."""
+    return plan_runs(profile.name, score_cells(tables, profile), seeds, shelf, places)
 
 
-def plan_runs(profile: str, cells: Mapping[Place, Run | None], seeds: Iterable[int], shelf: Shelf) -> Plan:
+def plan_runs(
+    profile: str,
+    cells: Mapping[Place, Run | None],
+    seeds: Iterable[int],
+    shelf: Shelf,
+    places: tuple[str, ...] = ("local",),
+) -> Plan:
     """Plan the runs of resolved cells; all runs of a seed come before the next seed's."""
     jobs: dict[str, Job] = {}
     for seed in seeds:
@@ -64,7 +76,7 @@ def plan_runs(profile: str, cells: Mapping[Place, Run | None], seeds: Iterable[i
             if run is not None:
                 for job in _chain(run, seed):
                     jobs.setdefault(job.name, job)
-    recorded = {(r.key, r.seed) for r in shelf.records if r.place == "local" and r.status in {"ok", "diverged"}}
+    recorded = {(r.key, r.seed) for r in shelf.records if r.place in places and r.status in {"ok", "diverged"}}
     done = frozenset(job.name for job in jobs.values() if (job.run.key, job.seed) in recorded)
     return Plan(profile, dict(cells), tuple(jobs.values()), done)
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from repro import metrics, statistics
+from repro import areas, metrics, statistics
 from repro.records import Record, RecordError, Shelf
 
 Array = NDArray[np.int64]
@@ -110,11 +110,21 @@ class Evidence:
             self._counts[record] = counts
         return self._counts[record]
 
+    def sums(self, record: Record, metric: str) -> Mapping[str, NDArray[Any]] | None:
+        """Return the counts that a metric needs: the evaluation's, or what lies beside them; None where that does not.
+
+        Raises:
+            RecordError: counts or areas that cannot be read or trusted.
+        """
+        if metric == "field_area":
+            return _fields(record)
+        return _losses(record) if metric == "train_loss" else self.counts(record)
+
     def draws(self, record: Record, metric: str) -> statistics.Draws:
         """Return a record's score with its values on resampled images; records of one test set share the images."""
         if (record, metric) not in self._draws:
             name = fingerprint(_part(record.meta.get("spec"), "test"))
-            self._draws[record, metric] = statistics.draw(metric, self.counts(record), name)
+            self._draws[record, metric] = statistics.draw(metric, self.sums(record, metric) or {}, name)
         return self._draws[record, metric]
 
     def measure(self, key: str, place: str, metric: str) -> Measurement:
@@ -134,7 +144,8 @@ class Evidence:
 
     def _sample(self, record: Record, metric: str, faults: list[str]) -> Sample | None:
         try:
-            return Sample(record.seed, 100.0 * metrics.score(metric, self.counts(record)), record)
+            sums = self.sums(record, metric)
+            return None if sums is None else Sample(record.seed, 100.0 * metrics.score(metric, sums), record)
         except ValueError as error:
             text = str(error)
             faults.append(text if record.name in text else f"{record.name} ({record.place}): {text}")
@@ -163,6 +174,33 @@ class Evidence:
             other.keys() == first.keys() and all(np.array_equal(other[name], first[name]) for name in first)
             for other in others
         )
+
+
+def _fields(record: Record) -> dict[str, NDArray[Any]] | None:
+    """Return area and image size of each field, (n, 2); None where no area was measured."""
+    found = areas.read(record.folder)
+    if found is None:
+        return None
+    if found.settings != areas.Settings():
+        raise RecordError(f"{record.name} ({record.place}): areas of other settings; measure again with repro vrf-area")
+    pixels = found.size[0] * found.size[1]
+    sums = np.array([(field.area, pixels) for field in found.fields], dtype=np.float64)
+    if pixels <= 0 or not np.isfinite(sums).all() or (sums[:, 0] < 0).any() or (sums[:, 0] > pixels).any():
+        raise RecordError(
+            f"{record.name} ({record.place}): an area that no image has; measure again with repro vrf-area"
+        )
+    return {"fields": sums}
+
+
+def _losses(record: Record) -> dict[str, NDArray[Any]] | None:
+    """Return the losses of the last tenth of the log, each with a one, (n, 2); None where too few are finite."""
+    try:
+        lines = record.log()
+    except (OSError, ValueError) as error:
+        raise RecordError(f"{record.name} ({record.place}): the log cannot be read ({error})") from error
+    found = [line.get("loss") for line in lines[-(len(lines) // 10) :]] if len(lines) >= 10 else []  # noqa: PLR2004
+    losses = [float(loss) for loss in found if isinstance(loss, float) and math.isfinite(loss)]
+    return {"loss": np.array([(loss, 1.0) for loss in losses])} if losses else None
 
 
 def _fault(record: Record) -> str:

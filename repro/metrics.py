@@ -126,12 +126,20 @@ def top5_err(top5: Ints) -> float:
     return float(1.0 - array[:, 1].mean()) if len(array) else math.nan
 
 
+def share(parts: NDArray[Any]) -> float:
+    """Return the sum of the first column over that of the second, from (n, 2); nan where the second is nothing."""
+    part, whole = np.asarray(parts, dtype=np.float64).reshape(-1, 2).sum(axis=0)
+    return float(_ratio(part, whole))
+
+
 _SCORES: dict[str, tuple[str, Callable[[Ints], float]]] = {
     "miou": ("classes", miou),
     "pixel_acc": ("classes", pixel_acc),
     "boundary_acc": ("distance", boundary_acc),
     "internal_acc": ("distance", internal_acc),
     "top5_err": ("top5", top5_err),
+    "field_area": ("fields", share),
+    "train_loss": ("loss", share),
 }
 
 

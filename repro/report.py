@@ -16,17 +16,24 @@ from repro.findings import Audit
 from repro.measured import Evidence
 from repro.profiles import PROFILES, Profile, get
 from repro.records import Record, Shelf, load
+from repro.remaining import remaining
 from repro.render import audited, csv, document, index, json, latex, markdown, readme
-from repro.spec import Score, Submitted
-from repro.views import TableView
+from repro.spec import Score, Submitted, Table
+from repro.views import Picture, Remaining, TableView
 
 FORMATS = ("md", "tex", "csv", "json", "html")
 DEFAULT_FORMATS = ("md", "tex", "csv")
 DEFAULT_PROFILE = "shapes"
+FULL_SCALE = "paper"
+"""The profile whose cost every report tells, run or not."""
 
 
 class ReportError(ValueError):
     """A report that cannot be made or written, in one sentence."""
+
+
+PARTS = (slice(1), slice(1, None))
+"""Of what was not run: the report's own profile, and the others."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +45,8 @@ class Report:
     faults: tuple[str, ...] = ()
     others: tuple[str, ...] = ()
     audit: Audit = field(default_factory=Audit)
+    lacks: tuple[Remaining, ...] = ()
+    """What was not run: in this profile, then at full scale (one seed)."""
 
 
 def read(runs: Path, *, local: bool = False) -> Shelf:
@@ -62,7 +71,18 @@ def build(
     known = _known(profile) if mine or strays else set()
     others = tuple(sorted(record.name for record in mine if record.key not in known))
     faults = (*evidence.faults, *sorted(_stray(record) for record in strays if record.key not in known))
-    return Report(profile, views, faults, others, audit.whole(counts.values))
+    lacks = _lacks(profile, [tables[view.number] for view in views], evidence, places)
+    return Report(profile, views, faults, others, audit.whole(counts.values), lacks)
+
+
+def _lacks(
+    profile: Profile, chosen: Sequence[Table], evidence: Evidence, places: tuple[str, ...]
+) -> tuple[Remaining, ...]:
+    mine = remaining(chosen, profile, evidence, places)
+    if profile.name == FULL_SCALE:
+        return (mine,)
+    full = [table for table in chosen if not table.own]
+    return (mine, remaining(full, get(FULL_SCALE), evidence, places, seeds=1)) if full else (mine,)
 
 
 def _stray(record: Record) -> str:
@@ -117,8 +137,8 @@ def _chain(run: object) -> set[str]:
     return {run.key, run.trained().key} | _chain(run.start) if isinstance(run, Run) else set()
 
 
-def files(report: Report, formats: Sequence[str], figures: Sequence[str] = ()) -> dict[str, str]:
-    """Return each output file's text by its name; ``figures`` are paths for the LaTeX document."""
+def files(report: Report, formats: Sequence[str], figures: Sequence[Picture] = ()) -> dict[str, str]:
+    """Return each output file's text by its name; ``figures`` go into the LaTeX document and the HTML page."""
     found: dict[str, str] = {}
     apart = report.faults, report.others, report.audit
     for form in ("md", "tex", "csv"):
@@ -126,18 +146,22 @@ def files(report: Report, formats: Sequence[str], figures: Sequence[str] = ()) -
             found |= {f"{view.name}.{form}": _one(view, form) for view in report.views}
     if "md" in formats:
         found["audit.md"] = audited.as_markdown(report.audit)
-        found["README.md"] = index.render(report.views, *apart)
+        found["README.md"] = index.render(report.views, *apart, report.lacks)
     if "tex" in formats:
         found["audit.tex"] = audited.as_latex(report.audit)
-        found["document.tex"] = document.render(report.views, figures, *apart)
+        found["document.tex"] = document.render(report.views, figures, *apart, report.lacks)
     if "json" in formats:
         found["report.json"] = json.render(
-            report.views, problems=report.faults, records_of_no_table=report.others, audit=report.audit
+            report.views,
+            problems=report.faults,
+            records_of_no_table=report.others,
+            not_run=report.lacks,
+            audit=report.audit,
         )
     if "html" in formats:
         from repro.render import html
 
-        found["report.html"] = html.render(report.views, *apart)
+        found["report.html"] = html.render(report.views, *apart, report.lacks, figures)
     return found
 
 
@@ -214,7 +238,10 @@ def _renew(page: Path | None, reports: Mapping[Path, Report], *, check: bool) ->
         text = ""
     folders = {report.profile.name: Path(os.path.relpath(at, path.parent)).as_posix() for at, report in reports.items()}
     views = {report.profile.name: report.views for report in reports.values()}
-    renewed = readme.splice(text, readme.block(views, next(iter(reports.values())).audit, folders))
+    own, others = ([lack for report in reports.values() for lack in report.lacks[part]] for part in PARTS)
+    lacks = {lack.profile: lack for lack in (*own, *others)} | {lack.profile: lack for lack in own}
+    first = next(iter(reports.values()))
+    renewed = readme.splice(text, readme.block(views, first.audit, folders, tuple(lacks.values())))
     if renewed is None and page is None:
         return []
     if renewed is None:
@@ -223,11 +250,28 @@ def _renew(page: Path | None, reports: Mapping[Path, Report], *, check: bool) ->
     return _put(path.parent, {path.name: renewed}, check=check)
 
 
-def _figures(folder: Path, profile: Profile, figures: Path) -> list[str]:
-    """Return the paths, from the report's folder, of the figures that were drawn for a profile."""
+def _figures(folder: Path, profile: Profile, figures: Path) -> list[Picture]:
+    """Return the figures that were drawn for a profile, the paper's first; paths are from the report's folder."""
     own = figures if profile.name == DEFAULT_PROFILE else figures / profile.name
-    found = sorted(own.glob("*.pdf"), key=lambda path: (len(path.stem), path.stem))
-    return [Path(os.path.relpath(path, folder)).as_posix() for path in found]
+    found = [(figure, own / f"{figure.name}.pdf") for figure in specs.figures().values()]
+    return [
+        Picture(
+            figure.name,
+            figure.title,
+            figure.number,
+            Path(os.path.relpath(path, folder)).as_posix(),
+            _bytes(path.with_suffix(".png")),
+        )
+        for figure, path in found
+        if path.exists()
+    ]
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
 
 
 def _profiles(name: str, shelf: Shelf) -> list[Profile]:

@@ -9,7 +9,9 @@ from typing import Literal
 PAPER_CHANNELS = 2048
 """Channels of res-5 in the paper's backbones; Table 4 prints ``m`` against this width."""
 
-Metric = Literal["miou", "pixel_acc", "boundary_acc", "internal_acc", "top5_err"]
+Metric = Literal["miou", "pixel_acc", "boundary_acc", "internal_acc", "top5_err", "field_area", "train_loss"]
+"""What a score cell shows. The last two are no counts of the evaluation: a share measured by ``repro vrf-area``, and
+the end of the training's log; they stand in tables of the suite's own alone."""
 
 
 class SpecError(ValueError):
@@ -224,7 +226,7 @@ class Contrast:
 
 @dataclass(frozen=True)
 class Claim:
-    """A checkable sentence of the paper: its gist, its place, and what must be true."""
+    """A checkable sentence of the paper: its gist, its place, its words, and what must be true."""
 
     name: str
     says: str
@@ -234,6 +236,8 @@ class Claim:
     """Why the paper's own numbers deny the sentence; empty where they agree with it."""
     means: tuple[tuple[str, str], ...] = ()
     """Verdict -> what it would mean, in words; empty where the sentence says it all."""
+    quote: str = ""
+    """The paper's own words, a few of them; empty where the claim is read off a table."""
 
 
 @dataclass(frozen=True)

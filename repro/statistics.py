@@ -61,14 +61,14 @@ class Draws:
 
 @lru_cache(maxsize=8)
 def weights(images: int, name: str = "", seed: int = SEED, resamples: int = RESAMPLES) -> Floats:
-    """Return how often each image is drawn in each resample, (resamples, images).
+    """Return how often each image is drawn in each resample, (resamples, images): numpy's multinomial.
 
     The same ``name`` (of a test set) gives the same weights, which pairs every score on it.
     """
+    if not images:
+        return np.zeros((resamples, 0))
     rng = np.random.default_rng([seed, zlib.crc32(name.encode()), images])
-    drawn = (rng.random((resamples, images)) * images).astype(np.int64)
-    drawn += np.arange(resamples)[:, None] * images
-    return np.bincount(drawn.ravel(), minlength=resamples * images).reshape(resamples, images).astype(np.float64)
+    return rng.multinomial(images, np.full(images, 1.0 / images), size=resamples).astype(np.float64)
 
 
 def parts(metric: str, counts: Mapping[str, NDArray[Any]]) -> Floats:
@@ -80,6 +80,8 @@ def parts(metric: str, counts: Mapping[str, NDArray[Any]]) -> Floats:
     if metric == "top5_err":
         right = counts["top5"][:, 1]
         return np.stack([1.0 - right, np.ones(len(right))], axis=1)
+    if metric in {"field_area", "train_loss"}:
+        return np.asarray(counts["fields" if metric == "field_area" else "loss"], np.float64)
     near = metric == "boundary_acc"
     region = slice(None, WITHIN + 1) if near else slice(WITHIN + 1, None)
     return np.asarray(counts["distance"][:, region].sum(axis=1), np.float64)

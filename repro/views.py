@@ -104,6 +104,8 @@ class ClaimView:
     refuted_in_print: str = ""
     own: str = ""
     """Name of the table where that is one of the suite's own."""
+    quote: str = ""
+    """The paper's own words; empty where the claim is read off a table."""
 
     @property
     def table_name(self) -> str:
@@ -121,6 +123,54 @@ class ClaimView:
         usable = [effect for effect in self.effects if not effect.missing]
         failing = [effect for effect in usable if effect.state == "false"]
         return min(failing or usable, key=_slack, default=None)
+
+
+@dataclass(frozen=True)
+class Lack:
+    """What one table, or all of them together, still need: runs without a record, and their expected length."""
+
+    name: str
+    label: str
+    empty: int
+    """Score cells without any number."""
+    cells: int
+    """Score cells that the profile has data for."""
+    runs: int
+    """Runs without a record, first stages too, over the seeds aimed at."""
+    seconds: float
+    """Expected seconds of one process, over the runs whose like was run before."""
+    unknown: int
+    """The other runs."""
+    flops: float
+    """Floating-point operations of all of them; nan where a network was never counted."""
+
+
+@dataclass(frozen=True)
+class Remaining:
+    """What a profile still lacks: by table, and in all, where a run that several tables share counts once."""
+
+    profile: str
+    seeds: int
+    tables: tuple[Lack, ...]
+    whole: Lack
+    source: str = ""
+    """Whose times the expected ones are."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A drawn figure: its name and title, its number in the paper (0 for the suite's own), where its PDF lies."""
+
+    name: str
+    title: str
+    number: int
+    pdf: str
+    png: bytes = b""
+
+    @property
+    def label(self) -> str:
+        """The figure's name as a caption shows it."""
+        return f"Figure {self.number} of the paper" if self.number else "the suite's own, not in the paper"
 
 
 def _slack(effect: Effect) -> float:

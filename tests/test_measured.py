@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import simulate
 
-from repro import metrics
+from repro import areas, metrics
 from repro.experiment import Run
 from repro.measured import Evidence, Measurement
 from repro.records import load
@@ -156,3 +156,47 @@ def test_a_record_cut_short_is_named(tmp_path: Path) -> None:
     evidence = Evidence(load({"reference": tmp_path}))
     assert path.parent.name in evidence.faults[0]
     assert path.exists()
+
+
+def test_the_end_of_the_log_is_a_loss(tmp_path: Path) -> None:
+    """The training loss is the mean of the last tenth of the logged losses; a short log has none."""
+    folder = simulate.write(tmp_path, RUN, 0)
+    losses = [float(100 - step) for step in range(100)]
+    text = "".join(json.dumps({"step": step, "loss": loss}) + "\n" for step, loss in enumerate(losses))
+    (folder / "log.jsonl").write_text(text)
+    found = Evidence(load({"here": tmp_path})).measure(RUN.key, "here", "train_loss")
+    assert found.values == pytest.approx((100 * 5.5,))
+    (folder / "log.jsonl").write_text(text.splitlines()[0])
+    found = Evidence(load({"here": tmp_path})).measure(RUN.key, "here", "train_loss")
+    assert (found.status, found.faults) == ("not run", ())
+
+
+def _areas(folder: Path, area: float, settings: areas.Settings | None = None) -> None:
+    fields = tuple(areas.Field(str(i), (5, 5), 1, 2000, area + i) for i in range(16))
+    areas.write(folder, areas.Areas(folder.name, settings or areas.Settings(), (100, 100), fields))
+
+
+def test_areas_are_shares_of_the_image(tmp_path: Path) -> None:
+    """A field's area is told in per cent of the image, with an interval over images; without a file it is not run."""
+    folder = simulate.write(tmp_path, RUN, 0)
+    evidence = Evidence(load({"here": tmp_path}))
+    assert evidence.measure(RUN.key, "here", "field_area").status == "not run"
+    _areas(folder, 992.5)
+    evidence = Evidence(load({"here": tmp_path}))
+    assert evidence.measure(RUN.key, "here", "field_area").values == pytest.approx((10.0,))
+    (record,) = load({"here": tmp_path}).records
+    drawn = evidence.draws(record, "field_area")
+    assert drawn.images == 16
+    assert 0 < drawn.resampled.std() < 0.01
+
+
+@pytest.mark.parametrize("fault", ["settings", "torn", "too large"])
+def test_areas_that_cannot_be_trusted_are_named(tmp_path: Path, fault: str) -> None:
+    """Other settings, a torn file and an area larger than its image are faults, not numbers."""
+    folder = simulate.write(tmp_path, RUN, 0)
+    _areas(folder, 1e6 if fault == "too large" else 50.0, areas.Settings(stride=5) if fault == "settings" else None)
+    if fault == "torn":
+        (folder / areas.FILE).write_text('{"schema"')
+    found = Evidence(load({"here": tmp_path})).measure(RUN.key, "here", "field_area")
+    assert found.status == "unusable"
+    assert len(found.faults) == 1

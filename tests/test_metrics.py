@@ -112,10 +112,17 @@ def test_score_finds_each_metric() -> None:
     """Every metric of ``spec.Metric`` is known by its name and equals its function."""
     distance = np.ones((1, metrics.BINS, 2), np.int64)
     distance[0, :9, 0] = 0
-    counts = {"classes": np.array([[[1, 2, 3]]]), "distance": distance, "top5": np.array([[0, 1]])}
+    counts = {
+        "classes": np.array([[[1, 2, 3]]]),
+        "distance": distance,
+        "top5": np.array([[0, 1]]),
+        "fields": np.array([[10, 50], [20, 50]]),
+        "loss": np.array([[0.5, 1.0], [0.7, 1.0]]),
+    }
     found = {name: metrics.score(name, counts) for name in metrics._SCORES}
     assert found == {
-        "miou": 0.25, "pixel_acc": pytest.approx(1 / 3), "boundary_acc": 0.0, "internal_acc": 33 / 34, "top5_err": 0.0
+        "miou": 0.25, "pixel_acc": pytest.approx(1 / 3), "boundary_acc": 0.0, "internal_acc": 33 / 34, "top5_err": 0.0,
+        "field_area": 0.3, "train_loss": pytest.approx(0.6),
     }  # fmt: skip
 
 

@@ -29,7 +29,7 @@ from repro.keys import key
 from repro.records import load
 from repro.render import audited, csv, document, html, index, json, latex, markdown, readme, words
 from repro.spec import GCN, Cost
-from repro.views import TableView
+from repro.views import Lack, Picture, Remaining, TableView
 
 GOLDEN = Path(__file__).parent / "golden"
 COUNTS = Counts({key(Cost(GCN(k))): 2 * k * 21 * (2048 + 21) for k in (3, 7)}, "2.11.0")
@@ -44,16 +44,35 @@ AUDIT = Audit(
         Reading("biases", "one a channel", False, (), (Check("260K", "table 2", "# of Params (GCN), 3", "261,778"),)),
     ),
 )
+LACKS = (
+    Remaining(
+        "tiny",
+        3,
+        (
+            Lack("table2", "GCN & convolution", 1, 4, 3, 4321.0, 1, 2e18),
+            Lack("table9", "of records without areas", 2, 2, 0, 0.0, 0, 0.0),
+        ),
+        Lack("all", "each run once", 3, 6, 3, 4321.0, 1, 2e18),
+        "times of somebody's runs",
+    ),
+    Remaining("paper", 1, (), Lack("all", "each run once", 60, 60, 42, 0.0, 42, 9.79e18)),
+)
+PICTURES = (
+    Picture("figure1", "Boxes & arrows", 1, "../figures/figure1.pdf", b"not a picture"),
+    Picture("a_curve", "Scores", 0, "../figures/a_curve.pdf"),
+)
 FORMATS: dict[str, Callable[[TableView], str]] = {
     "table2.md": markdown.render,
     "table2.tex": latex.render,
     "table2.csv": csv.render,
     "table2.json": lambda view: json.render((view,)),
-    "README.md": lambda view: index.render((view,), ("a fault",), ("a record of no table",), AUDIT),
+    "README.md": lambda view: index.render((view,), ("a fault",), ("a record of no table",), AUDIT, LACKS),
     "document.tex": lambda view: document.render(
-        (view,), ("../figures/figure1.pdf",), ("a fault",), ("a record of no table",), AUDIT
+        (view,), PICTURES, ("a fault",), ("a record of no table",), AUDIT, LACKS
     ),
-    "report.html": lambda view: _without_assets(html.render((view,), ("a fault",), ("a record of no table",), AUDIT)),
+    "report.html": lambda view: _without_assets(
+        html.render((view,), ("a fault",), ("a record of no table",), AUDIT, LACKS, PICTURES)
+    ),
 }
 AUDITED: dict[str, Callable[[], str]] = {
     "audit.md": lambda: audited.as_markdown(AUDIT),
@@ -154,6 +173,34 @@ def test_the_claims_of_a_page_stand_between_its_marks(view: TableView) -> None:
     assert readme.splice(page, block) == f"before\n{readme.START}\n{block}\n{readme.END}\nafter\n"
     assert readme.splice("no marks", block) is None
     assert readme.splice(f"{readme.END} {readme.START}", block) is None
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(32.0, "32 s"), (700.0, "12 min"), (9000.0, "2.5 h"), (1e5, "28 h"), (1e6, "11.6 days")]
+)
+def test_lengths_of_time(seconds: float, said: str) -> None:
+    """A length has two digits or so in a unit that people count in."""
+    assert words.duration(seconds) == said
+
+
+def test_what_was_not_run_is_in_every_format(view: TableView) -> None:
+    """The cost of what is missing, here and at full scale, stands in the index, the document and the page."""
+    for text in (index.render((view,), lacks=LACKS), document.render((view,), lacks=LACKS)):
+        assert "72 min and 1 runs of unknown length" in text
+        assert "9.79 EFLOP, 27 h of a device that sustains 100 TFLOP/s" in text
+    page = html.render((view,), lacks=LACKS, pictures=PICTURES)
+    assert "72 min and 1 runs of unknown length" in page
+    assert 'src="data:image/png;base64,bm90IGEgcGljdHVyZQ=="' in page
+    block = readme.block({"tiny": (view,)}, AUDIT, {"tiny": "tables"}, LACKS)
+    assert "Profile paper: none of its 60 scores was run; one seed of each would take 42 runs" in block
+
+
+def test_nothing_left_to_run_is_said() -> None:
+    """A profile that lacks nothing has one sentence and no empty table."""
+    done = Remaining("tiny", 3, (), Lack("all", "each run once", 0, 4, 0, 0.0, 0, 0.0))
+    assert words.aimed(done) == "Nothing: every cell has its 3 seeds."
+    assert words.lacking(done) == []
+    assert words.whole(done) == ""
 
 
 def test_minus_and_rounding_to_nothing() -> None:
@@ -326,7 +373,7 @@ def test_latex_compiles(view: TableView, tmp_path: Path) -> None:
     (tmp_path / "table2.tex").write_text(latex.render(view))
     found = audit.whole()
     (tmp_path / "audit.tex").write_text(audited.as_latex(found))
-    (tmp_path / "document.tex").write_text(document.render((view,), audit=found))
+    (tmp_path / "document.tex").write_text(document.render((view,), audit=found, lacks=LACKS))
     preamble = r"\documentclass{article}\usepackage{booktabs,array,longtable}"
     (tmp_path / "audit-alone.tex").write_text(preamble + r"\begin{document}\input{audit}\end{document}")
     alone = r"\documentclass{article}\usepackage{booktabs,array}\begin{document}\input{table2}\end{document}"
@@ -342,7 +389,7 @@ def test_latex_compiles(view: TableView, tmp_path: Path) -> None:
         assert done.returncode == 0, done.stdout[-2000:]
     for name in ("document", "alone", "audit-alone"):
         log = (tmp_path / f"{name}.log").read_text(encoding="latin-1")
-        assert not re.findall(r"Overfull|LaTeX Warning: (?:Ref|There were)|undefined", log)
+        assert not re.findall(r"Overfull|LaTeX Warning: (?:Ref|There were)|undefined|same identifier", log)
 
 
 def test_the_same_records_give_the_same_bytes(view: TableView, tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ def test_all_tables() -> None:
 
 def test_own_tables() -> None:
     """The suite's own tables stand after the paper's, have a name and a file of it, and nothing in print."""
-    assert [table.own for table in OWN.values()] == ["control"]
+    assert [table.own for table in OWN.values()] == ["control", "costs", "convergence", "fields"]
     assert min(OWN) > max(TABLES)
     assert {table.own for table in OWN.values()} <= set(specs.docs())
     assert not any(paper.cells(number) for number in OWN)
@@ -56,7 +56,7 @@ def test_own_tables() -> None:
 
 def test_control_shares_table_1() -> None:
     """Its first row is Table 1, training for training; its second is the same networks on other data."""
-    (control,) = OWN.values()
+    control = next(table for table in OWN.values() if table.own == "control")
     printed, outline, texture = (
         [cell.training for cell in row.cells if isinstance(cell, Score)] for row in (*TABLES[1].rows, *control.rows)
     )
@@ -69,11 +69,29 @@ def test_control_shares_table_1() -> None:
 
 def test_own_tables_are_chosen_by_name() -> None:
     """By the name alone; the number that orders it is no word of the user's."""
-    (control,) = OWN.values()
+    control = next(table for table in OWN.values() if table.own == "control")
     assert select.select_tables(["control", "1"]) == [TABLES[1], control]
-    assert select.select_tables(["all"]) == [*TABLES.values(), control]
-    with pytest.raises(SpecError, match="choose table1 to table11, control, or all"):
+    assert select.select_tables(["all"]) == [*TABLES.values(), *OWN.values()]
+    with pytest.raises(SpecError, match="choose table1 to table11, control, costs, convergence, fields, or all"):
         select.select_tables([str(control.number)])
+
+
+@pytest.mark.parametrize("name", ["costs", "convergence", "fields"])
+def test_own_tables_train_nothing_of_their_own(name: str) -> None:
+    """What the text says without a table of it is read off networks that the paper's tables train anyway."""
+    table = next(table for table in OWN.values() if table.own == name)
+    trained = {key(score.training) for score in scores(1, 2)}
+    held = [cell for row in table.rows for cell in row.cells]
+    assert all(key(cell.training) in trained for cell in held if isinstance(cell, Score))
+    assert all(isinstance(cell, Score | Cost) for cell in held)
+
+
+def test_claims_are_quoted() -> None:
+    """A claim has the paper's words and its section, unless it is read off a table or is the suite's own."""
+    for table in specs.tables().values():
+        for claim in table.claims:
+            assert len(claim.quote.split()) <= 20
+            assert claim.quote or claim.where.endswith(("Table 1", "Table 3", "Table 7", "Table 9", "the suite's own"))
 
 
 @pytest.mark.parametrize("number", TABLES)
@@ -277,7 +295,7 @@ def test_every_role_is_played_in_the_paper_profile() -> None:
     for name in ("paper", "shapes"):
         assert all(profiles.get(name).fills(table) for table in TABLES.values()), name
     assert all(profiles.get("shapes").fills(table) for table in OWN.values())
-    assert not any(profiles.get("paper").fills(table) for table in OWN.values())
+    assert [table.own for table in OWN.values() if not profiles.get("paper").fills(table)] == ["control"]
 
 
 def test_docs_are_first_lines() -> None:

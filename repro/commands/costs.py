@@ -87,7 +87,7 @@ def show(out: Console, words: tuple[str, ...], *, as_json: bool, fvcore: bool) -
 
 def _grid(out: Console, found: list[Counted]) -> None:
     if not found:
-        out.print("these tables have no counts; tables 2, 4 and 11 do")
+        out.print("these tables have no counts; tables 2, 4, 11 and costs do")
         return
     grid = Grid("table", "row", "column", "printed", "ours", "verdict", box=None, padding=(0, 2, 0, 0))
     for cell in found:

@@ -6,7 +6,6 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from scipy.io import loadmat
 
 from repro.data.dataset import AbsentError, Bytes, DataError, Dataset, Item
 from repro.data.files import (
@@ -120,6 +119,8 @@ def refuse_val(ids: tuple[str, ...], home: Path, listed: str) -> None:
 
 def read_mat(path: Path) -> Bytes:
     """Read the class ids (h, w) of SBD's ``GTcls.Segmentation``; raise ``DataError`` naming the path."""
+    from scipy.io import loadmat  # slow to import, and only SBD's own release needs it
+
     try:
         content = loadmat(path, squeeze_me=True, struct_as_record=False, variable_names=["GTcls"])
         return np.asarray(content["GTcls"].Segmentation, dtype=np.uint8)

@@ -41,7 +41,7 @@ def _line(view: TableView, cell: CellView, outcome: Outcome) -> list[str]:
         outcome.verdict,
         runs,
         number(outcome.difference, cell.kind),
-        UNITS.get(cell.kind, ""),
+        "loss x 100" if cell.metric == "train_loss" else UNITS.get(cell.kind, ""),
         str(len(found.diverged)) if found else "",
         view.profile,
         outcome.place,

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 
 from repro import verdicts
 from repro.findings import Audit
+from repro.render import words
 from repro.render.index import METHOD, OTHERS, WHY_OTHERS, all_problems
 from repro.render.latex import PACKAGES, escape
-from repro.views import TableView
+from repro.render.markdown import BOLD
+from repro.views import ClaimView, Picture, Remaining, TableView
 
 PREAMBLE = r"""\documentclass[10pt]{article}
 \usepackage[T1]{fontenc}
@@ -19,7 +21,7 @@ PREAMBLE = r"""\documentclass[10pt]{article}
 \usepackage{graphicx}
 \usepackage{textcomp}
 \usepackage{%s}
-\usepackage[hidelinks]{hyperref}
+\usepackage[hidelinks,hypertexnames=false]{hyperref}
 \setlength{\emergencystretch}{3em}
 \renewcommand{\topfraction}{0.95}
 \renewcommand{\textfraction}{0.05}
@@ -29,19 +31,21 @@ PREAMBLE = r"""\documentclass[10pt]{article}
 
 def render(
     views: tuple[TableView, ...],
-    figures: Sequence[str] = (),
+    figures: Sequence[Picture] = (),
     faults: tuple[str, ...] = (),
     others: tuple[str, ...] = (),
     audit: Audit | None = None,
+    lacks: tuple[Remaining, ...] = (),
 ) -> str:
     """Return the document; it inputs ``tableN.tex`` and ``audit.tex``, which lie beside it.
 
     Args:
         views: the tables of one profile.
-        figures: paths of figures to include, relative to the document, in order.
+        figures: figures to include, in order.
         faults: records that cannot be used at all, one sentence each.
         others: records that no table shows, by name.
         audit: the paper against itself.
+        lacks: what this profile was not run on, then what others were not.
     """
     profile = escape(views[0].profile) if views else ""
     parts = [
@@ -51,12 +55,17 @@ def render(
         r"\begin{document}",
         r"\maketitle",
         escape(f"Profile {views[0].profile}: {views[0].about}.") if views else "",
+        _items(words.glance(views, lacks)),
+        _lacking(lacks),
+        r"\clearpage",
         r"\section{Claims}",
         _board(views),
+        r"\clearpage",
         r"\section{Tables}",
         *map(_input, views),
         r"\clearpage",
-        "\\section{The paper against itself}\n\\input{audit}" if audit else "",
+        r"\section{The paper against itself}" if audit else "",
+        r"\setcounter{table}{0}{\renewcommand{\thetable}{A\arabic{table}}\input{audit}}" if audit else "",
         *_figures(figures),
         r"\section{Words and method}",
         _words(),
@@ -76,34 +85,67 @@ def _input(view: TableView) -> str:
 
 
 def _board(views: tuple[TableView, ...]) -> str:
+    """Return every claim on one line or two, with what decides as a number: the claims' board."""
+    wide = r">{\raggedright\arraybackslash}p{%s\linewidth}"
     lines = [
-        r"{\footnotesize",
-        r"\begin{longtable}{@{}r>{\raggedright\arraybackslash}p{0.66\linewidth}ll@{}}",
-        r"\toprule Table & Claim & section & verdict \\ \midrule \endhead \bottomrule \endfoot",
+        r"{\scriptsize\setlength{\tabcolsep}{3pt}\renewcommand{\arraystretch}{0.9}",
+        f"\\begin{{longtable}}{{@{{}}l{wide % '0.50'}{wide % '0.13'}lr@{{}}}}",
+        r"\toprule Table & Claim & section & verdict & what decides [95\,\%] \\ \midrule",
+        r"\endhead \bottomrule \endfoot",
     ]
-    for claim in (claim for view in views for claim in view.claims):
-        section = r"\parbox[t]{24mm}{\raggedright " + escape(claim.where) + "}"
-        texts = (str(claim.own or claim.table), claim.says, claim.verdict)
-        name, says, verdict = map(escape, texts)
-        lines.append(f"{name} & {says} & {section} & {verdict} \\\\")
+    lines += [_claim(claim) for view in views for claim in view.claims]
     return "\n".join([*lines, r"\end{longtable}", "}"])
 
 
-def _figures(paths: Sequence[str]) -> list[str]:
-    if not paths:
+def _claim(claim: ClaimView) -> str:
+    found = claim.deciding
+    decides = "" if found is None else words.effect(found)
+    texts = (str(claim.own or claim.table), claim.says, claim.where, claim.verdict, decides)
+    name, says, where, verdict, decides = map(escape, texts)
+    verdict = rf"\textbf{{{verdict}}}" if claim.verdict in BOLD else verdict
+    return f"{name} & {says} & {where} & {verdict} & {decides} \\\\"
+
+
+def _items(texts: Sequence[str]) -> str:
+    if not texts:
+        return ""
+    items = "\n".join(f"\\item {escape(text)}" for text in texts)
+    return f"\\begin{{itemize}}\\setlength{{\\itemsep}}{{0pt}}\n{items}\n\\end{{itemize}}"
+
+
+def _lacking(lacks: tuple[Remaining, ...]) -> str:
+    """Return what was not run: a table of this profile, a sentence for each other."""
+    if not lacks:
+        return ""
+    mine, *others = lacks
+    lines = [" & ".join(map(escape, line)) + r" \\" for line in words.lacking(mine)]
+    head = " & ".join(words.LACKING)
+    table = [r"\par\medskip\noindent{\small\begin{tabular}{@{}lrrl@{}}", rf"\toprule {head} \\ \midrule", *lines]
+    table += [r"\bottomrule", r"\end{tabular}}\par\medskip"]
+    said = [escape(words.whole(other)) for other in others]
+    title = r"\section*{What was not run, and what it would cost}"
+    aimed = escape(words.aimed(mine).replace("`", ""))
+    return "\n".join([title, aimed, *(table if lines else []), "\n\n".join(said)])
+
+
+def _figures(pictures: Sequence[Picture]) -> list[str]:
+    """Return the figures under their printed numbers, those of the suite's own under their names."""
+    if not pictures:
         return []
-    lines = [r"\section{Figures}"]
-    for path in paths:
-        name = path.rsplit("/", 1)[-1].rsplit(".", 1)[0]
-        graphic = f"\\includegraphics[width=\\linewidth,height=0.42\\textheight,keepaspectratio]{{{path}}}"
-        lines.append(f"\\begin{{figure}}[htbp]\\centering{graphic}\\caption{{{escape(name)}}}\\end{{figure}}")
+    lines = [r"\clearpage", r"\section{Figures}"]
+    for picture in pictures:
+        graphic = f"\\includegraphics[width=\\linewidth,height=0.40\\textheight,keepaspectratio]{{{picture.pdf}}}"
+        number = str(picture.number) if picture.number else escape(picture.name)
+        name = f"\\renewcommand{{\\thefigure}}{{{number}}}"
+        caption = f"\\caption{{{escape(picture.title)} ({escape(picture.label)})}}"
+        lines.append(f"\\begin{{figure}}[htbp]\\centering{name}{graphic}{caption}\\end{{figure}}")
     return [*lines, r"\clearpage"]
 
 
 def _words() -> str:
     lines = [r"\begin{description}\setlength{\itemsep}{0pt}"]
-    for words in (verdicts.STATUSES, verdicts.CELLS, verdicts.CLAIMS, verdicts.FINDINGS):
-        lines += [f"\\item[{escape(word)}] {escape(text)}" for word, text in words.items()]
+    for book in (verdicts.STATUSES, verdicts.CELLS, verdicts.CLAIMS, verdicts.FINDINGS):
+        lines += [f"\\item[{escape(word)}] {escape(text)}" for word, text in book.items()]
     return "\n".join([*lines, r"\end{description}"])
 
 

@@ -76,6 +76,19 @@ def _spans(row: RowView, pairs: Pairs) -> list[tuple[str, tuple[str, ...]]]:
     ]
 
 
+def _ends(row: RowView, pairs: Pairs) -> list[tuple[str, tuple[str, ...]]]:
+    """Return the lines of intervals with each end on a line of its own."""
+    lines: list[tuple[str, tuple[str, ...]]] = []
+    for what, texts in _spans(row, pairs):
+        if "interval" not in what:
+            lines.append((what, texts))
+            continue
+        parts = [text.strip("[]").partition(", ") for text in texts]
+        lines.append((f"{what.replace(' interval', '')}, from", tuple(part[0] for part in parts)))
+        lines.append(("to", tuple(part[2] for part in parts)))
+    return lines
+
+
 def _stack(row: RowView, place: str, pairs: Pairs) -> list[Line]:
     """Return the same with every number alone in its cell, verdict and seeds on a line across the table."""
     counted = [words.seeds(outcome) for _, outcome in pairs if outcome]
@@ -86,7 +99,7 @@ def _stack(row: RowView, place: str, pairs: Pairs) -> list[Line]:
         ("difference", _each(pairs, words.difference)),
         ("gain, paper", _each(pairs, lambda cell, outcome: _gains(cell, outcome).partition(" / ")[0])),
         ("gain, here", _each(pairs, lambda cell, outcome: _gains(cell, outcome).partition(" / ")[2])),
-        *_spans(row, pairs),
+        *_ends(row, pairs),
     ]
     lines = [Line("", _name(place), _each(pairs, words.value))]
     lines += [Line("", what, texts) for what, texts in extra if any(texts)]

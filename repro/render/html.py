@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -14,8 +15,8 @@ from repro import verdicts
 from repro.findings import Audit
 from repro.records import Record
 from repro.render import curve, words
-from repro.render.index import METHOD, OTHERS, WHY_OTHERS, summary
-from repro.views import CellView, Outcome, RowView, TableView
+from repro.render.index import METHOD, OTHERS, WHY_OTHERS
+from repro.views import CellView, Outcome, Picture, Remaining, RowView, TableView
 
 GOOD = frozenset({"holds", "matches", "within", "agrees"})
 BAD = frozenset({"fails", "differs", "outside", "diverged", "unusable", "disagrees"})
@@ -42,6 +43,8 @@ def render(
     faults: tuple[str, ...] = (),
     others: tuple[str, ...] = (),
     audit: Audit | None = None,
+    lacks: tuple[Remaining, ...] = (),
+    pictures: Sequence[Picture] = (),
 ) -> str:
     """Return the page of one profile; everything that comes from records is escaped.
 
@@ -50,11 +53,15 @@ def render(
         faults: records that cannot be used at all, one sentence each.
         others: records that no table shows, by name.
         audit: the paper against itself.
+        lacks: what this profile was not run on, then what others were not.
+        pictures: figures, which are put into the page.
     """
     from markupsafe import Markup
 
     raw = {name: Markup(_file(f"page.{name}")) for name in ("css", "js")}  # noqa: S704 - our own two files
-    text: str = _template().render(**_context(views, faults, audit or Audit()), others=others, **raw)
+    text: str = _template().render(
+        **_context(views, faults, audit or Audit()), **_beside(views, lacks, pictures), others=others, **raw
+    )
     return "\n".join(line for line in text.splitlines() if line.strip()) + "\n"
 
 
@@ -73,7 +80,7 @@ def _context(views: tuple[TableView, ...], faults: tuple[str, ...], audit: Audit
         "profile": views[0].profile if views else "",
         "about": views[0].about if views else "",
         "many": bool(views) and len(views[0].places) > 1,
-        "summary": summary(Counter(claim.verdict for claim in claims)),
+        "tally_of_claims": [(w, n) for w in verdicts.CLAIMS if (n := Counter(c.verdict for c in claims)[w])],
         "audit": audit,
         "used": _used(views, audit),
         "ids": {(number, cell.row, cell.column): f"cell-{i}" for i, (number, cell) in enumerate(cells)},
@@ -86,12 +93,26 @@ def _context(views: tuple[TableView, ...], faults: tuple[str, ...], audit: Audit
     }
 
 
+def _beside(views: tuple[TableView, ...], lacks: tuple[Remaining, ...], pictures: Sequence[Picture]) -> dict[str, Any]:
+    """Return what stands beside the tables: the first words, what is not run, and the figures."""
+    return {
+        "glance": words.glance(views, lacks),
+        "aimed": words.aimed(lacks[0]).replace("`", "") if lacks else "",
+        "lacking": words.lacking(lacks[0]) if lacks else [],
+        "lacking_head": words.LACKING,
+        "elsewhere": [text for other in lacks[1:] if (text := words.whole(other))],
+        "pictures": [(one, base64.b64encode(one.png).decode()) for one in pictures if one.png],
+    }
+
+
 def _helpers() -> dict[str, Any]:
     return {
         "tone": _tone,
         "tally": words.tally,
         "evidence": words.evidence,
         "measured": words.measured,
+        "value": words.value,
+        "spread": words.spread,
         "difference": words.difference,
         "audited": words.audited,
         "checks": words.checks,

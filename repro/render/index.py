@@ -8,12 +8,13 @@ from repro import verdicts
 from repro.findings import Audit
 from repro.render import words
 from repro.render.markdown import claims, escape, problems, row
-from repro.views import TableView
+from repro.views import Remaining, TableView
 
 METHOD = (
     "A comparison is a weighted sum of cells, computed by seed and from the stored counts of every image. Its "
     "95 % interval adds two errors: the mean over seeds moves by Student's t of their spread, and the images "
-    "by the bootstrap (2,000 resamples, the same for all cells). All cells share seeds and images. A claim "
+    "by the bootstrap (2,000 resamples by numpy's multinomial, the same for all cells; the tests hold it "
+    "against scipy's). All cells share seeds and images unless a note says otherwise. A claim "
     "that makes several comparisons holds when each is shown at 95 %: all must be, so no correction is due. It "
     "fails when one is refuted, and for that each interval is widened by the number of comparisons "
     "(Bonferroni). Claims are not corrected against one another. With one seed the interval is over images "
@@ -29,6 +30,7 @@ def render(
     faults: tuple[str, ...] = (),
     others: tuple[str, ...] = (),
     audit: Audit | None = None,
+    lacks: tuple[Remaining, ...] = (),
 ) -> str:
     """Return the index page of one profile.
 
@@ -37,6 +39,7 @@ def render(
         faults: records that cannot be used at all, one sentence each.
         others: records that no table shows, by name.
         audit: the paper against itself, whose page ``audit.md`` lies beside this one.
+        lacks: what this profile was not run on, then what others were not.
     """
     found = tuple(claim for view in views for claim in view.claims)
     every = all_problems(views, faults)
@@ -44,12 +47,13 @@ def render(
     parts = [
         f"# `{views[0].profile}` · Tables and claims" if views else "# No tables",
         f"Profile **{escape(views[0].profile)}**: {escape(views[0].about)}." if views else "",
-        "## Claims",
-        summary(Counter(claim.verdict for claim in found)),
+        "\n".join(f"- {escape(text)}" for text in words.glance(views, lacks)),
+        _contents(audit, lacks),
+        '<a name="claims"></a>\n\n## Claims',
         claims(found, places),
-        "## Tables",
+        '<a name="tables"></a>\n\n## Tables',
         _coverage(views),
-        "What is missing is named, with its cost, by `repro plan all`.",
+        _lacking(lacks),
         f"## The paper against itself\n\n{words.audited(audit)} All of it: [audit.md](audit.md)." if audit else "",
         '<a name="words"></a>\n\n## Words',
         _words(),
@@ -66,14 +70,23 @@ def all_problems(views: tuple[TableView, ...], faults: tuple[str, ...]) -> tuple
     return tuple(dict.fromkeys((*faults, *(problem for view in views for problem in view.problems))))
 
 
-def summary(found: Counter[str]) -> str:
-    """Return how many claims have which verdict, in one sentence."""
-    total = sum(found.values())
-    return (
-        f"{total} claims: " + ", ".join(f"{found[word]} {word}" for word in verdicts.CLAIMS if found[word]) + "."
-        if total
-        else ""
-    )
+def _contents(audit: Audit | None, lacks: tuple[Remaining, ...]) -> str:
+    links = ["[claims](#claims)", "[tables](#tables)"]
+    links += ["[what was not run, and what it would cost](#lacking)"] if lacks else []
+    links += ["[the paper against itself](audit.md)"] if audit else []
+    return "Below: " + ", ".join([*links, "[words and method](#words)"]) + "."
+
+
+def _lacking(lacks: tuple[Remaining, ...]) -> str:
+    """Return what was not run in this profile by table, and in others in one sentence each."""
+    if not lacks:
+        return ""
+    mine, *others = lacks
+    lines = [[f"[{name}]({name}.md)" if "," not in name else name, *rest] for name, *rest in words.lacking(mine)]
+    table = "\n".join(map(row, [list(words.LACKING), ["---", "---:", "---:", "---"], *lines])) if lines else ""
+    said = "\n\n".join(escape(words.whole(other)) for other in others)
+    parts = ['<a name="lacking"></a>', "## What was not run, and what it would cost", words.aimed(mine), table, said]
+    return "\n\n".join(part for part in parts if part)
 
 
 def _coverage(views: tuple[TableView, ...]) -> str:

@@ -36,6 +36,8 @@ _SPECIAL = {
     "×": r"$\times$",
     "≤": r"$\le$",
     "≥": r"$\ge$",
+    "“": "``",
+    "”": "''",
 }
 
 
@@ -60,7 +62,7 @@ def render(view: TableView) -> str:
     name = f"\\texttt{{{escape(view.profile)}}}: {whose}, {escape(view.title)}"
     lines = [
         f"% {view.label}, profile {escape(view.profile)}. Needs \\usepackage{{{','.join(PACKAGES)}}}.",
-        r"\begin{table}[tbp]",
+        r"\begin{table}[htbp]",
         r"\centering\footnotesize\setlength{\tabcolsep}{3pt}",
         f"\\caption{{{f'{name}. {_about(view)}'.strip()}}}",
         f"\\label{{tab:repro-{view.own or view.number}-{''.join(filter(str.isalnum, view.profile))}}}",
@@ -73,9 +75,13 @@ def render(view: TableView) -> str:
 
 
 def _about(view: TableView) -> str:
-    if view.profile == "paper" or not view.scored:
-        return "Scores in per cent." if view.scored else ""
-    return "Scores in per cent; they stand for trends only, never beside the paper's in absolute terms."
+    if not view.scored:
+        return ""
+    said = words.unit(view).removeprefix("; ").capitalize()
+    if view.profile == "paper":
+        return f"{said}." if said else ""
+    apart = "they stand for trends only, never beside the paper's in absolute terms"
+    return f"{said}; {apart}." if said else f"{apart.capitalize()}."
 
 
 def _table(grid: Grid) -> list[str]:
@@ -136,9 +142,8 @@ def _claims(claims: tuple[ClaimView, ...], *, many: bool) -> list[str]:
 
 def _claim(claim: ClaimView, *, many: bool) -> str:
     place = f" ({claim.place})" if many else ""
-    says = f"{claim.says} [{claim.where}]" + (
-        f" (in print: {claim.refuted_in_print})" if claim.refuted_in_print else ""
-    )
+    says = claim.says + (f": “{claim.quote}”" if claim.quote else "") + f" [{claim.where}]"
+    says += f" (in print: {claim.refuted_in_print})" if claim.refuted_in_print else ""
     return f"{escape(says)} & {escape(claim.verdict + place)} & {escape(words.evidence(claim))} \\\\"
 
 

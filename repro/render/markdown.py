@@ -11,7 +11,6 @@ from repro.views import ClaimView, TableView
 _SPECIAL = re.compile(r"([\\`*_\[\]|#~])")
 BOLD = frozenset({"holds", "fails", "differs", "outside", "diverged"})
 WORDS = "The words are defined in the [index](README.md#words)."
-NOTE = f"Mean ± standard deviation (seeds); scores in per cent. {WORDS}"
 
 
 def escape(text: str) -> str:
@@ -27,7 +26,7 @@ def render(view: TableView) -> str:
         _about(view),
         _table(layout(view)),
         "\n".join(f"- {escape(note)}" for note in view.notes),
-        NOTE if view.scored else WORDS,
+        f"Mean ± standard deviation (seeds){words.unit(view)}. {WORDS}" if view.scored else WORDS,
         claims(view.claims, view.places),
         _origins(view),
         problems(view.problems),
@@ -84,11 +83,16 @@ def claims(found: tuple[ClaimView, ...], places: tuple[str, ...]) -> str:
     return "\n".join(row(cells) for cells in rows)
 
 
+def said(claim: ClaimView) -> str:
+    """Return what a claim says, and below it the paper's own words."""
+    return escape(claim.says) + (f"<br><sub>“{escape(claim.quote)}”</sub>" if claim.quote else "")
+
+
 def _claim(claim: ClaimView, *, many: bool) -> list[str]:
     denied = f" *(in print: {escape(claim.refuted_in_print)})*" if claim.refuted_in_print else ""
     place = [escape(claim.place)] if many else []
     return [
-        escape(claim.says) + denied,
+        said(claim) + denied,
         escape(claim.where),
         *place,
         strong(claim.verdict),

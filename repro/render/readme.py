@@ -7,9 +7,8 @@ from collections.abc import Mapping
 
 from repro.findings import Audit
 from repro.render import words
-from repro.render.index import summary
-from repro.render.markdown import escape, row, strong
-from repro.views import ClaimView, TableView
+from repro.render.markdown import escape, row, said, strong
+from repro.views import ClaimView, Remaining, TableView
 
 START = "<!-- claims: written by python -m repro.report, not by hand -->"
 END = "<!-- end of claims -->"
@@ -23,13 +22,19 @@ def splice(page: str, block: str) -> str | None:
     return f"{before}{START}\n{block}\n{END}{rest.split(END)[1]}"
 
 
-def block(found: Mapping[str, tuple[TableView, ...]], audit: Audit, folders: Mapping[str, str]) -> str:
+def block(
+    found: Mapping[str, tuple[TableView, ...]],
+    audit: Audit,
+    folders: Mapping[str, str],
+    lacks: tuple[Remaining, ...] = (),
+) -> str:
     """Return what stands between the marks: a summary a profile, the claims that were run, the audit in a sentence.
 
     Args:
         found: the tables by profile.
         audit: the paper against itself.
         folders: where each profile's rendered tables lie, relative to the page.
+        lacks: what profiles were not run on.
     """
     boards = {
         profile: {claim.name: claim for view in views for claim in view.claims} for profile, views in found.items()
@@ -38,14 +43,20 @@ def block(found: Mapping[str, tuple[TableView, ...]], audit: Audit, folders: Map
     parts = [
         *(_summary(profile, board, folders[profile]) for profile, board in boards.items()),
         _table(boards),
+        _lacking(lacks),
         f"{words.audited(audit)} [All of it]({first}/audit.md).",
     ]
     return "\n\n".join(part for part in parts if part)
 
 
 def _summary(profile: str, board: Mapping[str, ClaimView], folder: str) -> str:
-    said = summary(Counter(claim.verdict for claim in board.values()))
-    return f"**`{profile}`**, [with intervals and words]({folder}/README.md): {said}"
+    told = words.summary(Counter(claim.verdict for claim in board.values()))
+    return f"**`{profile}`**, [with intervals and words]({folder}/README.md): {told}"
+
+
+def _lacking(lacks: tuple[Remaining, ...]) -> str:
+    lines = [f"- {escape(text)}" for found in lacks if (text := words.whole(found))]
+    return "\n".join(["**Not run, and what it would cost:**", "", *lines]) if lines else ""
 
 
 def _table(boards: Mapping[str, Mapping[str, ClaimView]]) -> str:
@@ -57,7 +68,7 @@ def _table(boards: Mapping[str, Mapping[str, ClaimView]]) -> str:
         if any(claim.verdict != "not run" for claim in held):
             denied = " *(the print itself denies it)*" if held[0].refuted_in_print else ""
             verdicts = [strong(board[name].verdict) if name in board else "" for board in boards.values()]
-            lines.append([escape(held[0].says) + denied, escape(held[0].where), *verdicts])
+            lines.append([said(held[0]) + denied, escape(held[0].where), *verdicts])
     if not lines:
         return ""
     head = ["What the paper says", "Section", *(f"`{profile}`" for profile in boards)]

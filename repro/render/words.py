@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable
 from itertools import groupby
 
+from repro import verdicts
 from repro.findings import Audit, Check, Reading
-from repro.views import CellView, ClaimView, Effect, Outcome, Provenance, Span
+from repro.views import CellView, ClaimView, Effect, Lack, Outcome, Provenance, Remaining, Span, TableView
 
 DASH = "–"  # noqa: RUF001 - an en dash stands for "nothing to show"
 MINUS = "−"  # noqa: RUF001 - a minus sign lines up with the plus
@@ -23,6 +25,11 @@ def signed(value: float, decimals: int = 1) -> str:
     if float(text.replace(",", "")) == 0:
         return text
     return ("+" if value > 0 else MINUS) + text
+
+
+def unit(view: TableView) -> str:
+    """Return the unit of a table's scores, as the end of a sentence; empty where it is no share."""
+    return "" if any(cell.metric == "train_loss" for cell in view.cells()) else "; scores in per cent"
 
 
 def decimals(cell: CellView) -> int:
@@ -91,7 +98,7 @@ def span(found: Span | None, *, sign: bool = False) -> str:
     """Return an interval in brackets, of a difference with signs; empty where there is none."""
     if found is None:
         return ""
-    low, high = (signed(end) if sign else f"{end:.1f}" for end in found)
+    low, high = (signed(end) if sign else f"{end:.1f}".replace("-", MINUS) for end in found)
     return f"[{low}, {high}]"
 
 
@@ -181,4 +188,125 @@ def audited(audit: Audit) -> str:
         f"{len(audit.findings)} comparisons of the paper with itself: {tally['disagrees']} disagree, "
         f"{tally['open']} are left open, {tally['agrees']} agree; and {questions} open questions, "
         "each with the printed numbers that its readings reproduce and break."
+    )
+
+
+TFLOPS = 100.0
+"""Speed at which operations are told as hours: about what one data-centre GPU sustains in bfloat16."""
+LACKING = ("Table", "Cells without a number", "Runs to do", "Expected")
+PEAK, HOUR = 1e12, 3600.0
+
+
+def summary(found: Counter[str]) -> str:
+    """Return how many claims have which verdict, in one sentence; empty for none."""
+    said = ", ".join(f"{found[word]} {word}" for word in verdicts.CLAIMS if found[word])
+    return f"{sum(found.values())} claims: {said}." if said else ""
+
+
+def glance(views: tuple[TableView, ...], lacks: tuple[Remaining, ...] = ()) -> tuple[str, ...]:
+    """Return what the tables come to: a sentence on claims, on counts, on scores, and on what was not run."""
+    claims = Counter(claim.verdict for view in views for claim in view.claims)
+    cells = [cell for view in views for cell in view.cells() if cell.outcomes]
+    counts = Counter(cell.outcomes[0].verdict for cell in cells if cell.kind in {"cost", "layout"} and cell.printed)
+    told = f"{counts['matches']} of {counts.total()} counts and layouts match the print" if counts else ""
+    differs = f", {counts['differs']} differ{'s' * (counts['differs'] == 1)}" if counts["differs"] else ""
+    scores = [cell for cell in cells if cell.kind == "score"]
+    run = [o for cell in scores for o in cell.outcomes if o.status == "measured"]
+    seeds = sorted({len(o.measurement.samples) for o in run if o.measurement})
+    filled = sum(any(o.status == "measured" for o in cell.outcomes) for cell in scores)
+    return tuple(
+        text
+        for text in (
+            summary(claims),
+            f"{told}{differs}." if told else "",
+            f"{filled} of {len(scores)} scores measured{_of_seeds(seeds)}{_against(run)}." if scores else "",
+            *(f"Still to run, up to {lack.seeds} seeds a cell: {_runs(lack.whole)}." for lack in lacks[:1]),
+            *map(whole, lacks[1:]),
+        )
+        if text
+    )
+
+
+def _runs(lack: Lack) -> str:
+    if not lack.runs:
+        return "nothing"
+    return f"{lack.runs} run{'s' * (lack.runs != 1)}, {cost(lack)}"
+
+
+def _of_seeds(found: list[int]) -> str:
+    if not found:
+        return ""
+    many = f"{found[0]}" if len(found) == 1 else f"{found[0]} to {found[-1]}"
+    return f", over {many} seed{'s' * (found != [1])} each"
+
+
+def _against(outcomes: list[Outcome]) -> str:
+    """Return how scores stand to the print, or that they do not."""
+    verdict = Counter(o.verdict for o in outcomes if o.verdict)
+    if set(verdict) == {"not comparable"}:
+        return "; none of them is comparable with the print, the claims speak"
+    said = ", ".join(f"{verdict[word]} {word}" for word in verdicts.CELLS if verdict[word])
+    return f": {said}" if said else ""
+
+
+def lacking(found: Remaining) -> list[tuple[str, str, str, str]]:
+    """Return a line for each table that lacks runs, and one for all: table, cells without a number, runs, time."""
+    lines = [(lack.name, *_lacking(lack)) for lack in found.tables if lack.runs or lack.empty]
+    return [*lines, ("all, each run once", *_lacking(found.whole))] if lines else []
+
+
+def _lacking(lack: Lack) -> tuple[str, str, str]:
+    return f"{lack.empty} of {lack.cells}", f"{lack.runs:,}", cost(lack)
+
+
+def cost(lack: Lack) -> str:
+    """Return the expected time of one process, and what is not known; operations where no time is."""
+    if not lack.runs:
+        return "no training"
+    parts = [duration(lack.seconds)] if lack.seconds else []
+    operations = _operations(lack.flops)
+    if lack.unknown and not lack.seconds:
+        parts += [operations or f"{lack.unknown} runs of unknown length"]
+    elif lack.unknown:
+        parts += [f"{lack.unknown} runs of unknown length"]
+    return " and ".join(parts)
+
+
+def duration(seconds: float) -> str:
+    """Return a length of time to two digits or so: ``40 s``, ``12 min``, ``3.5 h``, ``4.2 days``."""
+    for size, unit, most in ((1.0, "s", 90), (60.0, "min", 90), (HOUR, "h", 48)):
+        if seconds < most * size:
+            whole = seconds / size
+            return f"{whole:.1f} {unit}" if unit == "h" and whole < 10 else f"{whole:.0f} {unit}"  # noqa: PLR2004
+    return f"{seconds / HOUR / 24:,.1f} days"
+
+
+def _operations(flops: float) -> str:
+    if not math.isfinite(flops) or not flops:
+        return ""
+    hours = duration(flops / (TFLOPS * PEAK))
+    return f"{flops / 1e18:,.2f} EFLOP, {hours} of a device that sustains {TFLOPS:g} TFLOP/s"
+
+
+def whole(found: Remaining) -> str:
+    """Return what another profile lacks in one sentence; empty where it lacks nothing."""
+    lack, seeds = found.whole, found.seeds
+    if not lack.runs:
+        return ""
+    aim = "one seed" if seeds == 1 else f"{seeds} seeds"
+    have = "none" if lack.empty == lack.cells else "all" if not lack.empty else f"{lack.cells - lack.empty}"
+    return (
+        f"Profile {found.profile}: {have} of its {lack.cells} scores {'was' if have == 'none' else 'were'} run; "
+        f"{aim} of each would take {_runs(lack)}."
+    )
+
+
+def aimed(found: Remaining) -> str:
+    """Return what the lines of ``lacking`` count, in one sentence."""
+    if not (found.whole.runs or found.whole.empty):
+        return f"Nothing: every cell has its {found.seeds} seeds."
+    times = f" Times are of one process ({found.source})." if found.whole.seconds else ""
+    return (
+        f"Counted up to {found.seeds} seeds a cell, first stages of training included.{times} "
+        "The runs by name: `repro plan all`; to run them: `repro run TABLE --seeds 3`."
     )

@@ -39,6 +39,7 @@ TABLE = Table(
             "resnet-gcn-same-cost",
             says='both networks have "similar computation cost" (read: within 5 %)',
             where="4.1.2",
+            quote="both network have similar computation cost and number of parameters",
             contrasts=(
                 Contrast(((1.05, PLAIN), (-1.0, OURS))),
                 Contrast(((1.0, OURS), (-0.95, PLAIN))),

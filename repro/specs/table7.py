@@ -49,6 +49,7 @@ TABLE = Table(
             "gcn-br-prevails",
             says="GCN + BR prevails at every stage",
             where="4.2",
+            quote="Our GCN + BR model clearly prevails",
             contrasts=tuple(
                 exceeds(AT[stage]["GCN + BR"], AT[stage][other]) for stage in STAGES for other in ("Baseline", "GCN")
             ),
@@ -69,18 +70,21 @@ TABLE = Table(
             "voc-ms-helps",
             says="multi-scale testing brings benefits",
             where="4.2",
+            quote="the post-processing multi-scale and denseCRF [18] also bring benefits",
             contrasts=(exceeds(AT[MS]["GCN + BR"], AT["Stage-3(%)"]["GCN + BR"]),),
         ),
         Claim(
             "voc-crf-helps",
             says="dense CRF brings benefits",
             where="4.2",
+            quote="the post-processing multi-scale and denseCRF [18] also bring benefits",
             contrasts=(exceeds(AT[MS_CRF]["GCN + BR"], AT[MS]["GCN + BR"]),),
         ),
         Claim(
             "coco-helps",
             says="pre-training on COCO pays: Stage-2 beats the same model trained on the same images alone",
             where="4.2; Tables 1, 5",
+            quote="we employ the Microsoft COCO dataset [22] to pre-train our model",
             contrasts=(
                 exceeds(AT["Stage-2(%)"]["Baseline"], Ref("Score", "base", table=1)),
                 exceeds(AT["Stage-2(%)"]["GCN"], Ref("Score", "15", table=1)),
