@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -31,10 +32,10 @@ class EvaluationError(ValueError):
 
 
 class Refine(Protocol):
-    """Turns class probabilities (c, h, w) and the image (h, w, 3) into labels (h, w)."""
+    """Turns class probabilities (c, h, w) and images (h, w, 3) into labels (h, w), in order, as they come."""
 
-    def __call__(self, probabilities: NDArray[np.float32], image: Bytes) -> Bytes:
-        """Return the label map."""
+    def __call__(self, pairs: Iterable[tuple[NDArray[np.float32], Bytes]]) -> Iterator[Bytes]:
+        """Yield the label maps; several pairs may be asked for before the first is yielded."""
 
 
 @dataclass(frozen=True)
@@ -52,23 +53,33 @@ class Predictor:
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     autocast: Autocast = nullcontext
     refine: Refine | None = None
+    layout: torch.memory_format = torch.channels_last
 
-    @torch.inference_mode()
     def labels(self, images: list[Bytes]) -> list[Bytes]:
         """Predict images (h, w, 3) of one size; return label maps (h, w)."""
+        if self.refine is not None:
+            return list(self.refine(zip(self.softmax(images), images, strict=True)))
+        return self._best(images)
+
+    @torch.inference_mode()
+    def softmax(self, images: list[Bytes]) -> NDArray[np.float32]:
+        """Return the probabilities (n, c, h, w) of images (h, w, 3) of one size."""
+        found: NDArray[np.float32] = self.probabilities(self._input(images)).float().cpu().numpy()
+        return found
+
+    @torch.inference_mode()
+    def _best(self, images: list[Bytes]) -> list[Bytes]:
+        x = self._input(images)
+        scores = self._logits(x) if self._plain() else self.probabilities(x)
+        return list(scores.argmax(1).to(torch.uint8).cpu().numpy())
+
+    def _input(self, images: list[Bytes]) -> Tensor:
         batch = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).to(self.device)
-        x = self.normalise(batch).contiguous(memory_format=torch.channels_last)
-        if self._plain():
-            return list(self._logits(x).argmax(1).to(torch.uint8).cpu().numpy())
-        mean = self.probabilities(x)
-        if self.refine is None:
-            return list(mean.argmax(1).to(torch.uint8).cpu().numpy())
-        refine = self.refine
-        return [refine(p, image) for p, image in zip(mean.float().cpu().numpy(), images, strict=True)]
+        return self.normalise(batch).contiguous(memory_format=self.layout)
 
     def _plain(self) -> bool:
         e = self.evaluation
-        return e.scales == (1.0,) and not e.flip and not e.crops and self.refine is None
+        return e.scales == (1.0,) and not e.flip and not e.crops
 
     @torch.inference_mode()
     def probabilities(self, x: Tensor) -> Tensor:
@@ -110,7 +121,7 @@ class Predictor:
         )
         padded = nn.functional.pad(x, (0, right, 0, bottom)) if bottom or right else x
         with self.autocast():
-            out: Tensor = self.net(padded.contiguous(memory_format=torch.channels_last))
+            out: Tensor = self.net(padded.contiguous(memory_format=self.layout))
         return out[:, :, :h, :w].float()
 
 
@@ -161,11 +172,10 @@ def evaluate_images(
     predictor.net.eval()
     classes, distance = [], []
     try:
-        for chunk in chunks(items):
-            for (_, _, labels), pred in zip(chunk, predictor.labels([i for _, i, _ in chunk]), strict=True):
-                bins = regions.distance_bins(labels, predictor.evaluation.rim, predictor.evaluation.distance)
-                classes.append(metrics.class_counts(labels, pred, num_classes))
-                distance.append(regions.region_counts(labels, pred, bins))
+        for labels, pred in predicted(predictor, items):
+            bins = regions.distance_bins(labels, predictor.evaluation.rim, predictor.evaluation.distance)
+            classes.append(metrics.class_counts(labels, pred, num_classes))
+            distance.append(regions.region_counts(labels, pred, bins))
             progress(len(classes))
     finally:
         predictor.net.train(was_training)
@@ -173,6 +183,26 @@ def evaluate_images(
         "classes": np.array(classes, np.int64).reshape(-1, num_classes, 3),
         "distance": np.array(distance, np.int64).reshape(-1, regions.REST + 1, 2),
     }
+
+
+def predicted(predictor: Predictor, items: Iterable[Item]) -> Iterator[tuple[Bytes, Bytes]]:
+    """Yield the labels and the prediction of every image; a refinement has the images that follow under way."""
+    if predictor.refine is None:
+        for chunk in chunks(items):
+            pairs = zip(chunk, predictor.labels([image for _, image, _ in chunk]), strict=True)
+            yield from ((labels, pred) for (_, _, labels), pred in pairs)
+        return
+    waiting: deque[Bytes] = deque()
+
+    def soft() -> Iterator[tuple[NDArray[np.float32], Bytes]]:
+        for chunk in chunks(items):
+            maps = predictor.softmax([image for _, image, _ in chunk])
+            for (_, image, labels), one in zip(chunk, maps, strict=True):
+                waiting.append(labels)
+                yield one, image
+
+    for pred in predictor.refine(soft()):
+        yield waiting.popleft(), pred
 
 
 def interleave(parts: Sequence[Counts]) -> Counts:
@@ -209,6 +239,7 @@ def evaluate_classifier(
     device: torch.device,
     autocast: Autocast = nullcontext,
     progress: Callable[[int], None] = lambda _: None,
+    layout: torch.memory_format = torch.channels_last,
 ) -> Counts:
     """Count right answers per image: ``top5`` (n, 2), right in one and right in five (Table 6)."""
     was_training = net.training
@@ -218,7 +249,7 @@ def evaluate_classifier(
         for group in _batches(items, 64):
             images = torch.from_numpy(np.stack([image for _, image, _ in group])).permute(0, 3, 1, 2).to(device)
             with autocast():
-                logits = net(normalise(images).contiguous(memory_format=torch.channels_last)).float()
+                logits = net(normalise(images).contiguous(memory_format=layout)).float()
             best = logits.topk(min(5, logits.shape[1]), dim=1).indices.cpu().numpy()
             rows += [(int(b[0] == y), int(y in b)) for b, (_, _, y) in zip(best, group, strict=True)]
             progress(len(rows))

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
 from repro import metrics
-from repro.evaluate import Predictor, crop_boxes, evaluate_images
-from repro.spec import Evaluation
+from repro.crf import refine, refine_all
+from repro.evaluate import Predictor, crop_boxes, evaluate_images, predicted
+from repro.spec import CRF, Evaluation
 
 
 class Position(nn.Module):
@@ -111,3 +115,21 @@ def test_training_mode_is_given_back() -> None:
     net = Position().train()
     evaluate_images(Predictor(net, _normalise), [(0, _images(1, 8, 8)[0], np.zeros((8, 8), np.uint8))], 4)
     assert net.training
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_refinement_sees_each_image_with_its_softmax(processes: int) -> None:
+    """The dense CRF in worker processes: images of two sizes, in order, as each alone is refined."""
+    crf = CRF(iterations=2, position_sd=1.0, bilateral_sd=5.0)
+    net, images = Position(), [*_images(3, 8, 12), *_images(2, 10, 8)]
+    labels = [np.full(image.shape[:2], i % 4, np.uint8) for i, image in enumerate(images)]
+    plain = Predictor(net, _normalise)
+    predictor = replace(plain, refine=partial(refine_all, crf=crf, processes=processes))
+    items = list(zip(range(5), images, labels, strict=True))
+    expected = [refine(plain.softmax([image])[0], image, crf) for image in images]
+    for (label, pred), truth, alone in zip(predicted(predictor, items), labels, expected, strict=True):
+        np.testing.assert_array_equal(label, truth)
+        np.testing.assert_array_equal(pred, alone)
+    np.testing.assert_array_equal(predictor.labels(images[:1])[0], expected[0])
+    counts = evaluate_images(predictor, items, 4)["classes"]
+    np.testing.assert_array_equal(counts[:, :, 1].sum(1), [image.shape[0] * image.shape[1] for image in images])
