@@ -71,7 +71,7 @@ class Predictor:
     def _best(self, images: list[Bytes]) -> list[Bytes]:
         x = self._input(images)
         scores = self._logits(x) if self._plain() else self.probabilities(x)
-        return list(scores.argmax(1).to(torch.uint8).cpu().numpy())
+        return list(scores.max(1).indices.to(torch.uint8).cpu().numpy())  # on a CPU faster than argmax, and the same
 
     def _input(self, images: list[Bytes]) -> Tensor:
         batch = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).to(self.device)

@@ -68,7 +68,7 @@ def repeatable() -> None:
     torch.use_deterministic_algorithms(mode=True, warn_only=True)
     torch.backends.cudnn.benchmark = False
     # Filling fresh memory is for finding code that reads it unset; it costs a pass over every tensor.
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
 
 def precision(place: Machine, accelerator: str, *, narrow: bool = False) -> Precision:

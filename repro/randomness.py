@@ -21,7 +21,7 @@ class RandomStates:
         name, keys, *rest = np.random.get_state(legacy=True)  # noqa: NPY002 - the global state is what is kept
         return {
             "torch": torch.get_rng_state(),
-            "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else [],
+            "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else [],  # type: ignore[no-untyped-call]
             "numpy": [name, torch.from_numpy(np.asarray(keys, np.int64)), *rest],
             "python": random.getstate(),
         }

@@ -114,7 +114,7 @@ def test_the_training_waits_for_a_batch_made_aside(monkeypatch: pytest.MonkeyPat
         monkeypatch.setattr(torch.cuda, name, getattr(streams, name))
     parts = (torch.zeros(2).as_subclass(Part), torch.zeros(1).as_subclass(Part))
 
-    def make(step: int) -> tuple[torch.Tensor, ...]:
+    def make(step: int) -> tuple[torch.Tensor, torch.Tensor]:
         streams.done.append(f"batch {step} in {streams.inside}")
         return parts
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-Batch = tuple[torch.Tensor, ...]
+Batch = tuple[torch.Tensor, torch.Tensor]
 
 
 class SideStream:
@@ -20,7 +20,7 @@ class SideStream:
     def __init__(self, function: Callable[[int], Batch], device: torch.device) -> None:
         """Keep the function; what the device was given before comes first."""
         self.function, self.device = function, device
-        self.stream = torch.cuda.Stream(device)
+        self.stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
         self.stream.wait_stream(torch.cuda.current_stream(device))
 
     def make(self, step: int) -> tuple[Batch, Any]:
