@@ -157,7 +157,7 @@ def imports(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none")
 def bench(session: nox.Session) -> None:
-    """Measure the suite's speed beside its peers': all benchmarks, or those named after `--`; then goals and results."""
+    """Measure the suite's speed beside its peers': all benchmarks, or those named after `--`; then the goals."""
     environment(session)
     peers = [str(PYTHON), "-m", "uv", "pip", "install", "--quiet", "--python", str(PYTHON), *PEERS]
     if not _try(peers):

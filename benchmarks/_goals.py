@@ -31,9 +31,9 @@ def main() -> None:
         machines.add(f"{machine['cpu']}, {machine['cores']} cores, torch {machine.get('torch', 'none')}")
         rows += "".join(row(path.stem, machine["load"], goal) for goal in result.get("goals", ()))
     text = (
-        "# Goals and results\n\nWritten by `nox -s bench`, not by hand. `x`: the other's time over ours, the median of the "
-        "rounds of one sitting. `load`: the machine's load average when the result was written; above its number of "
-        f"cores, something else was running.\n\n{HEAD}{rows}\nMeasured on: {'; '.join(sorted(machines))}.\n"
+        "# Goals and results\n\nWritten by `nox -s bench`, not by hand. `x`: the other's time over ours, the median of "
+        "the rounds of one sitting. `load`: the machine's load average when the result was written; above its number "
+        f"of cores, something else was running.\n\n{HEAD}{rows}\nMeasured on: {'; '.join(sorted(machines))}.\n"
     )
     (RESULTS / "README.md").write_text(text, encoding="utf-8")
     print(text)

@@ -42,9 +42,8 @@ def generate(folder: Path, count: int) -> list[tuple[Path, Path]]:
         coarse = rng.integers(0, 256, (24, 32, 3), dtype=np.uint8)
         picture = cv2.resize(coarse, (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC).astype(np.int16)
         picture += rng.integers(-12, 13, picture.shape, dtype=np.int16)
-        labels = cv2.resize(
-            rng.integers(0, 21, (5, 6), dtype=np.uint8), (WIDTH, HEIGHT), interpolation=cv2.INTER_NEAREST
-        )
+        patches = rng.integers(0, 21, (5, 6), dtype=np.uint8)
+        labels = cv2.resize(patches, (WIDTH, HEIGHT), interpolation=cv2.INTER_NEAREST)
         pair = folder / f"{i}.jpg", folder / f"{i}.png"
         Image.fromarray(picture.clip(0, 255).astype(np.uint8)).save(pair[0], quality=90)
         mask = Image.fromarray(labels, mode="P")

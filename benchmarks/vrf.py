@@ -207,9 +207,8 @@ def main() -> None:
         tables["an occluder, ResNet-50 GCN k=15 + BR, 512 x 512"] = at_size
         tables["a map of 1,600 occluders, small GCN k=15 + BR, 128 x 128"] = whole_map()
         least = {"naive": 8.0, "captum": 5.0}
-        goals = [
-            Goal(f"receptive field at 512 x 512: {n}", at_size[n]["ratio"], least[n]) for n in least if n in at_size
-        ]
+        here = {name: at_size[name]["ratio"] for name in least if name in at_size}
+        goals = [Goal(f"receptive field at 512 x 512: {name}", ratio, least[name]) for name, ratio in here.items()]
         whole = tables["a map of 1,600 occluders, small GCN k=15 + BR, 128 x 128"]["ours"]["ms"]
         goals.append(Goal("receptive field: a map of shapes", whole, 10_000.0, most=True, unit="ms"))
     report("vrf" if options.paper else "vrf_small", tables, goals, **facts)
