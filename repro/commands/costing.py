@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from rich.console import Console
@@ -10,7 +10,8 @@ from rich.table import Table as Grid
 
 from repro import compute
 from repro.commands.scoring import submitted
-from repro.measure import Plan
+from repro.experiment import Job
+from repro.measure import Plan, plan
 from repro.profiles import Profile
 from repro.records import Shelf
 from repro.spec import SpecError, Table
@@ -53,6 +54,7 @@ def show(out: Console, planned: Plan, tables: Iterable[Table], profile: Profile,
     out.print(grid)
     for line in _sums(planned, pace):
         out.print(line, soft_wrap=True)
+    out.print(stored(compute.storage(job.run for job in planned.jobs)), soft_wrap=True)
     for line in _submitted(tables, profile):
         out.print(line, soft_wrap=True)
 
@@ -73,6 +75,42 @@ def _sums(planned: Plan, pace: Speed | None) -> Iterator[str]:
         yield f"{text}; {total_hours:,.1f} device-hours at {pace.tflops:g} TFLOP/s sustained ({pace.source})"
     else:
         yield f"{text}; hours follow from a device's sustained speed: --tflops N"
+
+
+def stored(storage: compute.Storage) -> str:
+    """Return in a sentence what some runs store."""
+    rest = f" ({', '.join(storage.unknown)} not counted)" if storage.unknown else ""
+    return (
+        f"storage: weights {storage.weights / 1e9:,.1f} GB; two checkpoints of the largest training "
+        f"{storage.checkpoints / 1e9:,.1f} GB; decoded data {storage.decoded / 1e9:,.1f} GB at most{rest}"
+    )
+
+
+def page(profile: Profile, tables: Sequence[Table], tflops: float) -> str:
+    """Return the costs of a profile, table by table, in Markdown; a run is counted where it is first needed."""
+    lines = [
+        f"| table | runs | trainings | steps | EFLOP | hours at {tflops:g} TFLOP/s |",
+        "|---|--:|--:|--:|--:|--:|",
+    ]
+    seen: set[str] = set()
+    every: list[tuple[Job, compute.Compute | None]] = []
+    for table in tables:
+        jobs = [job for job in plan([table], profile, (0,), Shelf(())).jobs if job.name not in seen]
+        seen |= {job.name for job in jobs}
+        found = [(job, compute.of(job.run)) for job in jobs]
+        every += found
+        if found:
+            lines.append(_row(str(table.own or table.number), found, tflops))
+    lines.append(_row("all", every, tflops))
+    return "\n".join([*lines, "", f"{stored(compute.storage(job.run for job, _ in every)).capitalize()}."])
+
+
+def _row(name: str, found: Sequence[tuple[Job, compute.Compute | None]], tflops: float) -> str:
+    flops = sum(one.flops for _, one in found if one)
+    steps = sum(job.run.steps for job, _ in found if job.trains)
+    trainings = sum(job.trains for job, _ in found)
+    hours = sum(one.hours(tflops) for _, one in found if one)
+    return f"| {name} | {len(found)} | {trainings} | {steps:,} | {flops / 1e18:,.2f} | {hours:,.1f} |"
 
 
 def _submitted(tables: Iterable[Table], profile: Profile) -> Iterator[str]:
