@@ -102,7 +102,8 @@ def page(profile: Profile, tables: Sequence[Table], tflops: float) -> str:
         if found:
             lines.append(_row(str(table.own or table.number), found, tflops))
     lines.append(_row("all", every, tflops))
-    return "\n".join([*lines, "", f"{stored(compute.storage(job.run for job, _ in every)).capitalize()}."])
+    kept = stored(compute.storage(job.run for job, _ in every))
+    return "\n".join([*lines, "", f"{kept[0].upper()}{kept[1:]}."])
 
 
 def _row(name: str, found: Sequence[tuple[Job, compute.Compute | None]], tflops: float) -> str:
