@@ -7,13 +7,38 @@ import os
 import platform
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 RESULTS = Path(__file__).parent / "results"
 Contestants = Mapping[str, Callable[[], object]]
+
+
+@dataclass(frozen=True)
+class Goal:
+    """One thing that was asked for, and what came out."""
+
+    what: str
+    result: float
+    goal: float
+    most: bool = False
+    """Whether the goal is an upper bound."""
+    unit: str = "x"
+
+    @property
+    def met(self) -> bool:
+        """Whether the result is good enough."""
+        return self.result <= self.goal if self.most else self.result >= self.goal
+
+    def __str__(self) -> str:
+        """Return one line."""
+        sign = "<=" if self.most else ">="
+        return (
+            f"{self.what:70}{self.result:10.3g} {self.unit:3} {sign} {self.goal:<7g} {'met' if self.met else 'NOT MET'}"
+        )
 
 
 def take_turns(contestants: Contestants, rounds: int, calls: int = 1) -> list[dict[str, float]]:
@@ -78,8 +103,13 @@ def _cpu() -> str:
     return names[0] if names else platform.processor()
 
 
-def report(name: str, tables: Mapping[str, Mapping[str, Mapping[str, float]]], **facts: Any) -> None:  # noqa: ANN401
-    """Print the tables and write ``results/<name>.json`` with the machine, the facts and every ratio."""
+def report(
+    name: str,
+    tables: Mapping[str, Mapping[str, Mapping[str, float]]],
+    goals: Sequence[Goal] = (),
+    **facts: Any,  # noqa: ANN401 - plain values
+) -> None:
+    """Print tables and goals; write ``results/<name>.json`` with the machine, the facts, the goals and every ratio."""
     for title, table in tables.items():
         print(f"\n{title}\n{'':34}{'ms':>11}{'times ours':>12}   middle half of the rounds")
         for contestant, row in table.items():
@@ -87,8 +117,16 @@ def report(name: str, tables: Mapping[str, Mapping[str, Mapping[str, float]]], *
             print(f"  {contestant:32}{row['ms']:11.3f}{row['ratio']:12.2f}   {spread}")
     for fact, value in facts.items():
         print(f"{fact}: {value}")
+    for goal in goals:
+        print(goal)
     RESULTS.mkdir(exist_ok=True)
-    content = {"benchmark": name, "machine": machine(), "tables": tables, **facts}
+    content = {
+        "benchmark": name,
+        "machine": machine(),
+        "tables": tables,
+        "goals": [asdict(g) | {"met": g.met} for g in goals],
+        **facts,
+    }
     path = RESULTS / f"{name}.json"
     path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     print(f"written: {path}")

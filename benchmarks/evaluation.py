@@ -1,70 +1,90 @@
-"""Evaluation with the regions of Table 5 (distance to the boundary, size of the object) beside evaluation without.
+"""Evaluation beside a forward pass: counting's share of it, and logits to counts against the usual way.
 
-    python benchmarks/evaluation.py            # the laptop's network on 96 x 96 images of shapes, under a minute
-    python benchmarks/evaluation.py --paper    # ResNet-50, GCN k = 15 + BR on a 512 x 512 label map too
+    python benchmarks/evaluation.py [--rounds 9]
 
-Without them each image still has its confusion counted per class, from which mIoU comes. One thread.
+One image of 512 x 512, 21 classes. The forward pass is that of the ResNet-50 GCN k=7 + BR as `repro run` evaluates it
+(bf16 where the processor multiplies it, channels last, all threads); counting is everything after the label map:
+confusion counts, distance bins, counts by distance. ``usual``: torch's argmax of logits in the default layout, then
+numpy's bincount. Labels are blobs with a void rim, as VOC's.
 """
 
 from __future__ import annotations
 
 import argparse
-from functools import partial
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
-from _sitting import compare, report, take_turns
-from counts import blobs
+from _sitting import Goal, compare, report, take_turns
+from counts import CLASSES, SIDE, Map, bincount, blobs
+from torch import Tensor
+from train_step import gcn
 
-from repro import data, metrics
-from repro.data import transforms
-from repro.data.dataset import Item as Pair
-from repro.evaluate import Item, Predictor, chunks, evaluate_images
-from repro.models import Network, build
-from repro.spec import GCN, Model
-
-MEAN, STD = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
+from repro import metrics, regions
+from repro.evaluate import Predictor
+from repro.machine import cpu_has_bf16, keep_memory
 
 
-def without(predictor: Predictor, items: list[Item], num_classes: int) -> None:
-    """Do what ``evaluate_images`` does, counts per class alone."""
-    for chunk in chunks(items):
-        for (_, _, labels), pred in zip(chunk, predictor.labels([image for _, image, _ in chunk]), strict=True):
-            metrics.class_counts(labels, pred, num_classes)
+def logits_of(pred: Map) -> Tensor:
+    """Return noisy logits (1, 21, 512, 512), default layout, whose best label is mostly ``pred``."""
+    logits = torch.randn(1, CLASSES, SIDE, SIDE)
+    index = torch.from_numpy(pred.astype(np.int64))[None, None]
+    return logits.scatter_add_(1, index, torch.full((1, 1, SIDE, SIDE), 5.0))
 
 
-def turns(backbone: str, pairs: list[Pair], num_classes: int, rounds: int) -> list[dict[str, float]]:
-    """Return the seconds an image with and without regions."""
-    torch.manual_seed(0)
-    net = build(Model(GCN(15), refine=True, backbone=backbone), num_classes)
-    assert isinstance(net, Network)
-    predictor = Predictor(net.eval(), partial(transforms.normalise, mean=MEAN, std=STD))
-    items = [(i, image, labels) for i, (image, labels) in enumerate(pairs)]
-    found = take_turns(
-        {
-            "without": lambda: without(predictor, items, num_classes),
-            "with regions": lambda: evaluate_images(predictor, items, num_classes),
-        },
-        rounds,
+def ways(labels: Map, pred: Map) -> dict[str, Callable[[], Any]]:
+    """Return both ways from logits to counts, checked to agree, and the parts of an evaluation."""
+    default = logits_of(pred)
+    last = default.contiguous(memory_format=torch.channels_last)
+    reader = Predictor(torch.nn.Identity(), lambda _: last)
+    image = np.zeros((SIDE, SIDE, 3), np.uint8)
+    net = gcn(7).eval().to(memory_format=torch.channels_last)
+    network = Predictor(
+        net,
+        lambda x: x.float() / 255,
+        autocast=lambda: torch.autocast("cpu", torch.bfloat16, enabled=cpu_has_bf16()),
     )
-    return [{name: seconds / len(items) for name, seconds in turn.items()} for turn in found]
+
+    def ours() -> Any:  # noqa: ANN401 - an array of counts
+        return metrics.class_counts(labels, reader.labels([image])[0], CLASSES)
+
+    def usual() -> Any:  # noqa: ANN401 - as above
+        matrix = bincount(labels, default.argmax(1)[0].numpy())
+        return np.stack([matrix.diagonal(), matrix.sum(axis=0), matrix.sum(axis=1)], axis=1)
+
+    def counting() -> None:
+        metrics.class_counts(labels, pred, CLASSES)
+        regions.region_counts(labels, pred, regions.distance_bins(labels))
+
+    assert (ours() == usual()).all()
+    return {
+        "logits to counts, ours": ours,
+        "logits to counts, usual": usual,
+        "forward": lambda: network.labels([image]),
+        "counting": counting,
+    }
 
 
 def main() -> None:
-    """Compare on the laptop's images, and where asked at the paper's size."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--paper", action="store_true", help="ResNet-50 GCN k = 15 + BR at 512 x 512 too")
-    options, _ = parser.parse_known_args()
-    torch.set_num_threads(1)
-    shapes = data.load("shapes", "test", None)
-    small = turns("small", [shapes.read(i) for i in range(32)], len(shapes.classes), rounds=15)
-    tables = {"an image of shapes, 96 x 96, small GCN k=15 + BR": compare(small, "without")}
-    if options.paper:
-        labels, _ = blobs(np.random.default_rng(0))
-        image = np.random.default_rng(1).integers(0, 255, (*labels.shape, 3)).astype(np.uint8)
-        large = turns("resnet50", [(image, labels)], 21, rounds=5)
-        tables["an image, 512 x 512, ResNet-50 GCN k=15 + BR"] = compare(large, "without")
-    report("evaluation", tables, goal="with regions under 1.05 of without")
+    """Measure and report."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--rounds", type=int, default=9)
+    rounds = parser.parse_args().rounds
+    keep_memory()
+    torch.manual_seed(0)
+    turns = take_turns(ways(*blobs(np.random.default_rng(0))), rounds)
+    to_counts, share = compare(turns, "logits to counts, ours"), compare(turns, "forward")
+    usual = to_counts["logits to counts, usual"]["ratio"]
+    report(
+        "evaluation",
+        {"512 x 512, 21 classes": to_counts, "the same beside a forward pass": share},
+        [
+            Goal("logits to counts: argmax of the default layout, bincount", usual, 4.0),
+            Goal("counting's share of a forward pass", share["counting"]["ratio"], 0.03, most=True, unit=""),
+        ],
+        threads=torch.get_num_threads(),
+    )
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from _sitting import compare, report, take_turns
+from _sitting import Goal, compare, report, take_turns
 
 ROOT = Path(__file__).parent.parent
 
@@ -38,7 +38,9 @@ def main() -> None:
             "repro.report": fresh("-m", "repro.report", "--out", folder),
         }
         table = compare(take_turns(contestants, rounds=5), "import torch")
-    report("startup", {"seconds to the end of a fresh process": table}, goal="list and plan < 300 ms, report < 1000 ms")
+    most = {"repro list": 300.0, "repro plan all": 300.0, "repro.report": 1000.0}
+    goals = [Goal(f"start: {name}", table[name]["ms"], goal, most=True, unit="ms") for name, goal in most.items()]
+    report("startup", {"seconds to the end of a fresh process": table}, goals)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
-from _sitting import compare, report, take_turns
+from _sitting import Goal, compare, report, take_turns
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 from train_step import CLASSES, SIDE, frozen, gcn, mean_loss, product
@@ -161,10 +161,10 @@ def main() -> None:
     report(
         "step_parts",
         {f"training step, GCN k={asked.k}, batch {asked.batch}, {asked.size} x {asked.size}, cpu": table},
+        [Goal(f"GCN k={asked.k}: share of the matrix rate", shares["step"]["of_matrix_rate"], 0.62, unit="")],
         threads=torch.get_num_threads(),
         bf16=cpu_has_bf16(),
         parts=shares,
-        goal="the step at 0.62 of the matrix rate or more",
     )
 
 

@@ -14,6 +14,8 @@ from typing import Any
 import torch
 
 KEPT = 2
+ADDED = {"random"}
+"""Parts that checkpoints of earlier versions lack."""
 
 
 class CheckpointError(ValueError):
@@ -88,7 +90,8 @@ def resume(work: Path, state: Mapping[str, Any], key: str) -> int:
             msg = f"{path}: belongs to run {loaded['key']}, not to {key}; move the folder away"
             raise CheckpointError(msg)
         for name, part in state.items():
-            part.load_state_dict(loaded[name])
+            if name in loaded or name not in ADDED:
+                part.load_state_dict(loaded[name])
         return int(loaded["step"])
     return 0
 

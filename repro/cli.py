@@ -79,6 +79,7 @@ def cost(*, tables: tuple[str, ...], as_json: bool, fvcore: bool, store: bool) -
 @options.weights
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda")
 @click.option("--precision", default="auto", show_default=True, help="auto, 32 or bf16")
+@click.option("--layout", default="auto", show_default=True, help="auto, channels_last or default, in memory")
 @click.option("--compile", "compiled", is_flag=True, help="train through torch.compile (its gain is not measured)")
 @click.option("--launcher", default="local", show_default=True, help="local, or ray (pip install gcn-repro[ray])")
 @click.option("--address", default="", help="host:port of the Ray cluster's head, or auto")
@@ -90,6 +91,7 @@ def run(
     weights: Path | None,
     device: str,
     precision: str,
+    layout: str,
     compiled: bool,
     launcher: str,
     address: str,
@@ -101,7 +103,9 @@ def run(
     """
     from repro.commands import running
 
-    how = running.How(jobs, data_root, weights, device, precision, only, launcher, address, compile=compiled)
+    how = running.How(
+        jobs, data_root, weights, device, precision, only, launcher, address, compile=compiled, layout=layout
+    )
     sys.exit(running.start(out, _request(words), how))
 
 

@@ -25,6 +25,8 @@ FORWARD_AND_BACKWARD = 3
 """A training step computes the gradient of inputs and of weights: each about as much as the forward pass."""
 OPERATIONS = 2
 """A multiply-add is two operations where a device's speed is quoted."""
+FLOAT, PIXEL, CHECKPOINTS = 4, 4, 2
+"""Bytes of a float32, of a pixel of the store (three colours and a label), and the checkpoints that are kept."""
 TERA, HOUR = 1e12, 3600.0
 
 
@@ -125,6 +127,44 @@ def image_count(source: Source) -> int | None:
 
         return generated.SIZES.get(source.split)
     return data.counts(source.dataset).get(source.split)
+
+
+@dataclass(frozen=True)
+class Storage:
+    """Bytes that runs leave or need on disk."""
+
+    weights: int
+    """Kept: the weights of every training."""
+    checkpoints: int
+    """While the largest training is under way: its two checkpoints."""
+    decoded: int
+    """The decoded data at most: every image as large as its frame."""
+    unknown: tuple[str, ...]
+    """Splits whose images have no known largest size; not counted."""
+
+
+def storage(runs: Iterable[Run]) -> Storage:
+    """Return what some runs store, weights and optimiser states in float32."""
+    weights, largest = 0, 0
+    sources: dict[str, Source] = {}
+    for run in dict.fromkeys(runs):
+        found = of(run)
+        if run.trained() == run and found is not None:
+            weights += FLOAT * found.params
+            states = 2 if run.recipe.optimizer == "adamw" else 1
+            largest = max(largest, CHECKPOINTS * FLOAT * found.params * (1 + states))
+        for source in (*(run.train if run.trained() == run else ()), run.test):
+            sources.setdefault(f"{source.dataset}/{source.split}", source)
+    sizes = {name: decoded(source) for name, source in sources.items()}
+    unknown = tuple(name for name, size in sizes.items() if size is None)
+    return Storage(weights, largest, sum(size or 0 for size in sizes.values()), unknown)
+
+
+def decoded(source: Source) -> int | None:
+    """Return the bytes of a split's store at most; None where no largest size of its images is known."""
+    height, width = NATIVE.get(source.dataset, (0, 0) if source.crop else (source.height, source.width))
+    count = image_count(source)
+    return count * height * width * PIXEL if count and height and source.dataset != "imagenet" else None
 
 
 def named(source: Source) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import warnings
 from typing import TYPE_CHECKING
@@ -36,6 +37,7 @@ def open_fabric(place: Machine, *, narrow: bool = False) -> Fabric:
             f"{members.local} processes were started here and torch sees {torch.cuda.device_count()} CUDA devices; "
             "start one process a device, or use --device cpu"
         )
+    full_float32()
     make = _fabric_class()
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     # A remark on speed that DDP makes about channels-last gradients of 1 x 1 convolutions.
@@ -51,14 +53,36 @@ def open_fabric(place: Machine, *, narrow: bool = False) -> Fabric:
     return fabric
 
 
+def full_float32() -> None:
+    """Let float32 mean float32 on a GPU too: torch's default lets cuDNN's convolutions round to TF32 (10 bits)."""
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = False
+
+
+def repeatable() -> None:
+    """Ask torch for algorithms that give the same bits again; a warning names an operation that has none.
+
+    To be called before the first operation on a GPU: cuBLAS reads its variable then.
+    """
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(mode=True, warn_only=True)
+    torch.backends.cudnn.benchmark = False
+    # Filling fresh memory is for finding code that reads it unset; it costs a pass over every tensor.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+
+
 def precision(place: Machine, accelerator: str, *, narrow: bool = False) -> Precision:
     """Return bf16 where it is faster, else float32; the user's choice before both.
 
-    A GPU has it or not; a CPU must have it too, and a narrow network is no faster in it there.
+    A GPU has it or not (older ones emulate it, slowly); a CPU must have it too, and a narrow network is no faster in
+    it there.
     """
     if place.precision != "auto":
         return "bf16-mixed" if place.precision == "bf16" else "32-true"
-    fast = torch.cuda.is_bf16_supported() if accelerator == "cuda" else cpu_has_bf16() and not narrow
+    if accelerator == "cuda":
+        fast = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        fast = cpu_has_bf16() and not narrow
     return "bf16-mixed" if fast else "32-true"
 
 

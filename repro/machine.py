@@ -34,6 +34,8 @@ class Machine:
     checkpoint_seconds: float = CHECKPOINT_SECONDS
     compile: bool = False
     """Train through ``torch.compile``."""
+    layout: Literal["auto", "channels_last", "default"] = "auto"
+    """How maps lie in memory; ``auto`` is channels last, the faster one wherever it was measured."""
 
     @property
     def local(self) -> Path:

@@ -8,6 +8,7 @@ are equally near.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cache
 from typing import Any, Literal
 
@@ -77,6 +78,31 @@ def _window(inside: NDArray[np.bool_]) -> tuple[slice, slice]:
     return slice(max(rows[0] - 1, 0), rows[-1] + 2), slice(max(columns[0] - 1, 0), columns[-1] + 2)
 
 
+def _apart(labels: Labels) -> bool:
+    """Say whether void separates all classes: no two of them touch, corners included."""
+    pairs = (
+        (labels[1:], labels[:-1]),
+        (labels[:, 1:], labels[:, :-1]),
+        (labels[1:, 1:], labels[:-1, :-1]),
+        (labels[1:, :-1], labels[:-1, 1:]),
+    )
+    return not any(((a != b) & (a != VOID) & (b != VOID)).any() for a, b in pairs)
+
+
+def _patches(labels: Labels) -> Iterator[NDArray[np.bool_]]:
+    """Yield masks that cover the classes; from each pixel the nearest one outside its mask is that of another label.
+
+    A pixel's nearest other pixel touches its own label. Where no two classes touch it is void, so one mask does.
+    """
+    values = _values(labels)
+    if not values or (len(values) == 1 and not (labels == VOID).any()):
+        return
+    if len(values) > 1 and _apart(labels):
+        yield labels != VOID
+        return
+    yield from (labels == value for value in values)
+
+
 def distance_bins(labels: NDArray[Any], rim: Rim = "edge", distance: Distance = "euclidean") -> NDArray[np.uint8]:
     """Return each pixel's distance to the nearest pixel of another label, in bins.
 
@@ -94,9 +120,7 @@ def distance_bins(labels: NDArray[Any], rim: Rim = "edge", distance: Distance = 
     given = _checked(labels, rim, distance)
     full = fill_rim(given, distance) if rim == "filled" else given
     bins = np.full(full.shape, REST, np.uint8)
-    values = _values(full)
-    for value in values if len(values) > 1 or (full == VOID).any() else ():
-        inside = full == value
+    for inside in _patches(full):
         window = _window(inside)
         steps = np.ceil(_transform(inside[window].copy(), distance) - _SLACK).clip(max=REST)
         np.copyto(bins[window], steps.astype(np.uint8), where=inside[window])

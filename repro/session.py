@@ -19,7 +19,9 @@ from repro import machine, models
 from repro.data import Dataset, load
 from repro.data import store as stores
 from repro.data.ahead import Ahead
+from repro.data.resident import Resident, fits
 from repro.data.store import Store
+from repro.data.stream import SideStream
 from repro.data.transforms import IMAGENET_MEAN, IMAGENET_STD, Batches, eval_images, normalise
 from repro.evaluate import (
     Counts,
@@ -33,7 +35,7 @@ from repro.evaluate import (
     share_weights,
 )
 from repro.experiment import Run, Start
-from repro.fabric import open_fabric
+from repro.fabric import open_fabric, repeatable
 from repro.keys import canonical
 from repro.machine import Machine
 from repro.models.architectures import architecture
@@ -76,7 +78,7 @@ class Session:
         self.run, self.seed, self.place, self.work, self.parent = run, seed, place, work, parent
         torch.set_num_threads(place.threads)
         machine.keep_memory()
-        torch.use_deterministic_algorithms(mode=True, warn_only=True)
+        repeatable()
         self.stillborn = parent is not None and parent.status == "diverged"
         if isinstance(run.start, Start) and run.start.weights != "random" and place.weights is None and self.trains:
             raise WorkError(
@@ -86,8 +88,6 @@ class Session:
         self.fabric = open_fabric(place, narrow=architecture(run.model.backbone).narrow)
         self.leads = bool(self.fabric.is_global_zero)
         self.precision = str(self.fabric._precision.precision)  # noqa: SLF001 - Fabric has no public name for it
-        if self.precision != "32-true" or place.device == "cuda":
-            torch.backends.cudnn.benchmark = False
 
     @property
     def trains(self) -> bool:
@@ -133,7 +133,12 @@ class Session:
             models.load_backbone(net.backbone, self.place.weights)
         if self.run.recipe.frozen_bn:
             models.freeze_bn(net.backbone)
-        return net.to(memory_format=torch.channels_last)
+        return net.to(memory_format=self.layout)
+
+    @property
+    def layout(self) -> torch.memory_format:
+        """How maps lie in memory: channels last unless the user wants torch's default."""
+        return torch.contiguous_format if self.place.layout == "default" else torch.channels_last
 
     def _refuse_other_classes(self, parent: Record) -> None:
         """Raise ``WorkError`` where the checkpoint that this run goes on from tells other classes apart."""
@@ -165,7 +170,10 @@ class Session:
 
     def _ahead(self, batches: BatchSource) -> AbstractContextManager[BatchSource]:
         """Return the batches; on a GPU each is made while the one before is used, which saves a CPU nothing."""
-        return Ahead(batches) if self.fabric.device.type == "cuda" else nullcontext(batches)
+        if self.fabric.device.type != "cuda":
+            return nullcontext(batches)
+        side = SideStream(batches, self.fabric.device)
+        return Ahead(side.make, side.take)
 
     def _batches(self) -> BatchSource:
         recipe, source = self.run.recipe, self.run.train[0]
@@ -177,8 +185,11 @@ class Session:
             flip_vertical=recipe.flip_vertical, rotate=recipe.rotate,
             scale=recipe.scale, rank=rank, world=world,
         )  # fmt: skip
+        device = self.fabric.device
+        source_of = Resident(batches, device) if fits(batches, device) else batches
         mean, std = colours(self.run.test.dataset)
-        return partial(batches.ready, mean=mean, std=std, device=self.fabric.device)
+        ready = partial(source_of.ready, mean=mean, std=std, device=device)
+        return ready if self.layout == torch.channels_last else partial(_laid_out, ready, self.layout)
 
     def evaluate(self, emit: Emit) -> Counts:
         """Evaluate every test image once, each process its share, and return the raw counts of all."""
@@ -200,7 +211,9 @@ class Session:
 
         items = eval_images(self.test, self.run.test, rank, world)
         if isinstance(self.run.model, Classifier):
-            return evaluate_classifier(net, self.normalise, items, self.fabric.device, self.fabric.autocast, progress)
+            return evaluate_classifier(
+                net, self.normalise, items, self.fabric.device, self.fabric.autocast, progress, self.layout
+            )
         classes = self.test_set.classes
         return evaluate_images(self.predictor(net), items, len(classes), progress, background_of(classes))
 
@@ -209,7 +222,7 @@ class Session:
         crf = self.run.evaluation.crf
         return Predictor(
             net=net, normalise=self.normalise, frame=frame_of(self.run.test), evaluation=self.run.evaluation,
-            device=self.fabric.device, autocast=self.fabric.autocast,
+            device=self.fabric.device, autocast=self.fabric.autocast, layout=self.layout,
             refine=None if crf is None else _crf(crf, self.place.threads),
         )  # fmt: skip
 
@@ -236,6 +249,7 @@ class Session:
             "threads": torch.get_num_threads(),
             "world_size": self.fabric.world_size,
             "precision": self.precision,
+            "layout": str(self.layout).removeprefix("torch."),
             "compile": self.place.compile,
             "python": platform.python_version(),
             "torch": torch.__version__,
@@ -265,6 +279,12 @@ class Session:
             name: st.fingerprint
             for name, st in (used | {f"{self.run.test.dataset}/{self.run.test.split}": self.test}).items()
         }
+
+
+def _laid_out(batches: BatchSource, layout: torch.memory_format, step: int) -> tuple[Tensor, Tensor]:
+    """Return a batch whose images have another layout than channels last, in which they are made."""
+    images, labels = batches(step)
+    return images.contiguous(memory_format=layout), labels
 
 
 def _crf(crf: CRF, processes: int) -> Refine:

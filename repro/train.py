@@ -16,6 +16,7 @@ from torch import nn
 from repro import checkpoint
 from repro.experiment import Recipe, Run
 from repro.models.synchronise import synchronise
+from repro.randomness import RandomStates
 from repro.spec import Classifier
 from repro.stop import Interrupted, StopFlag
 
@@ -138,14 +139,36 @@ def train(
     if fabric.world_size > 1:
         synchronise(net)
     optimizer = build_optimizer(net, run.recipe)
-    model, optimizer = fabric.setup(torch.compile(net) if compile_net else net, optimizer)
-    state = {"model": net, "optimizer": optimizer.optimizer if hasattr(optimizer, "optimizer") else optimizer}
-    step = checkpoint.resume(work, state, run.key)
+    model, optimizer = fabric.setup(_compiled(net, fabric) if compile_net else net, optimizer)
+    state = {
+        "model": net,
+        "optimizer": optimizer.optimizer if hasattr(optimizer, "optimizer") else optimizer,
+        "random": RandomStates(),
+    }
+    step = _agreed(checkpoint.resume(work, state, run.key), fabric, work)
     before = _trim_log(work / "log.jsonl", step) if fabric.is_global_zero else 0.0
     loop = _Loop(run, model, optimizer, batch, fabric, work, progress, checkpoint_seconds, state)
     loop.began -= before
     with StopFlag() as stop:
         return loop.run_from(step, stop)
+
+
+def _compiled(net: nn.Module, fabric: Any) -> Any:  # noqa: ANN401 - torch's own kind; see train
+    """Return the network through ``torch.compile``; alone on a GPU also captured as a graph, which spares launches."""
+    captured = fabric.device.type == "cuda" and fabric.world_size == 1
+    return torch.compile(net, mode="reduce-overhead" if captured else "default")
+
+
+def _agreed(step: int, fabric: Any, work: Path) -> int:  # noqa: ANN401 - see train
+    """Return the step that all processes go on from; raise ``CheckpointError`` where they found different ones."""
+    if fabric.world_size > 1:
+        found = fabric.all_gather(torch.tensor(step, device=fabric.device)).flatten().tolist()
+        if len(set(found)) > 1:
+            msg = (
+                f"{work}: processes see checkpoints of steps {sorted(set(found))}; all machines must share this folder"
+            )
+            raise checkpoint.CheckpointError(msg)
+    return step
 
 
 def _trim_log(path: Path, step: int) -> float:
@@ -202,8 +225,10 @@ class _Loop:
         """Say whether to stop now: one process at once, several when all of them have heard that one was asked."""
         if self.fabric.world_size == 1:
             return stop.raised
+        if not logs:  # asking at every step would have a GPU wait at every step
+            return False
         asked = torch.tensor(float(stop.raised), device=self.fabric.device)
-        return logs and bool(self.fabric.all_reduce(asked, reduce_op="sum") > 0)
+        return bool(self.fabric.all_reduce(asked, reduce_op="sum") > 0)
 
     def _step(self, step: int) -> torch.Tensor:
         recipe = self.run.recipe

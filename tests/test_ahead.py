@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import pytest
+import torch
 
 from repro.data.ahead import Ahead
+from repro.data.stream import SideStream
 
 
 def test_results_are_those_of_the_function() -> None:
@@ -46,3 +51,76 @@ def test_a_fault_is_raised_at_its_own_step() -> None:
         assert ahead(1) == 1
         with pytest.raises(ValueError, match="two"):
             ahead(2)
+
+
+class Streams:
+    """Stands for ``torch.cuda``: writes down what is asked of streams, and in which order."""
+
+    def __init__(self) -> None:
+        """Begin with an empty list."""
+        self.done: list[Any] = []
+        self.inside = ""
+
+    def Stream(self, device: object) -> Streams:  # noqa: N802 - torch's name
+        """Return a stream."""
+        del device
+        return self
+
+    def current_stream(self, device: object) -> Streams:
+        """Return the training's stream."""
+        del device
+        return self
+
+    def wait_stream(self, _: object) -> None:
+        """Wait for all of another stream."""
+        self.done.append("side waits for the training")
+
+    def record_event(self) -> str:
+        """Return a mark on the stream."""
+        self.done.append(f"mark in {self.inside}")
+        return "mark"
+
+    def wait_event(self, event: str) -> None:
+        """Wait for a mark."""
+        self.done.append(f"training waits for {event}")
+
+    @contextmanager
+    def device(self, _: object) -> Iterator[None]:
+        """Choose a device."""
+        yield
+
+    @contextmanager
+    def stream(self, _: object) -> Iterator[None]:
+        """Choose the side stream."""
+        self.inside = "side"
+        yield
+        self.inside = ""
+
+
+class Part(torch.Tensor):
+    """A tensor that writes down who uses it."""
+
+    users: list[object]
+
+    def record_stream(self, stream: object) -> None:  # type: ignore[override]
+        """Note a stream."""
+        self.users = [stream]
+
+
+def test_the_training_waits_for_a_batch_made_aside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Made on the side stream; waited for by an event; its memory marked as used by the training's stream."""
+    streams = Streams()
+    for name in ("Stream", "current_stream", "device", "stream"):
+        monkeypatch.setattr(torch.cuda, name, getattr(streams, name))
+    parts = (torch.zeros(2).as_subclass(Part), torch.zeros(1).as_subclass(Part))
+
+    def make(step: int) -> tuple[torch.Tensor, torch.Tensor]:
+        streams.done.append(f"batch {step} in {streams.inside}")
+        return parts
+
+    side = SideStream(make, torch.device("cuda", 0))
+    assert side.take(side.make(4)) == parts
+    assert streams.done == [
+        "side waits for the training", "batch 4 in side", "mark in side", "training waits for mark"
+    ]  # fmt: skip
+    assert all(part.users == [streams] for part in parts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -101,6 +102,34 @@ def test_speed_is_given_or_measured() -> None:
     assert alone.tflops == pytest.approx(0.5)
     with pytest.raises(SpecError, match="--tflops"):
         costing.speed(-1.0, Shelf(()), planned)
+
+
+def test_storage_by_hand() -> None:
+    """Weights of trainings alone; two checkpoints with one state a weight (SGD); frames of all images, four bytes."""
+    run = _run(Training(Model(GCN(3))))
+    params = compute.of(run).params  # type: ignore[union-attr]
+    found = compute.storage([run, replace(run, evaluation=Evaluation(rim="filled"))])
+    assert (found.weights, found.checkpoints) == (4 * params, 2 * 2 * 4 * params)
+    assert found.decoded == (10_582 + 1_449) * 512 * 512 * 4
+    assert compute.storage([_run(CITY_1)]).decoded == (19_998 + 2_975 + 500) * 1024 * 2048 * 4
+    assert compute.storage([_run(Training(Classifier("resnet50"), "imagenet"))]).unknown == (
+        "imagenet/train",
+        "imagenet/val",
+    )
+
+
+def test_the_page_of_scales_has_the_plans_costs() -> None:
+    """docs/scale.md is what the plan computes; REPRO_GOLDEN=write renews it."""
+    path = ROOT / "docs" / "scale.md"
+    text = path.read_text(encoding="utf-8")
+    start = "<!-- costs: written by REPRO_GOLDEN=write pytest tests/test_compute.py, not by hand -->\n"
+    before, rest = text.split(start)
+    after = rest.split("<!-- end of costs -->")[1]
+    block = costing.page(profiles.get("paper"), list(specs.tables().values()), 150.0)
+    whole = f"{before}{start}\n{block}\n\n<!-- end of costs -->{after}"
+    if os.environ.get("REPRO_GOLDEN") == "write":
+        path.write_text(whole, encoding="utf-8")
+    assert path.read_text(encoding="utf-8") == whole
 
 
 def test_the_papers_plan_needs_no_torch() -> None:

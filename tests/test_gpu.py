@@ -8,7 +8,17 @@ from pathlib import Path
 
 import pytest
 import torch
-from short_runs import execute, job, place, record
+from short_runs import differences, execute, job, place, record
+
+from repro.data import load
+from repro.data.ahead import Ahead
+from repro.data.resident import Resident, fits
+from repro.data.store import open_store
+from repro.data.stream import SideStream
+from repro.data.transforms import Batches
+from repro.experiment import Source
+from repro.fabric import open_fabric
+from repro.machine import Machine
 
 STEPS = 20
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no CUDA device")
@@ -44,3 +54,53 @@ def test_a_curve_is_read_from_its_log(tmp_path: Path, cache: Path) -> None:
     where = place(tmp_path, cache)
     assert execute(task, where).status == "ok"
     assert len(losses(record(where, task))) == STEPS // 10
+
+
+@needs_gpu
+def test_float32_is_not_rounded_to_tf32() -> None:
+    """A convolution in float32 has float32's error, far below TF32's 2^-11."""
+    open_fabric(Machine(device="cuda", precision="32"))
+    torch.manual_seed(0)
+    x, weight = torch.randn(1, 256, 32, 32, device="cuda"), torch.randn(64, 256, 3, 3, device="cuda")
+    exact = torch.nn.functional.conv2d(x.double(), weight.double())
+    found = torch.nn.functional.conv2d(x, weight).double()
+    assert ((found - exact).abs().max() / exact.abs().max()).item() < 1e-5
+
+
+@needs_gpu
+def test_the_same_seed_gives_the_same_bits_on_a_gpu(tmp_path: Path, cache: Path) -> None:
+    """Twice the same training in float32: the same weights and counts."""
+    task, folders = job(STEPS), []
+    for name in ("one", "two"):
+        where = replace(place(tmp_path / name, cache), device="cuda", precision="32")
+        assert execute(task, where).status == "ok"
+        folders.append(record(where, task))
+    assert differences(*folders) == []
+
+
+@needs_gpu
+def test_batches_from_the_gpu_are_those_of_the_host(cache: Path) -> None:
+    """Held there, cut there, made on a side stream one ahead: byte for byte the host's."""
+    device = torch.device("cuda", 0)
+    store = open_store(load("shapes", "wide"), cache)
+    batches = Batches((store,), Source("shapes", "wide", 96, 96, crop=True), 8, 0, flip_vertical=True)
+    assert fits(batches, device)
+    side = SideStream(Resident(batches, device).ready, device)
+    with Ahead(side.make, side.take) as ahead:
+        for step in range(20):
+            images, labels = ahead(step)
+            torch.randn(2000, 2000, device=device) @ torch.randn(2000, 2000, device=device)  # the training is busy
+            expected, truth = batches.ready(step)
+            assert torch.equal(labels.cpu(), truth)
+            torch.testing.assert_close(images.cpu(), expected, rtol=1e-6, atol=1e-6)
+
+
+@needs_gpu
+def test_compiled_training_has_the_same_losses(tmp_path: Path, cache: Path) -> None:
+    """Through torch.compile and captured as a graph."""
+    task, curves = job(STEPS), []
+    for compiled in (False, True):
+        where = replace(place(tmp_path / str(compiled), cache), device="cuda", precision="32", compile=compiled)
+        assert execute(task, where).status == "ok"
+        curves.append(losses(record(where, task)))
+    assert curves[1] == pytest.approx(curves[0], rel=1e-3)

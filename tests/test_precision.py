@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
+import torch
 
 from repro import fabric, machine
 from repro.machine import Machine
@@ -26,6 +29,27 @@ def test_precision_on_a_cpu(
     """bf16 where the processor has it and the network is wide; what the user asks for comes before both."""
     monkeypatch.setattr(fabric, "cpu_has_bf16", lambda: bf16)
     assert fabric.precision(Machine(precision=asked), "cpu", narrow=narrow) == expected  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("real", "expected"), [(True, "bf16-mixed"), (False, "32-true")])
+def test_precision_on_a_gpu(real: bool, expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A GPU that only emulates bf16 takes float32."""
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: real or including_emulation)
+    assert fabric.precision(Machine(), "cuda") == expected
+
+
+def test_float32_is_float32_and_runs_repeat() -> None:
+    """No TF32 in convolutions or products, deterministic algorithms, no search for the fastest, no filled memory."""
+    torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = True, True
+    fabric.open_fabric(Machine(device="cpu"))
+    fabric.repeatable()
+    assert not torch.backends.cudnn.allow_tf32
+    assert not torch.backends.cuda.matmul.allow_tf32
+    assert torch.get_float32_matmul_precision() == "highest"
+    assert torch.are_deterministic_algorithms_enabled()
+    assert not torch.backends.cudnn.benchmark
+    assert not torch.utils.deterministic.fill_uninitialized_memory
+    assert os.environ["CUBLAS_WORKSPACE_CONFIG"]
 
 
 def test_small_backbones_are_narrow() -> None:

@@ -94,6 +94,19 @@ def test_bins_equal_scipy(rim: Any, distance: Any) -> None:
             assert (regions.boundary_band(labels, within, rim, distance) == (expected <= within)).all()
 
 
+@pytest.mark.parametrize("distance", ["euclidean", "chessboard"])
+@pytest.mark.parametrize("touching", [None, (8, 8), (8, 15), (16, 15), (16, 8)])
+def test_classes_that_void_separates_equal_scipy(touching: tuple[int, int] | None, distance: Any) -> None:
+    """Three squares in void, one pixel wide at the narrowest; then a pixel that touches one of them by a corner."""
+    labels = np.full((30, 40), 255, np.uint8)
+    labels[9:16, 9:15], labels[9:16, 16:22], labels[18:29, 3:39] = 1, 2, 1
+    if touching is not None:
+        labels[touching] = 3
+    assert regions._apart(labels) is (touching is None)
+    away, void = exact(labels, distance), labels == 255
+    np.testing.assert_array_equal(regions.distance_bins(labels, "edge", distance), binned(away, void))
+
+
 def test_large_map_equals_scipy() -> None:
     """1024 x 2048, distances in the hundreds: rounding inside the transform reaches no bin."""
     labels = np.kron(picture(3, (64, 128)), np.ones((16, 16), np.uint8))

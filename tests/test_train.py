@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -20,11 +23,13 @@ from repro.data.ahead import Ahead
 from repro.experiment import Recipe, Run
 from repro.fabric import open_fabric
 from repro.machine import Machine
+from repro.randomness import RandomStates
 from repro.spec import GCN, Model, Training
 from repro.train import (
     ROWS_FROM,
     Interrupted,
     Outcome,
+    _agreed,
     build_optimizer,
     loss_function,
     parameter_groups,
@@ -127,7 +132,7 @@ def test_batches_made_ahead_end_in_the_same_bits(run: Run, tmp_path: Path) -> No
 def test_compiling_is_for_training_alone(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The network is compiled where asked, before Fabric wraps it; weights end in the network that was given."""
     asked: list[nn.Module] = []
-    monkeypatch.setattr(torch, "compile", lambda net: asked.append(net) or net)
+    monkeypatch.setattr(torch, "compile", lambda net, mode: asked.append(net) or net if mode == "default" else None)
     plain, _ = _train(run, tmp_path / "plain")
     assert asked == []
     compiled, _ = _train(run, tmp_path / "compiled", compile_net=True)
@@ -185,6 +190,66 @@ def test_a_checkpoint_of_another_run_is_refused(run: Run, tmp_path: Path) -> Non
     checkpoint.save(tmp_path, {"model": net}, 5, "other")
     with pytest.raises(CheckpointError, match="belongs to run other"):
         checkpoint.resume(tmp_path, {"model": net}, run.key)
+
+
+def test_a_layer_that_draws_goes_on_as_if_never_stopped(run: Run, tmp_path: Path) -> None:
+    """The states of torch, numpy and Python are in the checkpoint: dropout ends in the same bits after a stop."""
+
+    def network() -> nn.Module:
+        return nn.Sequential(_network(run), nn.Dropout2d(0.3))
+
+    def seeded() -> None:
+        torch.manual_seed(1)
+        np.random.seed(1)  # noqa: NPY002 - the global state is what is tested
+        random.seed(1)
+
+    drawn: list[tuple[float, float]] = []
+
+    def drawing(stop_at: int) -> Callable[[int], tuple[Tensor, Tensor]]:
+        def batch(step: int) -> tuple[Tensor, Tensor]:
+            drawn.append((random.random(), float(np.random.rand())))  # noqa: NPY002, S311 - as above
+            if step == stop_at:
+                os.kill(os.getpid(), signal.SIGTERM)
+            return _batch(step)
+
+        return batch
+
+    fabric, nets = open_fabric(Machine(device="cpu", precision="32")), []
+    for name, stop_at in (("whole", -1), ("stopped", 7)):
+        (tmp_path / name).mkdir()
+        nets.append(network())
+        seeded()
+        if stop_at >= 0:
+            with pytest.raises(Interrupted):
+                train(run, nets[-1], drawing(stop_at), fabric, tmp_path / name)
+            nets[-1] = network()  # as a new process: other weights, other random states
+        train(run, nets[-1], drawing(-1), fabric, tmp_path / name)
+    assert drawn[:STEPS] == drawn[STEPS:]
+    assert _same(*nets)
+
+
+def test_a_checkpoint_of_an_earlier_version_is_taken_up(run: Run, tmp_path: Path) -> None:
+    """One without random states: no layer draws, so nothing is lost."""
+    net = _network(run)
+    checkpoint.save(tmp_path, {"model": net}, 5, run.key)
+    assert checkpoint.resume(tmp_path, {"model": _network(run, 3), "random": RandomStates()}, run.key) == 5
+
+
+def test_processes_that_see_other_checkpoints_are_stopped(tmp_path: Path) -> None:
+    """Machines that do not share the folder would train two networks as one."""
+
+    class Several:
+        world_size, device = 2, torch.device("cpu")
+
+        def __init__(self, *steps: int) -> None:
+            self.steps = steps
+
+        def all_gather(self, _: Tensor) -> Tensor:
+            return torch.tensor(self.steps)
+
+    assert _agreed(10, Several(10, 10), tmp_path) == 10
+    with pytest.raises(CheckpointError, match=r"steps \[0, 10\].*share this folder"):
+        _agreed(10, Several(10, 0), tmp_path)
 
 
 def test_a_loss_that_is_not_finite_ends_the_run_as_diverged(run: Run, tmp_path: Path) -> None:

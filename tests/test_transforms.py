@@ -11,6 +11,7 @@ import torch
 from data_files import make_imagenet, make_voc, noise, save, save_mask
 
 from repro.data import DataError, load
+from repro.data.resident import SHARE, Resident, fits
 from repro.data.store import Store, open_store
 from repro.data.transforms import IMAGENET_MEAN, IMAGENET_STD, Batches, eval_images, normalise
 from repro.experiment import Source
@@ -189,6 +190,44 @@ def test_ready_pads_with_exact_zeros(voc: Store) -> None:
     assert torch.equal(labels, raw_labels)
     assert torch.equal(images, normalise(raw, IMAGENET_MEAN, IMAGENET_STD, sizes))
     assert sum(int((~image.any(0)).sum()) for image in images) >= int((16 * 32 - sizes.prod(1)).sum())
+
+
+@pytest.mark.parametrize("rotate", [False, True])
+@pytest.mark.parametrize("crop", [False, True])
+@pytest.mark.parametrize("rank", [0, 1])
+def test_pixels_held_on_a_device_give_the_same_batches(voc: Store, rotate: bool, crop: bool, rank: int) -> None:
+    """Gathered at once, from two stores side by side: padding, windows, turns and mirrors byte for byte."""
+    source = Source("voc", "trainval", 14, 20, crop=True) if crop else Source("voc", "trainval", 32, 32)
+    batches = Batches([voc, voc], source, 8, seed=3, rotate=rotate, flip_vertical=True, rank=rank, world=2)
+    held = Resident(batches, "cpu")
+    for step in range(12):
+        expected, found = batches.draw(step), held.batch(step)
+        sizes = expected[2].tolist()
+        assert found[2].tolist() == sizes
+        assert torch.equal(found[1], expected[1])
+        assert found[0].is_contiguous(memory_format=torch.channels_last)
+        assert torch.equal(found[0], expected[0])
+        for one, other in zip(held.ready(step), batches.ready(step), strict=True):
+            assert torch.equal(one, other)
+
+
+def test_held_classification_batches_are_the_same(imagenet: Store) -> None:
+    """Windows of images, and the class of each."""
+    batches = Batches([imagenet], Source("imagenet", "val", 224, 224, crop=True), 4, seed=0)
+    for one, other in zip(Resident(batches, "cpu").batch(1), batches.draw(1), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_what_is_held(voc: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A GPU with room for it, and no scaling; never a CPU, which has the file mapped."""
+    batches = Batches([voc], FRAME, 3, seed=0)
+    size = voc.pixels.size
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (int(size / SHARE) + 1, 10**12))
+    cuda = torch.device("cuda")
+    assert fits(batches, cuda)
+    assert not fits(batches, torch.device("cpu"))
+    assert not fits(Batches([voc, voc], FRAME, 3, seed=0), cuda)
+    assert not fits(Batches([voc], FRAME, 3, seed=0, scale=(0.5, 0.9)), cuda)
 
 
 def test_classification_batches(imagenet: Store) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from rich.console import Console
@@ -10,7 +10,8 @@ from rich.table import Table as Grid
 
 from repro import compute
 from repro.commands.scoring import submitted
-from repro.measure import Plan
+from repro.experiment import Job
+from repro.measure import Plan, plan
 from repro.profiles import Profile
 from repro.records import Shelf
 from repro.spec import SpecError, Table
@@ -60,6 +61,7 @@ def show(out: Console, planned: Plan, tables: Iterable[Table], profile: Profile,
     out.print(grid)
     for line in _sums(planned, pace):
         out.print(line, soft_wrap=True)
+    out.print(stored(compute.storage(job.run for job in planned.jobs)), soft_wrap=True)
     for line in _submitted(tables, profile):
         out.print(line, soft_wrap=True)
 
@@ -85,6 +87,43 @@ def _sums(planned: Plan, pace: Speed | None) -> Iterator[str]:
         )
 
 
+def stored(storage: compute.Storage) -> str:
+    """Return in a sentence what some runs store."""
+    rest = f" ({', '.join(storage.unknown)} not counted)" if storage.unknown else ""
+    return (
+        f"storage: weights {storage.weights / 1e9:,.1f} GB; two checkpoints of the largest training "
+        f"{storage.checkpoints / 1e9:,.1f} GB; decoded data {storage.decoded / 1e9:,.1f} GB at most{rest}"
+    )
+
+
+def page(profile: Profile, tables: Sequence[Table], tflops: float) -> str:
+    """Return the costs of a profile, table by table, in Markdown; a run is counted where it is first needed."""
+    lines = [
+        f"| table | runs | trainings | steps | EFLOP | hours at {tflops:g} TFLOP/s |",
+        "|---|--:|--:|--:|--:|--:|",
+    ]
+    seen: set[str] = set()
+    every: list[tuple[Job, compute.Compute | None]] = []
+    for table in tables:
+        jobs = [job for job in plan([table], profile, (0,), Shelf(())).jobs if job.name not in seen]
+        seen |= {job.name for job in jobs}
+        found = [(job, compute.of(job.run)) for job in jobs]
+        every += found
+        if found:
+            lines.append(_row(str(table.own or table.number), found, tflops))
+    lines.append(_row("all", every, tflops))
+    kept = stored(compute.storage(job.run for job, _ in every))
+    return "\n".join([*lines, "", f"{kept[0].upper()}{kept[1:]}."])
+
+
+def _row(name: str, found: Sequence[tuple[Job, compute.Compute | None]], tflops: float) -> str:
+    flops = sum(one.flops for _, one in found if one)
+    steps = sum(job.run.steps for job, _ in found if job.trains)
+    trainings = sum(job.trains for job, _ in found)
+    hours = sum(one.hours(tflops) for _, one in found if one)
+    return f"| {name} | {len(found)} | {trainings} | {steps:,} | {flops / 1e18:,.2f} | {hours:,.1f} |"
+
+
 def _submitted(tables: Iterable[Table], profile: Profile) -> Iterator[str]:
     for table in tables:
         cell = submitted(table)
@@ -97,7 +136,7 @@ def _submitted(tables: Iterable[Table], profile: Profile) -> Iterator[str]:
             )
 
 
-def stored(planned: Plan) -> int:
+def weights_left(planned: Plan) -> int:
     """Return the bytes of weights that the missing trainings leave behind; those never counted are left out."""
     found = [compute.of(job.run) for job in planned.missing if job.trains]
     return sum(FLOAT32 * one.params for one in found if one is not None)

@@ -79,6 +79,8 @@ def show(out: Console, request: Request, *, as_json: bool, tflops: float = 0.0) 
     _summary(out, planned, times, _processes(request, planned))
     if request.profile == "paper" or tflops:
         costing.show(out, planned, request.selected, request.resolved, pace)
+    elif planned.missing:
+        out.print(f"stores: {costing.weights_left(planned) / 1e6:,.0f} MB of weights below runs/local", soft_wrap=True)
     for fault in shelf.passed_over:
         out.print(f"passed over: {fault}", style="yellow", soft_wrap=True)
 
@@ -106,7 +108,6 @@ def _summary(out: Console, planned: Plan, times: estimate.Estimates, processes: 
     )
     if planned.missing:
         out.print(_time(times.whole(planned.missing, processes), len(planned.missing), times.source), soft_wrap=True)
-        out.print(f"stores: {costing.stored(planned) / 1e6:,.0f} MB of weights below runs/local", soft_wrap=True)
     if none:
         out.print(f"no data in this profile for: {_places(tuple(none))}", style="dim", soft_wrap=True)
 
@@ -135,7 +136,7 @@ def _tree(
         "cells": len(planned.cells),
         "trainings": planned.trainings,
         "expected": asdict(times.whole(planned.missing, processes)) | {"source": times.source},
-        "stored_bytes": costing.stored(planned),
+        "stored_bytes": costing.weights_left(planned),
         "without_data": [list(place) for place, run in planned.cells.items() if run is None],
         "jobs": [
             {

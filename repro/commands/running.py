@@ -24,6 +24,7 @@ from repro.spec import SpecError
 from repro.stop import Stopped
 
 DEVICES, PRECISIONS, LAUNCHERS = ("auto", "cpu", "cuda"), ("auto", "32", "bf16"), ("local", "ray")
+LAYOUTS = ("auto", "channels_last", "default")
 SIGNALLED = 128
 """Exit code of a command that a signal ended, before the signal's number is added."""
 
@@ -41,6 +42,7 @@ class How:
     launcher: str = "local"
     address: str = ""
     compile: bool = False
+    layout: str = "auto"
 
 
 def start(out: Console, request: Request, how: How) -> int:
@@ -74,6 +76,7 @@ def _machine(request: Request, how: How) -> Machine:
     for name, value, known in (
         ("device", how.device, DEVICES),
         ("precision", how.precision, PRECISIONS),
+        ("layout", how.layout, LAYOUTS),
         ("launcher", how.launcher, LAUNCHERS),
     ):
         if value not in known:
@@ -83,7 +86,7 @@ def _machine(request: Request, how: How) -> Machine:
     data_root, weights = from_environment(how.data_root, how.weights)
     return Machine(
         runs=request.runs, data_root=data_root, weights=weights,
-        device=how.device, precision=how.precision, compile=how.compile,  # type: ignore[arg-type]
+        device=how.device, precision=how.precision, compile=how.compile, layout=how.layout,  # type: ignore[arg-type]
     )  # fmt: skip
 
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import Progress
@@ -149,10 +148,8 @@ def predictions(model: Trained, run: Run, dataset: Dataset, place: Machine) -> I
 
 def _softmax(predictor: Predictor, dataset: Dataset) -> Iterator[tuple[NDArray[np.float32], Bytes]]:
     for i in range(len(dataset)):
-        image = np.array(dataset.read(i)[0])  # torch wants an array that it may write to
-        batch = torch.from_numpy(image)[None].permute(0, 3, 1, 2).to(predictor.device)
-        x = predictor.normalise(batch).contiguous(memory_format=torch.channels_last)
-        yield predictor.probabilities(x)[0].float().cpu().numpy(), image
+        image = np.ascontiguousarray(dataset.read(i)[0])
+        yield predictor.softmax([image])[0], image
 
 
 def _describe(path: Path, run: Run, model: Trained, images: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 
@@ -13,14 +13,15 @@ T = TypeVar("T")
 class Ahead(Generic[T]):
     """A pure function of the step, computed one step ahead of the step that was last asked for.
 
-    Worth a thread where the device does the work (a GPU); on a CPU that trains, it takes the time it saves.
+    Worth a thread where the device does the work (a GPU); on a CPU that trains, it takes the time it saves. ``take``
+    is called, in the thread of the caller, with each result that is handed out.
     """
 
-    def __init__(self, function: Callable[[int], T]) -> None:
-        """Keep the function; nothing is computed before the first call."""
-        self._function = function
+    def __init__(self, function: Callable[[int], Any], take: Callable[[Any], T] = lambda made: made) -> None:
+        """Keep the functions; nothing is computed before the first call."""
+        self._function, self._take = function, take
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="batches")
-        self._next: tuple[int, Future[T]] | None = None
+        self._next: tuple[int, Future[Any]] | None = None
 
     def __call__(self, step: int) -> T:
         """Return ``function(step)`` and begin with the step after it; raise what the function raised for this step."""
@@ -28,7 +29,7 @@ class Ahead(Generic[T]):
             self._next = (step, self._pool.submit(self._function, step))
         result = self._next[1].result()
         self._next = (step + 1, self._pool.submit(self._function, step + 1))
-        return result
+        return self._take(result)
 
     def __enter__(self) -> Ahead[T]:
         """Return itself."""

@@ -22,13 +22,18 @@ def scaled(pair: list[Bytes], factor: float) -> list[Bytes]:
     return [cv2.resize(x, size, interpolation=m) if x.ndim else x for x, m in zip(pair, modes, strict=True)]  # type: ignore[misc]
 
 
+def span(side: int, most: int, draw: float) -> tuple[int, int]:
+    """Return where a window of at most ``most`` begins along a side, by a draw from [0, 1), and its length."""
+    return int(draw * (max(0, side - most) + 1)), min(side, most)
+
+
 def window(x: Bytes, frame: tuple[int, int], down: float, across: float) -> Bytes:
     """Cut (h, w, ...) to at most the frame, at a place given by two draws from [0, 1)."""
     if not x.ndim:
         return x
-    top = int(down * (max(0, x.shape[0] - frame[0]) + 1))
-    left = int(across * (max(0, x.shape[1] - frame[1]) + 1))
-    return x[top : top + frame[0], left : left + frame[1]]
+    top, height = span(x.shape[0], frame[0], down)
+    left, width = span(x.shape[1], frame[1], across)
+    return x[top : top + height, left : left + width]
 
 
 def place(part: Bytes, frame: Bytes, blank: Bytes) -> None:

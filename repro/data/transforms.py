@@ -14,11 +14,30 @@ from numpy.typing import NDArray
 
 from repro.data.dataset import Bytes, DataError
 from repro.data.draws import permutation, uniform
-from repro.data.geometry import blanks, centre_crop, place, scaled, window
+from repro.data.geometry import blanks, centre_crop, place, scaled, span, window
 from repro.data.store import Store
 from repro.experiment import Source
 
+HALF = 0.5
+"""Share of the images that a recipe mirrors."""
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class Piece:
+    """What a batch shows of one image that is not scaled: quarter turns, a window, mirrors, in this order."""
+
+    store: int
+    index: int
+    """Of the image in its store."""
+    turns: int
+    """Quarter turns clockwise."""
+    top: int
+    left: int
+    height: int
+    width: int
+    mirrored: tuple[bool, bool]
+    """Top to bottom, left to right."""
 
 
 @dataclass(frozen=True)
@@ -126,18 +145,38 @@ class Batches:
         orders = {int(epoch): permutation(self.seed, int(epoch), n) for epoch in np.unique(epochs)}
         return np.array([orders[int(e)][p] for e, p in zip(epochs, places, strict=True)], dtype=np.int64)
 
-    def _augmented(self, index: int, draws: NDArray[np.float64]) -> tuple[Bytes, Any]:
+    def pieces(self, step: int) -> list[Piece]:
+        """Return what this process's share of ``batch(step)`` shows, for batches that scale nothing."""
+        share = self.batch_size // self.world
+        chosen = self.indices(step)[self.rank * share :][:share]
+        draws = uniform(self.seed, step, 8 * self.batch_size).reshape(-1, 8)[self.rank * share :][:share]
+        return [self._piece(index, draw) for index, draw in zip(chosen.tolist(), draws, strict=True)]
+
+    def _piece(self, index: int, draws: NDArray[np.float64]) -> Piece:
+        part, i = self._located(index)
+        turns = int(draws[1] * 4) if self.rotate else 0
+        sides = self.stores[part].sizes[i].tolist()[:: -1 if turns % 2 else 1]
+        spans = [span(n, most, float(draw)) for n, most, draw in zip(sides, self._frame, draws[2:4], strict=True)]
+        mirrored = (bool(self.flip_vertical and draws[5] < HALF), bool(self.flip and draws[4] < HALF))
+        return Piece(part, i, turns, spans[0][0], spans[1][0], spans[0][1], spans[1][1], mirrored)
+
+    def _located(self, index: int) -> tuple[int, int]:
+        """Return the store of an image of the mix, and its number there."""
         part = int(np.searchsorted(self._starts, index, side="right")) - 1
-        store, i = self.stores[part], index - int(self._starts[part])
+        return part, index - int(self._starts[part])
+
+    def _augmented(self, index: int, draws: NDArray[np.float64]) -> tuple[Bytes, Any]:
+        part, i = self._located(index)
+        store = self.stores[part]
         pair = [store.image(i), store.labels(i)]
         if self.scale != (1.0, 1.0):
             pair = scaled(pair, self.scale[0] + (self.scale[1] - self.scale[0]) * float(draws[0]))
         if self.rotate and (turns := int(draws[1] * 4)):
             pair = [cv2.rotate(x, turns - 1) if x.ndim else x for x in pair]  # type: ignore[misc]
         pair = [window(x, self._frame, draws[2], draws[3]) for x in pair]
-        if self.flip and draws[4] < 0.5:  # noqa: PLR2004 - half of the images
+        if self.flip and draws[4] < HALF:
             pair = [cv2.flip(x, 1) if x.ndim else x for x in pair]  # type: ignore[misc]
-        if self.flip_vertical and draws[5] < 0.5:  # noqa: PLR2004 - half of the images
+        if self.flip_vertical and draws[5] < HALF:
             pair = [cv2.flip(x, 0) if x.ndim else x for x in pair]  # type: ignore[misc]
         return pair[0], pair[1]
 

@@ -59,8 +59,8 @@ class Cluster:
         Raises:
             SpecError: Ray is missing, or nobody answers.
         """
-        self.ray = import_ray()
         check_address(address)
+        self.ray = import_ray()
         self.address, self.threads, self.gpu = address, threads, gpu
         weights, data = place.weights, place.data_root
         self.place = replace(
