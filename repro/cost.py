@@ -75,6 +75,12 @@ def classifier_conv_macs(classifier: Classifier, size: int = 224, counter: Count
     return counter(lambda: build(classifier, 1), (1, 3, size, size))["conv"]
 
 
+def classifier_conv_params(classifier: Classifier) -> int:
+    """Return the weights of the convolutions alone, without batch norms and the linear layer."""
+    with torch.device("meta"):
+        return sum(m.weight.numel() for m in build(classifier, 1).modules() if isinstance(m, nn.Conv2d))
+
+
 @cache
 def measure(cost: Cost, counter: Counter = torch_macs) -> int:
     """Return the value of a count cell.
@@ -83,7 +89,7 @@ def measure(cost: Cost, counter: Counter = torch_macs) -> int:
     """
     if isinstance(cost.of, Classifier):
         if cost.what == "params":
-            return network_params(cost.of, cost.num_classes)
+            return classifier_conv_params(cost.of)
         return classifier_conv_macs(cost.of, cost.size, counter)
     if cost.what == "params":
         return head_params(cost.of, cost.in_channels, cost.num_classes)
