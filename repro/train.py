@@ -162,7 +162,8 @@ def _compiled(net: nn.Module, fabric: Any) -> Any:  # noqa: ANN401 - torch's own
 def _agreed(step: int, fabric: Any, work: Path) -> int:  # noqa: ANN401 - see train
     """Return the step that all processes go on from; raise ``CheckpointError`` where they found different ones."""
     if fabric.world_size > 1:
-        found = fabric.all_gather(torch.tensor(step, device=fabric.device)).flatten().tolist()
+        found = [0] * fabric.world_size
+        torch.distributed.all_gather_object(found, step)
         if len(set(found)) > 1:
             msg = (
                 f"{work}: processes see checkpoints of steps {sorted(set(found))}; all machines must share this folder"
