@@ -186,9 +186,9 @@ class Session:
             scale=recipe.scale, rank=rank, world=world,
         )  # fmt: skip
         device = self.fabric.device
-        source_of = Resident(batches, device) if fits(batches, device) else batches
+        held = Resident(batches, device).ready if fits(batches, device) else partial(batches.ready, device=device)
         mean, std = colours(self.run.test.dataset)
-        ready = partial(source_of.ready, mean=mean, std=std, device=device)
+        ready = partial(held, mean=mean, std=std)
         return ready if self.layout == torch.channels_last else partial(_laid_out, ready, self.layout)
 
     def evaluate(self, emit: Emit) -> Counts:

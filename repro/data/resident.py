@@ -80,10 +80,8 @@ class Resident:
         step: int,
         mean: Sequence[float] = IMAGENET_MEAN,
         std: Sequence[float] = IMAGENET_STD,
-        device: torch.device | str = "",
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the normalised images (n, 3, h, w) float32 and the labels of a step, on the device held."""
-        del device
         images, labels, sizes = self.batch(step)
         return normalise(images, mean, std, sizes), labels
 

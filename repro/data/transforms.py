@@ -106,9 +106,8 @@ class Batches:
 
     def draw(self, step: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Return ``batch(step)`` and the size (n, 2) of each image within its frame; the rest is padding."""
-        share = self.batch_size // self.world
-        chosen = self.indices(step)[self.rank * share :][:share]
-        draws = uniform(self.seed, step, 8 * self.batch_size).reshape(-1, 8)[self.rank * share :][:share]
+        chosen, draws = self._share(step)
+        share = len(chosen)
         images = np.empty((share, *self._frame, 3), np.uint8)
         whole = self.stores[0].kind == "classification"
         labels = np.empty(share, np.int64) if whole else np.empty((share, *self._frame), np.uint8)
@@ -147,10 +146,14 @@ class Batches:
 
     def pieces(self, step: int) -> list[Piece]:
         """Return what this process's share of ``batch(step)`` shows, for batches that scale nothing."""
-        share = self.batch_size // self.world
-        chosen = self.indices(step)[self.rank * share :][:share]
-        draws = uniform(self.seed, step, 8 * self.batch_size).reshape(-1, 8)[self.rank * share :][:share]
+        chosen, draws = self._share(step)
         return [self._piece(index, draw) for index, draw in zip(chosen.tolist(), draws, strict=True)]
+
+    def _share(self, step: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Return this process's images of a step (n,) and what is drawn for each, (n, 8) in [0, 1)."""
+        share = self.batch_size // self.world
+        mine = slice(self.rank * share, (self.rank + 1) * share)
+        return self.indices(step)[mine], uniform(self.seed, step, 8 * self.batch_size).reshape(-1, 8)[mine]
 
     def _piece(self, index: int, draws: NDArray[np.float64]) -> Piece:
         part, i = self._located(index)
