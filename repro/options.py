@@ -33,7 +33,7 @@ def chain(*decorators: Callable[[F], F]) -> Callable[[F], F]:
 
 tables = click.argument("tables", nargs=-1, required=True, metavar="TABLE...")
 profile = click.option(
-    "--profile", "-p", default="shapes", show_default=True, help="shapes, camvid_half, camvid or paper"
+    "--profile", "-p", default="shapes", show_default=True, help="shapes, camvid_half, camvid_short, camvid or paper"
 )
 as_json = click.option("--json", "as_json", is_flag=True, help="machine-readable output")
 runs = click.option("--runs", type=PATH, default=RUNS, show_default=True, help="folder of the records")

@@ -1,4 +1,4 @@
-"""What "train on VOC" means at each scale: paper, camvid, camvid_half, shapes."""
+"""What "train on VOC" means at each scale: paper, camvid, camvid_short, camvid_half, shapes."""
 
 from __future__ import annotations
 
@@ -234,6 +234,14 @@ CAMVID = _camvid(
     30_000,
     CRF(),
 )
+CAMVID_SHORT = _camvid(
+    "camvid_short",
+    "camvid",
+    "the same scenes at their full size and a short training; one core, an hour and a half a training",
+    (384, 480),
+    6_000,
+    CRF(),
+)
 CAMVID_HALF = _camvid(
     "camvid_half",
     "camvid_half",
@@ -278,7 +286,7 @@ SHAPES = Profile(
     crf=CRF(position_w=3.0, position_sd=1.0, bilateral_w=10.0, bilateral_sd=80.0, bilateral_color_sd=3.0),
 )
 
-PROFILES: Mapping[str, Profile] = {profile.name: profile for profile in (SHAPES, CAMVID_HALF, CAMVID, PAPER)}
+PROFILES: Mapping[str, Profile] = {profile.name: profile for profile in (SHAPES, CAMVID_HALF, CAMVID_SHORT, CAMVID, PAPER)}
 
 
 def get(name: str, *, steps: int = 0, recipe: str = "") -> Profile:

@@ -303,7 +303,7 @@ def _formats(text: str) -> list[str]:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("repro.report", description=__doc__)
     parser.add_argument(
-        "--profile", default="", help="shapes, camvid_half, camvid or paper (default: those with records)"
+        "--profile", default="", help="shapes, camvid_half, camvid_short, camvid or paper (default: those with records)"
     )
     parser.add_argument("--select", nargs="*", default=[], metavar="TABLE", help="table2, 2 or audit (default: all)")
     parser.add_argument("--format", default=",".join(DEFAULT_FORMATS), help="any of " + ",".join(FORMATS))
