@@ -286,7 +286,9 @@ SHAPES = Profile(
     crf=CRF(position_w=3.0, position_sd=1.0, bilateral_w=10.0, bilateral_sd=80.0, bilateral_color_sd=3.0),
 )
 
-PROFILES: Mapping[str, Profile] = {profile.name: profile for profile in (SHAPES, CAMVID_HALF, CAMVID_SHORT, CAMVID, PAPER)}
+PROFILES: Mapping[str, Profile] = {
+    profile.name: profile for profile in (SHAPES, CAMVID_HALF, CAMVID_SHORT, CAMVID, PAPER)
+}
 
 
 def get(name: str, *, steps: int = 0, recipe: str = "") -> Profile:

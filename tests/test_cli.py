@@ -60,7 +60,7 @@ def test_light_commands_do_not_import_torch() -> None:
     [
         (("run", "table12"), "no table of the paper"),
         (("run", "banana"), "no table of the paper"),
-        (("plan", "table2", "--profile", "voc"), "shapes, camvid_half, camvid, paper"),
+        (("plan", "table2", "--profile", "voc"), "shapes, camvid_half, camvid_short, camvid, paper"),
         (("plan", "table2", "--recipe", "best"), "choose from fast"),
         (("plan", "table2", "--seeds", "0"), "at least one seed"),
         (("plan", "table2", "--steps", "-4"), "positive"),

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import socket
 import sys
+import threading
 import time
 from collections.abc import Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +37,18 @@ def test_an_address_that_nobody_answers_is_said_soon() -> None:
         with pytest.raises(SpecError, match="nobody answers"):
             cluster.check_address(asked)
         assert time.monotonic() - began < 15
+
+
+def test_what_answers_but_is_no_cluster_is_said_soon() -> None:
+    """A web server at the address: within 15 s, and without Ray's own warnings."""
+    pytest.importorskip("ray", reason="Ray is not installed")
+    with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        began = time.monotonic()
+        with pytest.raises(SpecError, match="no head of a Ray cluster|did not answer"):
+            cluster.check_cluster(f"127.0.0.1:{server.server_port}")
+        assert time.monotonic() - began < 15
+        server.shutdown()
 
 
 @pytest.mark.parametrize("address", ["cluster", "host:", "host:x", ":6379"])

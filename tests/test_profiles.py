@@ -92,7 +92,7 @@ def test_bad_choices_are_one_sentence(words: dict[str, object]) -> None:
     """An unknown recipe or a negative length names the choice and the remedy."""
     with pytest.raises(SpecError, match=r"choose|positive"):
         profiles.get("shapes", **words)  # type: ignore[arg-type]
-    with pytest.raises(SpecError, match="shapes, camvid_half, camvid, paper"):
+    with pytest.raises(SpecError, match="shapes, camvid_half, camvid_short, camvid, paper"):
         profiles.get("voc")
 
 

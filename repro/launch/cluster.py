@@ -6,6 +6,8 @@ import contextlib
 import os
 import queue
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -20,7 +22,8 @@ from repro.stop import StopFlag, Stopped
 
 POLL_SECONDS = 0.5
 STOP_SECONDS = 60.0
-ANSWER_SECONDS = 10.0
+ANSWER_SECONDS = 5.0
+STATUS_SECONDS = 12.0
 DEATHS = 4
 """Nodes come and go: a job may lose its process three times before it is reported."""
 
@@ -35,7 +38,7 @@ def import_ray() -> Any:  # noqa: ANN401 - the module
 
 
 def check_address(address: str) -> None:
-    """Raise ``SpecError`` where nobody answers at ``host:port`` within ten seconds."""
+    """Raise ``SpecError`` where nobody answers at ``host:port`` within five seconds."""
     if address in {"", "auto", "local"}:
         return
     host, _, port = address.removeprefix("ray://").rpartition(":")
@@ -50,6 +53,25 @@ def check_address(address: str) -> None:
         ) from error
 
 
+def check_cluster(address: str) -> None:
+    """Raise ``SpecError`` where what answers at ``host:port`` is no head of a Ray cluster, or is silent for 12 seconds.
+
+    Ray itself goes on trying for half a minute and writes a warning each second.
+    """
+    if address in {"", "auto", "local"} or address.startswith("ray://"):
+        return
+    command = [sys.executable, "-m", "ray.scripts.scripts", "status", "--address", address]
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=STATUS_SECONDS, check=False)  # noqa: S603
+        said = "" if done.returncode == 0 else "what answers there is no head of a Ray cluster"
+    except subprocess.TimeoutExpired:
+        said = f"it did not answer `ray status` within {STATUS_SECONDS:.0f} s"
+    if said:
+        raise SpecError(
+            f"--address {address}: {said}; check the address, or use --address auto on the head's own machine"
+        )
+
+
 class Cluster:
     """Jobs on a Ray cluster whose nodes share the folders of records, data and weights."""
 
@@ -61,6 +83,7 @@ class Cluster:
         """
         check_address(address)
         self.ray = import_ray()
+        check_cluster(address)
         self.address, self.threads, self.gpu = address, threads, gpu
         weights, data = place.weights, place.data_root
         self.place = replace(
