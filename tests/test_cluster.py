@@ -45,7 +45,7 @@ def test_what_answers_but_is_no_cluster_is_said_soon() -> None:
     with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         began = time.monotonic()
-        with pytest.raises(SpecError, match="no head of a Ray cluster|did not answer"):
+        with pytest.raises(SpecError, match=r"no head of a Ray cluster|did not answer"):
             cluster.check_cluster(f"127.0.0.1:{server.server_port}")
         assert time.monotonic() - began < 15
         server.shutdown()
