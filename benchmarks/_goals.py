@@ -24,16 +24,17 @@ def row(name: str, load: object, given: dict[str, Any]) -> str:
 
 def main() -> None:
     """Collect what the benchmarks wrote."""
-    rows, machines = "", set()
+    rows, notes, machines = "", "", set()
     for path in sorted(RESULTS.glob("*.json")):
         result = json.loads(path.read_text(encoding="utf-8"))
         machine = result["machine"]
         machines.add(f"{machine['cpu']}, {machine['cores']} cores, torch {machine.get('torch', 'none')}")
         rows += "".join(row(path.stem, machine["load"], goal) for goal in result.get("goals", ()))
+        notes += "".join(f"- {g['what']}: {g['note']}.\n" for g in result.get("goals", ()) if g.get("note"))
     text = (
         "# Goals and results\n\nWritten by `nox -s bench`, not by hand. `x`: the other's time over ours, the median of "
         "the rounds of one sitting. `load`: the machine's load average when the result was written; above its number "
-        f"of cores, something else was running.\n\n{HEAD}{rows}\nMeasured on: {'; '.join(sorted(machines))}.\n"
+        f"of cores, something else was running.\n\n{HEAD}{rows}\n{notes}\nMeasured on: {'; '.join(sorted(machines))}.\n"
     )
     (RESULTS / "README.md").write_text(text, encoding="utf-8")
     print(text)

@@ -27,6 +27,8 @@ class Goal:
     most: bool = False
     """Whether the goal is an upper bound."""
     unit: str = "x"
+    note: str = ""
+    """What was measured in the same sitting and bounds the result."""
 
     @property
     def met(self) -> bool:
