@@ -30,7 +30,9 @@ def main() -> None:
         machine = result["machine"]
         machines.add(f"{machine['cpu']}, {machine['cores']} cores, torch {machine.get('torch', 'none')}")
         rows += "".join(row(path.stem, machine["load"], goal) for goal in result.get("goals", ()))
-        notes += "".join(f"- {g['what']}: {g['note']}.\n" for g in result.get("goals", ()) if g.get("note"))
+        notes += "".join(
+            f"- {g['what']}: {g['note']}.\n" for g in result.get("goals", ()) if g.get("note") and not g["met"]
+        )
     text = (
         "# Goals and results\n\nWritten by `nox -s bench`, not by hand. `x`: the other's time over ours, the median of "
         "the rounds of one sitting. `load`: the machine's load average when the result was written; above its number "
