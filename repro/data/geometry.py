@@ -36,14 +36,6 @@ def window(x: Bytes, frame: tuple[int, int], down: float, across: float) -> Byte
     return x[top : top + height, left : left + width]
 
 
-def place(part: Bytes, frame: Bytes, blank: Bytes) -> None:
-    """Copy ``part`` into the upper left of ``frame``, and from ``blank`` what lies below and right of it."""
-    h, w = part.shape[:2]
-    frame[:h, :w] = part
-    frame[h:] = blank[h:]
-    frame[:h, w:] = blank[:h, w:]
-
-
 @lru_cache(maxsize=8)
 def blanks(height: int, width: int) -> tuple[Bytes, Bytes]:
     """Return an image (h, w, 3) and labels (h, w) of nothing but padding."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import cv2
@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from repro.data.dataset import Bytes, DataError
 from repro.data.draws import permutation, uniform
-from repro.data.geometry import blanks, centre_crop, place, scaled, span, window
+from repro.data.frames import Array, Pool
+from repro.data.geometry import blanks, centre_crop, scaled, span, window
 from repro.data.store import Store
 from repro.experiment import Source
 
@@ -47,7 +48,8 @@ class Batches:
     ``batch(step)`` depends on nothing but the fields and the step, so a resumed run needs no replay; with ``world``
     processes each makes its own share of the same global batch. Images are padded at the bottom and on the right,
     never resized (unless ``scale`` asks for it as an augmentation); where scaling or ``source.crop`` leaves an image
-    larger than the frame, a random window is taken.
+    larger than the frame, a random window is taken. A batch is for reading: once it is dropped, a later one is made in
+    its memory, and the padding is not written again.
 
     Raises:
         DataError: an image does not fit its frame, the share is not whole, or the stores differ in classes.
@@ -64,6 +66,8 @@ class Batches:
     rank: int = 0
     world: int = 1
     _starts: NDArray[np.int64] = field(init=False, repr=False, compare=False)
+    _pools: tuple[Pool, Pool, Pool] = field(init=False, repr=False, compare=False)
+    """Frames for bytes, for labels, for normalised images."""
 
     def __post_init__(self) -> None:
         """Check that every image fits, and number the images of all stores."""
@@ -76,6 +80,9 @@ class Batches:
         for store in self.stores:
             self._check_fit(store)
         object.__setattr__(self, "_starts", np.cumsum([0, *(len(store) for store in self.stores)]))
+        zero = np.zeros((*self._frame, 3), np.float32)
+        share = self.batch_size // self.world
+        object.__setattr__(self, "_pools", tuple(Pool(share, blank) for blank in (*blanks(*self._frame), zero)))
 
     def _check_fit(self, store: Store) -> None:
         if self.source.crop or self.scale[1] > 1.0:
@@ -106,21 +113,24 @@ class Batches:
 
     def draw(self, step: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Return ``batch(step)`` and the size (n, 2) of each image within its frame; the rest is padding."""
+        return self._drawn(step, self._pools[0])
+
+    def _drawn(
+        self, step: int, pool: Pool, finish: Callable[[Array], object] = lambda _: None
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Return images in frames of this pool, each finished where it lies, labels and sizes of a step."""
         chosen, draws = self._share(step)
-        share = len(chosen)
-        images = np.empty((share, *self._frame, 3), np.uint8)
+        (pictures, images), sizes = pool.take(), np.empty((len(chosen), 2), np.int64)
         whole = self.stores[0].kind == "classification"
-        labels = np.empty(share, np.int64) if whole else np.empty((share, *self._frame), np.uint8)
-        sizes = np.empty((share, 2), np.int64)
-        blank, void = blanks(*self._frame)
+        masks, labels = (None, np.empty(len(chosen), np.int64)) if whole else self._pools[1].take()
         for j, index in enumerate(chosen.tolist()):
             image, target = self._augmented(index, draws[j])
             sizes[j] = image.shape[:2]
-            place(image, images[j], blank)
-            if whole:
+            finish(pictures.put(j, image))
+            if masks is None:
                 labels[j] = target
             else:
-                place(target, labels[j], void)
+                masks.put(j, target)
         return torch.from_numpy(images).permute(0, 3, 1, 2), torch.from_numpy(labels), torch.from_numpy(sizes)
 
     def ready(
@@ -131,6 +141,10 @@ class Batches:
         device: torch.device | str = "cpu",
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the normalised images (n, 3, h, w) float32 and the labels of a step, on the device."""
+        if torch.device(device).type == "cpu":
+            # Image by image, while it lies in the processor's cache; the padding is zero and stays so.
+            rows = _rows(tuple(mean), tuple(std), self.source.width, torch.device("cpu"))
+            return self._drawn(step, self._pools[2], partial(_shift, *rows))[:2]
         images, labels, sizes = self.draw(step)
         if torch.device(device).type == "cuda":
             images, labels = images.pin_memory(), labels.pin_memory()
@@ -165,7 +179,7 @@ class Batches:
 
     def _located(self, index: int) -> tuple[int, int]:
         """Return the store of an image of the mix, and its number there."""
-        part = int(np.searchsorted(self._starts, index, side="right")) - 1
+        part = int(self._starts.searchsorted(index, side="right")) - 1
         return part, index - int(self._starts[part])
 
     def _augmented(self, index: int, draws: NDArray[np.float64]) -> tuple[Bytes, Any]:
@@ -176,7 +190,8 @@ class Batches:
             pair = scaled(pair, self.scale[0] + (self.scale[1] - self.scale[0]) * float(draws[0]))
         if self.rotate and (turns := int(draws[1] * 4)):
             pair = [cv2.rotate(x, turns - 1) if x.ndim else x for x in pair]  # type: ignore[misc]
-        pair = [window(x, self._frame, draws[2], draws[3]) for x in pair]
+        if pair[0].shape[0] > self.source.height or pair[0].shape[1] > self.source.width:
+            pair = [window(x, self._frame, draws[2], draws[3]) for x in pair]
         if self.flip and draws[4] < HALF:
             pair = [cv2.flip(x, 1) if x.ndim else x for x in pair]  # type: ignore[misc]
         if self.flip_vertical and draws[5] < HALF:
@@ -203,6 +218,13 @@ def normalise(
     if sizes is not None:
         _blank(out, sizes)
     return out
+
+
+def _shift(factor: torch.Tensor, shift: torch.Tensor, image: Array) -> None:
+    """Normalise an image (h, w, 3) of floats in place, as ``normalise`` does."""
+    h, w, _ = image.shape
+    rows = torch.from_numpy(image).view(h, 3 * w)
+    torch.addcmul(shift[: 3 * w], rows, factor[: 3 * w], out=rows)
 
 
 @lru_cache(maxsize=8)
