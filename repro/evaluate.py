@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -19,7 +18,6 @@ from torch import Tensor, nn
 from repro import metrics, regions
 from repro.experiment import Source
 from repro.machine import cores
-from repro.regions import Distance, Rim
 from repro.spec import Evaluation
 
 PIXELS_AT_ONCE = 2**18
@@ -171,6 +169,7 @@ def evaluate_images(
     num_classes: int,
     progress: Callable[[int], None] = lambda _: None,
     background: int | None = 0,
+    places: Sequence[NDArray[np.uint16]] | None = None,
 ) -> Counts:
     """Count every image: ``classes`` (n, c, 3), ``distance`` (n, 42, 2), ``size`` (n, 21, 2), see ``records.Record``.
 
@@ -180,19 +179,25 @@ def evaluate_images(
         num_classes: c.
         progress: called with the number of images done.
         background: the class that is no object, None where every class is one.
+        places: ``regions.places`` of the image of each index; None: found in threads while the network is busy.
     """
     was_training = predictor.net.training
     predictor.net.eval()
     classes, distance, size = [], [], []
     workers = ThreadPoolExecutor(min(WORKERS, cores()))
     evaluation = predictor.evaluation
-    places = partial(_places, rim=evaluation.rim, distance=evaluation.distance, background=background)
+
+    def begin(i: int, labels: Bytes) -> Callable[[], NDArray[np.uint16]]:
+        if places is not None:
+            return lambda: places[i]
+        return workers.submit(regions.places, labels, evaluation.rim, evaluation.distance, background).result
+
     try:
-        for labels, pred, place in predicted(predictor, items, lambda labels: workers.submit(places, labels)):
-            bins, sizes = place.result()
+        for labels, pred, place in predicted(predictor, items, begin):
             classes.append(metrics.class_counts(labels, pred, num_classes))
-            distance.append(regions.region_counts(labels, pred, bins))
-            size.append(regions.sized_counts(labels, pred, sizes))
+            near, large = regions.place_counts(labels, pred, place())
+            distance.append(near)
+            size.append(large)
             progress(len(classes))
     finally:
         workers.shutdown(cancel_futures=True)
@@ -205,9 +210,9 @@ def evaluate_images(
 
 
 def predicted(
-    predictor: Predictor, items: Iterable[Item], begin: Callable[[Bytes], Begun]
+    predictor: Predictor, items: Iterable[Item], begin: Callable[[int, Bytes], Begun]
 ) -> Iterator[tuple[Bytes, Bytes, Begun]]:
-    """Yield labels, prediction and what ``begin`` made of the labels, of every image in order.
+    """Yield labels, prediction and what ``begin`` made of the index and the labels, of every image in order.
 
     It is called before the network sees the image; a refinement has the images that follow under way.
     """
@@ -215,7 +220,7 @@ def predicted(
 
     def groups() -> Iterator[list[Bytes]]:
         for chunk in chunks(items):
-            waiting.extend((labels, begin(labels)) for _, _, labels in chunk)
+            waiting.extend((labels, begin(i, labels)) for i, _, labels in chunk)
             yield [image for _, image, _ in chunk]
 
     found: Iterator[Bytes]
@@ -228,11 +233,6 @@ def predicted(
     for pred in found:
         labels, begun = waiting.popleft()
         yield labels, pred, begun
-
-
-def _places(labels: Bytes, rim: Rim, distance: Distance, background: int | None) -> tuple[Bytes, Bytes]:
-    """Return where each pixel lies, by labels alone: found in another thread while the network is busy."""
-    return regions.distance_bins(labels, rim, distance), regions.size_bins(labels, background)
 
 
 def background_of(classes: Sequence[str]) -> int | None:

@@ -197,12 +197,33 @@ def region_counts(labels: Labels, pred: NDArray[Any], bins: NDArray[np.uint8]) -
 
 def size_counts(labels: Labels, pred: NDArray[Any], background: int | None = 0) -> NDArray[np.int64]:
     """Return per object size the pixels right and seen, (21, 2), of one image; see ``size_bins``."""
-    return sized_counts(labels, pred, size_bins(labels, background))
+    return _right_seen(labels, pred, size_bins(labels, background))[:SIZES]
 
 
-def sized_counts(labels: Labels, pred: NDArray[Any], bins: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Return per size bin the pixels right and seen, (21, 2), of one image; see ``size_bins``."""
-    return _right_seen(labels, pred, bins)[:SIZES]
+def places(labels: NDArray[Any], rim: Rim, distance: Distance, background: int | None) -> NDArray[np.uint16]:
+    """Return where each pixel lies, (h, w): its distance bin and its size bin in one number, for ``place_counts``.
+
+    Raises:
+        RegionError: see ``distance_bins``.
+    """
+    codes = np.minimum(distance_bins(labels, rim, distance), REST + 1).astype(np.uint16)
+    codes *= np.uint16(SIZES + 1)
+    codes += np.minimum(size_bins(_checked(labels, rim, distance), background), SIZES)
+    codes <<= np.uint16(1)  # the last bit is for right or wrong
+    return codes
+
+
+def place_counts(
+    labels: Labels, pred: NDArray[Any], codes: NDArray[np.uint16]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return ``region_counts`` (42, 2) and ``size_counts`` (21, 2) of one image from its ``places``, counted once."""
+    if not labels.shape == pred.shape == codes.shape:
+        msg = f"labels {labels.shape}, prediction {pred.shape} and places {codes.shape} differ in shape"
+        raise RegionError(msg)
+    found = np.bincount((codes | (pred == labels)).reshape(-1), minlength=2 * (REST + 2) * (SIZES + 1))
+    table = found.reshape(REST + 2, SIZES + 1, 2)
+    table[..., 0] += table[..., 1]  # wrong, right: now seen, right
+    return table.sum(axis=1)[: REST + 1, ::-1], table.sum(axis=0)[:SIZES, ::-1]
 
 
 def size_bins(labels: Labels, background: int | None = 0) -> NDArray[np.uint8]:

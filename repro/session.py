@@ -19,6 +19,7 @@ from repro import machine, models
 from repro.data import Dataset, load
 from repro.data import store as stores
 from repro.data.ahead import Ahead
+from repro.data.places import keep_places
 from repro.data.resident import Resident, fits
 from repro.data.store import Store
 from repro.data.stream import SideStream
@@ -214,8 +215,10 @@ class Session:
             return evaluate_classifier(
                 net, self.normalise, items, self.fabric.device, self.fabric.autocast, progress, self.layout
             )
-        classes = self.test_set.classes
-        return evaluate_images(self.predictor(net), items, len(classes), progress, background_of(classes))
+        classes, how = self.test_set.classes, self.run.evaluation
+        background = background_of(classes)
+        places = keep_places(self.test, how.rim, how.distance, background)
+        return evaluate_images(self.predictor(net), items, len(classes), progress, background, places)
 
     def predictor(self, net: nn.Module) -> Predictor:
         """Return the run's protocol around a network."""

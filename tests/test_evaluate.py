@@ -137,8 +137,10 @@ def test_a_refinement_sees_each_image_with_its_softmax(processes: int) -> None:
     items = list(zip(range(5), images, labels, strict=True))
     expected = [refine(plain.softmax([image])[0], image, crf) for image in images]
     shapes = [label.shape for label in labels]
-    assert [begun for _, _, begun in predicted(predictor, items, lambda label: label.shape)] == shapes
-    for (label, pred, _), truth, alone in zip(predicted(predictor, items, len), labels, expected, strict=True):
+    assert [begun for _, _, begun in predicted(predictor, items, lambda _, label: label.shape)] == shapes
+    for (label, pred, _), truth, alone in zip(
+        predicted(predictor, items, lambda i, _: i), labels, expected, strict=True
+    ):
         np.testing.assert_array_equal(label, truth)
         np.testing.assert_array_equal(pred, alone)
     np.testing.assert_array_equal(predictor.labels(images[:1])[0], expected[0])
