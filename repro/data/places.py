@@ -51,7 +51,11 @@ def _mapped(path: Path, pixels: int) -> NDArray[np.uint16] | None:
     if not path.exists() or path.stat().st_size != 2 * (pixels + _CHECK):
         return None
     words = np.asarray(np.memmap(path, dtype=np.uint16, mode="r"))
-    return words[:pixels] if zlib.crc32(words[:pixels]) == int.from_bytes(words[pixels:].tobytes(), "little") else None
+    return (
+        words[:pixels]
+        if zlib.crc32(words[:pixels].data) == int.from_bytes(words[pixels:].tobytes(), "little")
+        else None
+    )
 
 
 def _write(path: Path, store: Store, rim: regions.Rim, distance: regions.Distance, background: int | None) -> None:
@@ -60,7 +64,7 @@ def _write(path: Path, store: Store, rim: regions.Rim, distance: regions.Distanc
     try:
         with aside.open("wb") as file:
             for part in ordered(lambda i: regions.places(store.labels(i), rim, distance, background), len(store)):
-                checksum = zlib.crc32(part, checksum)
+                checksum = zlib.crc32(part.data, checksum)
                 file.write(part.data)
             file.write(checksum.to_bytes(2 * _CHECK, "little"))
             file.flush()

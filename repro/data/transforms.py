@@ -143,8 +143,8 @@ class Batches:
         """Return the normalised images (n, 3, h, w) float32 and the labels of a step, on the device."""
         if torch.device(device).type == "cpu":
             # Image by image, while it lies in the processor's cache; the padding is zero and stays so.
-            rows = _rows(tuple(mean), tuple(std), self.source.width, torch.device("cpu"))
-            return self._drawn(step, self._pools[2], partial(_shift, *rows))[:2]
+            factor, shift = _rows(tuple(mean), tuple(std), self.source.width, torch.device("cpu"))
+            return self._drawn(step, self._pools[2], partial(_shift, factor, shift))[:2]
         images, labels, sizes = self.draw(step)
         if torch.device(device).type == "cuda":
             images, labels = images.pin_memory(), labels.pin_memory()
