@@ -19,7 +19,7 @@ from repro.commands.viewing import Position, inmost, largest
 from repro.data.dataset import Bytes, Dataset
 from repro.experiment import Run
 from repro.measure import score_cells
-from repro.progress import clock
+from repro.estimate import clock
 from repro.select import seeds_from
 from repro.spec import Model, SpecError
 

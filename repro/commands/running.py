@@ -19,7 +19,8 @@ from repro.launch import Ended, Launcher, Local
 from repro.launch.devices import gpus
 from repro.machine import Machine, cores, from_environment
 from repro.measure import Plan
-from repro.progress import clock, display
+from repro.estimate import clock
+from repro.progress import display
 from repro.spec import SpecError
 from repro.stop import Stopped
 
