@@ -68,12 +68,11 @@ class Record:
         import zipfile
         import zlib
 
-        import numpy as np
+        from repro import arrays
 
         path = self.folder / "counts.npz"
         try:
-            with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-                return {name: archive[name].astype(np.int64) for name in archive.files}
+            return {name: array.astype("int64") for name, array in arrays.read(path).items()}
         except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
             why = (error.strerror if isinstance(error, OSError) else "") or error
             msg = f"{path}: counts cannot be read ({why}); retract the record or restore the file"
