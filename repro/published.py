@@ -1,4 +1,4 @@
-"""Classes and images of every data set as published, known without its loader, so that a plan needs neither numpy nor OpenCV."""
+"""Classes and images of every data set as published, known without its loader: a plan needs no numpy and no OpenCV."""
 
 from __future__ import annotations
 
@@ -19,10 +19,12 @@ IMAGES: Mapping[str, Mapping[str, int]] = {
     "shapes": {
         **_SHAPES,
         **{f"control_{name}": count for name, count in _SHAPES.items()},
-        **{"cls_train": 4096, "cls_val": 1000, "cls_test": 1000},
+        "cls_train": 4096,
+        "cls_val": 1000,
+        "cls_test": 1000,
     },
 }
-"""Data set -> split -> images, of ``shapes`` as its generator makes them (a test compares): what it costs is told by it.
+"""Data set -> split -> images, of ``shapes`` as its generator makes them (a test compares).
 
 VOC and Cityscapes as the paper counts them (sections 4 and 4.3; 2,975 + 19,998 = 22,973 in Stage-1 of Table 9); of COCO
 the images with any of VOC's 20 classes, which Stage-1 adds to the 10,582 of VOC and SBD (section 4.2: 109,892 in all).

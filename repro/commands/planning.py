@@ -116,7 +116,11 @@ def _time(whole: estimate.Whole, runs: int, source: str) -> str:
     if whole.unknown == runs:
         return f"expected: unknown, no run like these {runs} has a record yet"
     rest = f", and {whole.unknown} runs of unknown length" if whole.unknown else ""
-    side = f", {estimate.clock(whole.wall)} in the {whole.processes} that repro run starts here" if whole.processes > 1 else ""
+    side = (
+        f", {estimate.clock(whole.wall)} in the {whole.processes} that repro run starts here"
+        if whole.processes > 1
+        else ""
+    )
     return f"expected: {estimate.clock(whole.total)} of one process{side}{rest} ({source})"
 
 
