@@ -29,7 +29,7 @@ def canonical(value: Any) -> Any:  # noqa: ANN401 - a tree of plain values
     if type(value) in PLAIN:
         return value
     value = normal(value)
-    kind = type(value)
+    kind: type = type(value)
     if (fields := _fields(kind)) is not None:
         tree: dict[str, Any] = {"type": kind.__name__}
         for name, default in fields:
