@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from statistics import median
 
-from repro import data
+from repro import published
 from repro.experiment import Run, Source
 from repro.keys import key
 from repro.records import Shelf
@@ -42,7 +42,7 @@ class Pass:
     @property
     def name(self) -> str:
         """Its place in the stored counts."""
-        return f"{key(self.model)}-{self.classes}-{self.height}x{self.width}"
+        return f"{_key(self.model)}-{self.classes}-{self.height}x{self.width}"
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,12 @@ class Compute:
 
 
 @cache
+def _key(model: Model | Classifier) -> str:
+    """Return the key of a network, which many passes share."""
+    return key(model)
+
+
+@cache
 def stored(path: Path = STORED) -> Mapping[str, Mapping[str, int]]:
     """Return name -> {params, macs}; empty where the file is missing or damaged."""
     try:
@@ -79,8 +85,10 @@ def of(run: Run, counts: Mapping[str, Mapping[str, int]] | None = None) -> Compu
     """Return what a run computes; None where its network was never counted or its test set has no known size."""
     known = stored() if counts is None else counts
     images = image_count(run.test)
+    if images is None:
+        return None
     train, tests = training_pass(run), test_passes(run)
-    if images is None or any(p.name not in known for p in (train, *tests)):
+    if any(p.name not in known for p in (train, *tests)):
         return None
     macs, seen = known[train.name]["macs"], run.steps * run.recipe.batch_size
     trains = run.trained() == run
@@ -108,7 +116,7 @@ def test_passes(run: Run) -> tuple[Pass, ...]:
 
 
 def _classes(run: Run) -> int:
-    return data.num_classes(run.test.dataset, run.test.split)
+    return published.num_classes(run.test.dataset, run.test.split)
 
 
 def _size(source: Source) -> tuple[int, int]:
@@ -122,11 +130,7 @@ def _up(side: float) -> int:
 
 def image_count(source: Source) -> int | None:
     """Return the number of images of a split as published (of ``shapes`` as generated); None where it is not known."""
-    if source.dataset == "shapes":
-        from repro.data import generated
-
-        return generated.SIZES.get(source.split)
-    return data.counts(source.dataset).get(source.split)
+    return published.images(source.dataset, source.split)
 
 
 @dataclass(frozen=True)
@@ -187,12 +191,13 @@ def measured(shelf: Shelf, runs: Iterable[Run]) -> tuple[float, int]:
     A training that was cut short (``--steps``) counts as well: a hundred steps measure a device.
     """
     local = [record for record in shelf.records if record.place == "local"]
+    keys = {record.key for record in local}
     lengths = {steps for record in local if isinstance(steps := record.meta.get("steps"), int) and steps > 0}
     paces = []
     for run in dict.fromkeys(runs):
         for steps in {run.steps} | lengths:
-            tried = replace(run, steps=steps)
-            compute = of(tried)
+            tried = run if steps == run.steps else replace(run, steps=steps)
+            compute = of(tried) if tried.key in keys else None
             for record in shelf.of(tried.key, "local") if compute and compute.train_macs else ():
                 seconds = record.meta.get("seconds")
                 if compute and isinstance(seconds, int | float) and seconds > 0:

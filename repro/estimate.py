@@ -13,6 +13,13 @@ LONGEST = 1e9
 """Seconds beyond which a record's time is no time (thirty years)."""
 
 
+def clock(seconds: float) -> str:
+    """Return ``m:ss`` or ``h:mm:ss``."""
+    minutes, rest = divmod(max(0, round(seconds)), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
 @dataclass(frozen=True)
 class Whole:
     """How long several jobs take together, in seconds."""

@@ -88,9 +88,14 @@ class Run:
 
     def trained(self) -> Run:
         """Return the run that trains the weights this one evaluates (itself, by default)."""
-        return replace(self, evaluation=Evaluation()) if self.evaluation != Evaluation() else self
+        return self if self.evaluation == Evaluation() else self._training
 
-    @property
+    @cached_property
+    def _training(self) -> Run:
+        """One value, so that its key is computed once."""
+        return replace(self, evaluation=Evaluation())
+
+    @cached_property
     def slug(self) -> str:
         """Readable first part of the folder's name."""
         if isinstance(self.model, Classifier):
@@ -127,7 +132,7 @@ class Job:
     after: tuple[str, ...] = ()
     """Names of the jobs that come first."""
 
-    @property
+    @cached_property
     def name(self) -> str:
         """Folder name of its record."""
         return folder_name(self.run, self.seed)

@@ -10,6 +10,9 @@ from typing import Any
 
 from repro.spec import GCN, PAPER_CHANNELS, Conv, Head, Stack
 
+PLAIN = frozenset((str, int, float, bool, type(None)))
+"""Kinds that stand in a key's text as they are."""
+
 
 def normal(value: Any) -> Any:  # noqa: ANN401 - any of the nouns above, returned as its own kind
     """Return the one form of networks that are the same under two names.
@@ -23,10 +26,13 @@ def normal(value: Any) -> Any:  # noqa: ANN401 - any of the nouns above, returne
 
 def canonical(value: Any) -> Any:  # noqa: ANN401 - a tree of plain values
     """Return the tree that a key is made from: type names, and fields that are not the default."""
+    if type(value) in PLAIN:
+        return value
     value = normal(value)
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        tree: dict[str, Any] = {"type": type(value).__name__}
-        for name, default in _fields(type(value)):
+    kind: type = type(value)
+    if (fields := _fields(kind)) is not None:
+        tree: dict[str, Any] = {"type": kind.__name__}
+        for name, default in fields:
             item = getattr(value, name)
             if item != default:
                 tree[name] = canonical(item)
@@ -39,8 +45,10 @@ def canonical(value: Any) -> Any:  # noqa: ANN401 - a tree of plain values
 
 
 @cache
-def _fields(kind: type) -> tuple[tuple[str, Any], ...]:
-    """Return the fields of a noun, each with its default."""
+def _fields(kind: type) -> tuple[tuple[str, Any], ...] | None:
+    """Return the fields of a noun, each with its default; None for what is no noun."""
+    if not dataclasses.is_dataclass(kind):
+        return None
     return tuple((part.name, _default(part)) for part in dataclasses.fields(kind))
 
 

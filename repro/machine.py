@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import platform
-import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -76,6 +74,8 @@ def keep_memory() -> bool:
     """
     if not sys.platform.startswith("linux"):
         return False
+    import ctypes
+
     tell = getattr(ctypes.CDLL(None), "mallopt", None)
     largest = 2**31 - 1
     return tell is not None and all(tell(option, value) == 1 for option, value in ((_MMAP_MAX, 0), (_TRIM, largest)))
@@ -107,6 +107,8 @@ def cpu_has_bf16() -> bool:
 
 def git_commit() -> str:
     """Return the checkout's commit, ``+`` appended when files differ from it; empty without git."""
+    import subprocess
+
     here = Path(__file__).parent
     try:
         head = _git(here, "rev-parse", "--short=12", "HEAD")
@@ -117,5 +119,7 @@ def git_commit() -> str:
 
 
 def _git(folder: Path, *words: str) -> str:
+    import subprocess
+
     done = subprocess.run(["git", "-C", str(folder), *words], capture_output=True, text=True, check=True)  # noqa: S603, S607 - fixed words, the user's own git
     return done.stdout.strip()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from repro.experiment import Job, Run, folder_name
 from repro.profiles import Profile
@@ -25,7 +26,7 @@ class Plan:
     done: frozenset[str]
     """Names of the jobs that have a record already."""
 
-    @property
+    @cached_property
     def missing(self) -> tuple[Job, ...]:
         """The jobs that would run now."""
         return tuple(job for job in self.jobs if job.name not in self.done)
@@ -37,7 +38,16 @@ class Plan:
 
     def cells_of(self, run: Run) -> tuple[Place, ...]:
         """Return the cells that a run fills."""
-        return tuple(place for place, filled in self.cells.items() if filled is not None and filled.key == run.key)
+        return tuple(self._filled.get(run.key, ()))
+
+    @cached_property
+    def _filled(self) -> Mapping[str, list[Place]]:
+        """The cells of each run, by its key."""
+        found: dict[str, list[Place]] = {}
+        for place, run in self.cells.items():
+            if run is not None:
+                found.setdefault(run.key, []).append(place)
+        return found
 
 
 def score_cells(tables: Iterable[Table], profile: Profile) -> dict[Place, Run | None]:
@@ -71,11 +81,11 @@ def plan_runs(
 ) -> Plan:
     """Plan the runs of resolved cells; all runs of a seed come before the next seed's."""
     jobs: dict[str, Job] = {}
+    runs = {run.key: run for run in cells.values() if run is not None}
     for seed in seeds:
-        for run in cells.values():
-            if run is not None:
-                for job in _chain(run, seed):
-                    jobs.setdefault(job.name, job)
+        for run in runs.values():
+            for job in _chain(run, seed):
+                jobs.setdefault(job.name, job)
     recorded = {(r.key, r.seed) for r in shelf.records if r.place in places and r.status in {"ok", "diverged"}}
     done = frozenset(job.name for job in jobs.values() if (job.run.key, job.seed) in recorded)
     return Plan(profile, dict(cells), tuple(jobs.values()), done)

@@ -79,6 +79,9 @@ class Evidence:
     _sound: Mapping[tuple[str, str], tuple[Record, ...]] = field(init=False, repr=False)
     _counts: dict[Record, dict[str, Array]] = field(init=False, repr=False, default_factory=dict)
     _measured: dict[tuple[str, str, str], Measurement] = field(init=False, repr=False, default_factory=dict)
+    _beside: dict[tuple[Record, str], Mapping[str, NDArray[Any]] | None] = field(
+        init=False, repr=False, default_factory=dict
+    )
     _draws: dict[tuple[Record, str], statistics.Draws] = field(init=False, repr=False, default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -116,9 +119,12 @@ class Evidence:
         Raises:
             RecordError: counts or areas that cannot be read or trusted.
         """
-        if metric == "field_area":
-            return _fields(record)
-        return _losses(record) if metric == "train_loss" else self.counts(record)
+        read = {"field_area": _fields, "train_loss": _losses}.get(metric)
+        if read is None:
+            return self.counts(record)
+        if (record, metric) not in self._beside:
+            self._beside[record, metric] = read(record)
+        return self._beside[record, metric]
 
     def draws(self, record: Record, metric: str) -> statistics.Draws:
         """Return a record's score with its values on resampled images; records of one test set share the images."""

@@ -16,8 +16,8 @@ WIDE = 140
 RUNS = Path("runs")
 PATH = click.Path(path_type=Path)
 
-out = Console(highlight=False) if sys.stdout.isatty() else Console(highlight=False, width=WIDE)
-err = Console(stderr=True, highlight=False)
+out = Console(highlight=False, emoji=False, width=None if sys.stdout.isatty() else WIDE)
+err = Console(stderr=True, highlight=False, emoji=False)
 
 
 def chain(*decorators: Callable[[F], F]) -> Callable[[F], F]:

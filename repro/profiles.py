@@ -50,6 +50,10 @@ class Profile:
     """Cut every training to this many steps; 0: as long as its role says."""
     recipe: str = ""
     """The recipe of every role that has none of its own; empty: the first."""
+    _runs: dict[tuple[int, int], tuple[Training, Evaluation | None, Run | None]] = field(
+        init=False, repr=False, compare=False, default_factory=dict
+    )
+    """What was resolved, by identity: equal numbers of two kinds (1 and 1.0) are two keys."""
 
     def __post_init__(self) -> None:
         """Refuse a recipe that the profile does not have, and a negative length."""
@@ -61,7 +65,16 @@ class Profile:
             raise SpecError(f"steps {self.steps}: give a positive number, or 0 for the profile's own length")
 
     def resolve(self, training: Training, evaluation: Evaluation | None = None) -> Run | None:
-        """Return the run that fills a cell here, or None where this profile has no such data."""
+        """Return the run that fills a cell here, or None where this profile has no such data.
+
+        The same two values give the same run, whose key is then computed once.
+        """
+        asked = id(training), id(evaluation)
+        if asked not in self._runs:
+            self._runs[asked] = training, evaluation, self._resolve(training, evaluation)
+        return self._runs[asked][2]
+
+    def _resolve(self, training: Training, evaluation: Evaluation | None) -> Run | None:
         role = self.roles.get(training.data)
         start = self._start(training, alone=role is not None and role.alone)
         if role is None or start is None:
@@ -299,4 +312,4 @@ def get(name: str, *, steps: int = 0, recipe: str = "") -> Profile:
     """
     if name not in PROFILES:
         raise SpecError(f"profile {name!r} is unknown; choose from {', '.join(PROFILES)}")
-    return replace(PROFILES[name], steps=steps, recipe=recipe)
+    return replace(PROFILES[name], steps=steps, recipe=recipe) if steps or recipe else PROFILES[name]

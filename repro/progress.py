@@ -12,16 +12,11 @@ from rich.live import Live
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
+from repro.estimate import clock
+
 PLAIN_SECONDS = 15.0
 SMOOTHING = 0.2
 MARKS = {"ok": ("done", "green"), "diverged": ("diverged", "yellow"), "interrupted": ("stopped", "yellow")}
-
-
-def clock(seconds: float) -> str:
-    """Return ``m:ss`` or ``h:mm:ss``."""
-    minutes, rest = divmod(max(0, round(seconds)), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 class Pace:

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
-import zipfile
-import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, Literal
 
 from repro import answers
 from repro.answers import Answer
 
+if TYPE_CHECKING:  # a plan reads records without their counts, and starts without numpy
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Counts = Mapping[str, NDArray[np.int64]]
+
 SCHEMA = 1
 Status = Literal["ok", "diverged", "interrupted"]
-Counts = Mapping[str, NDArray[np.int64]]
 
 
 class RecordError(ValueError):
@@ -66,10 +65,14 @@ class Record:
 
     def counts(self) -> dict[str, NDArray[np.int64]]:
         """Read the raw counts; raise ``RecordError`` where they are missing or damaged."""
+        import zipfile
+        import zlib
+
+        from repro import arrays
+
         path = self.folder / "counts.npz"
         try:
-            with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-                return {name: archive[name].astype(np.int64) for name in archive.files}
+            return {name: array.astype("int64") for name, array in arrays.read(path).items()}
         except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
             why = (error.strerror if isinstance(error, OSError) else "") or error
             msg = f"{path}: counts cannot be read ({why}); retract the record or restore the file"
@@ -93,8 +96,15 @@ class Shelf:
 
     def of(self, key: str, place: str | None = None) -> tuple[Record, ...]:
         """Return the records of one key, in order of their seeds."""
-        found = (r for r in self.records if r.key == key and place in (None, r.place))
+        found = (r for r in self._by_key.get(key, ()) if place in (None, r.place))
         return tuple(sorted(found, key=lambda r: (r.place, r.seed)))
+
+    @cached_property
+    def _by_key(self) -> Mapping[str, list[Record]]:
+        found: dict[str, list[Record]] = {}
+        for record in self.records:
+            found.setdefault(record.key, []).append(record)
+        return found
 
 
 def load(roots: Mapping[str, Path]) -> Shelf:
@@ -142,6 +152,9 @@ def append(root: Path, name: str, meta: Mapping[str, Any], counts: Counts, extra
     Raises:
         RecordError: a record of this name exists, or the disk refuses.
     """
+    import shutil
+    import tempfile
+
     target = root / name
     if (target / "record.json").exists():
         msg = f"{target}: a record is never overwritten; retract it first (repro retract {name})"
@@ -162,6 +175,10 @@ def append(root: Path, name: str, meta: Mapping[str, Any], counts: Counts, extra
 
 
 def _fill(folder: Path, meta: Mapping[str, Any], counts: Counts, extra: Iterable[Path]) -> None:
+    import shutil
+
+    import numpy as np
+
     if counts:
         small = {name: _smallest(array) for name, array in counts.items()}
         np.savez_compressed(folder / "counts.npz", allow_pickle=False, **small)
@@ -174,6 +191,8 @@ def _fill(folder: Path, meta: Mapping[str, Any], counts: Counts, extra: Iterable
 
 def _smallest(array: NDArray[np.int64]) -> NDArray[Any]:
     """Store counts as uint32, or as they are where they do not fit."""
+    import numpy as np
+
     if array.size and array.min() >= 0 and array.max() < 2**32:
         return array.astype(np.uint32)
     return array

@@ -26,6 +26,8 @@ RESAMPLES = 2000
 """Resamples of the images."""
 REPEATS = 5
 """Draws of the seeds' error for each of them."""
+_EXACT = 2.0**24
+"""Below it float32 holds every whole number."""
 FEWEST_IMAGES = 10
 """Fewer images give no interval: their bootstrap would be far too narrow."""
 SEED = 20170308
@@ -69,6 +71,24 @@ def weights(images: int, name: str = "", seed: int = SEED, resamples: int = RESA
         return np.zeros((resamples, 0))
     rng = np.random.default_rng([seed, zlib.crc32(name.encode()), images])
     return rng.multinomial(images, np.full(images, 1.0 / images), size=resamples).astype(np.float64)
+
+
+@lru_cache(maxsize=8)
+def _single(images: int, name: str, seed: int) -> NDArray[np.float32]:
+    """Return the same weights in float32."""
+    return weights(images, name, seed).astype(np.float32)
+
+
+def _sums(added: Floats, name: str, seed: int) -> Floats:
+    """Return the sums of every resample, (resamples, q), of what each image adds, (n, q).
+
+    Whole numbers are multiplied in float32, twice as fast, where no sum can reach 2^24: every step is exact there, so
+    the sums are those of float64, bit for bit.
+    """
+    images = len(added)
+    if added.size and added.min() >= 0 and images * added.max() < _EXACT and (added == np.floor(added)).all():
+        return (_single(images, name, seed) @ added.astype(np.float32)).astype(np.float64)
+    return weights(images, name, seed) @ added
 
 
 def parts(metric: str, counts: Mapping[str, NDArray[Any]]) -> Floats:
@@ -117,7 +137,7 @@ def draw(metric: str, counts: Mapping[str, NDArray[Any]], name: str = "", seed: 
     value = float(pooled(metric, added.sum(axis=0)))
     if images < FEWEST_IMAGES:
         return Draws(value, np.full(RESAMPLES, math.nan), images)
-    return Draws(value, pooled(metric, weights(images, name, seed) @ added), images)
+    return Draws(value, pooled(metric, _sums(added, name, seed)), images)
 
 
 def contrast(
@@ -142,13 +162,27 @@ def contrast(
     none = Interval(estimate, math.nan, math.nan, math.nan, math.nan, seeds, images, paired)
     if images < FEWEST_IMAGES:
         return none
-    moved = _moved(units, np.random.default_rng([seed, 1]))
-    if not np.isfinite(moved).any():
+    moved = _moved(units, seed)
+    finite = np.isfinite(moved)
+    if not finite.any():
         return none
-    moved = estimate + moved[np.isfinite(moved)]
+    moved = estimate + (moved if finite.all() else moved[finite])
     tails = [level / 2, 1 - level / 2, level / 2 / comparisons, 1 - level / 2 / comparisons]
-    low, high, low_all, high_all = (float(end) for end in np.quantile(moved, tails))
+    low, high, low_all, high_all = (float(end) for end in quantiles(moved, tails))
     return Interval(estimate, low, high, low_all, high_all, seeds, images, paired)
+
+
+def quantiles(values: Floats, at: Sequence[float]) -> Floats:
+    """Return quantiles of finite values (n,), n > 0, linear between neighbours.
+
+    They are those of ``numpy.quantile``, bit for bit, which imports numpy's masked arrays on the way.
+    """
+    place = (len(values) - 1) * np.asarray(at)
+    below = np.floor(place).astype(np.intp)
+    above = np.minimum(below + 1, len(values) - 1)
+    ordered = np.partition(values, sorted({0, *below.tolist(), *above.tolist()}))
+    low, high, share = ordered[below], ordered[above], place - below
+    return np.asarray(np.where(share < 0.5, low + (high - low) * share, high - (high - low) * (1 - share)))  # noqa: PLR2004
 
 
 def _units(terms: Sequence[tuple[float, Mapping[int, Draws]]]) -> tuple[list[tuple[Floats, Floats]], bool]:
@@ -168,15 +202,22 @@ def _units(terms: Sequence[tuple[float, Mapping[int, Draws]]]) -> tuple[list[tup
     ], False
 
 
-def _moved(units: list[tuple[Floats, Floats]], rng: np.random.Generator) -> Floats:
+@lru_cache(maxsize=32)
+def _student(seed: int, sizes: tuple[int, ...], draws: int) -> tuple[Floats, ...]:
+    """Return draws of Student's t for groups of so many seeds, from one stream: the same for every comparison."""
+    rng = np.random.default_rng([seed, 1])
+    return tuple(rng.standard_t(n - 1, size=draws) for n in sizes)
+
+
+def _moved(units: list[tuple[Floats, Floats]], seed: int) -> Floats:
     """Return draws of the error of the estimate, (REPEATS * resamples,)."""
     mean = np.sum([draws.mean(axis=0) for _, draws in units], axis=0)
-    by_images = np.tile((mean - np.nanmean(mean) if np.isfinite(mean).any() else mean), REPEATS)
+    by_images = np.tile(mean - _mean(mean), REPEATS)
     by_images *= _share(units, mean)
-    for values, _ in units:
-        n = len(values)
-        if n > 1:
-            by_images += values.std(ddof=1) / math.sqrt(n) * rng.standard_t(n - 1, size=by_images.size)
+    spread = [values for values, _ in units if len(values) > 1]
+    drawn = _student(seed, tuple(len(values) for values in spread), by_images.size)
+    for values, student in zip(spread, drawn, strict=True):
+        by_images += values.std(ddof=1) / math.sqrt(len(values)) * student
     return by_images
 
 
@@ -186,10 +227,22 @@ def _share(units: list[tuple[Floats, Floats]], mean: Floats) -> float:
     Networks of different seeds err on different images. That part of the images' error shrinks with the number of
     seeds and is in their spread too; counting it twice would widen the interval.
     """
-    total = float(np.nanvar(mean)) if np.isfinite(mean).any() else 0.0
+    total = float(_variance(mean)) if np.isfinite(mean).any() else 0.0
     twice = 0.0
     for _, draws in units:
         if len(draws) > 1 and np.isfinite(draws).any():
-            own = float(np.nanvar(draws, axis=1).mean()) - float(np.nanvar(draws.mean(axis=0)))
+            own = float(_variance(draws).mean()) - float(_variance(draws.mean(axis=0)))
             twice += max(0.0, own) / (len(draws) - 1)
     return math.sqrt(max(0.0, 1.0 - twice / total)) if total > 0 else 1.0
+
+
+def _mean(values: Floats) -> float:
+    """Return the mean (n,) without what is nan; 0 for nothing else."""
+    if np.isfinite(values).all():
+        return float(values.mean())
+    return float(np.nanmean(values)) if np.isfinite(values).any() else 0.0
+
+
+def _variance(values: Floats) -> Floats:
+    """Return the variance along the last axis without what is nan; numpy's slower function only where there is some."""
+    return np.asarray(values.var(axis=-1) if np.isfinite(values).all() else np.nanvar(values, axis=-1))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ PROFILE = Profile(
     recipes={"fast": Recipe("fast", "sgd", 0.1, 16, 0.0)},
     tests={},
 )
-PAPER = Profile(**{**PROFILE.__dict__, "name": "paper"})
+PAPER = replace(PROFILE, name="paper")
 SCORES = {name: {k: Ref(f"Score ({name})", str(k)) for k in (3, 7)} for name in ("GCN", "Conv")}
 TABLE = Table(
     number=2,

@@ -55,6 +55,19 @@ def test_light_commands_do_not_import_torch() -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_planning_starts_without_what_reads_images_and_counts() -> None:
+    """`list`, `plan` in every profile and `status` import no numpy, OpenCV, PIL or rich.progress."""
+    code = (
+        "import sys; from repro.cli import app; from repro.profiles import PROFILES; from repro.options import out\n"
+        "for words in ('list', 'status', *('plan all -p ' + name for name in PROFILES)):\n"
+        "    app(words.split(), standalone_mode=False)\n"
+        "heavy = {'numpy', 'cv2', 'PIL', 'scipy', 'pandas', 'rich.progress', 'subprocess'}\n"
+        "sys.exit(str(sorted(heavy & sys.modules.keys())) if heavy & sys.modules.keys() else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from data_files import make_camvid, make_voc, voc_mask
 
+from repro import published
 from repro.data import IGNORE_INDEX, NAMES, DataError, concatenate, load, num_classes, splits
 from repro.profiles import PROFILES
 
@@ -20,6 +21,19 @@ def test_names_and_classes() -> None:
     assert {name: num_classes(name) for name in NAMES if name != "shapes"} == expected
     assert all(splits(name) for name in NAMES)
     assert IGNORE_INDEX == 255
+
+
+def test_what_is_published_is_what_the_loaders_say() -> None:
+    """Classes and images that a plan reads without a loader are the loaders' own, of the generated set too."""
+    from repro.data import generated
+
+    assert published.IMAGES.keys() == set(NAMES)
+    assert dict(published.IMAGES["shapes"]) == generated.SIZES
+    for name in NAMES:
+        for split in splits(name):
+            assert published.num_classes(name, split) == num_classes(name, split), (name, split)
+    assert published.images("voc", "trainaug") == 10_582
+    assert published.images("vox", "train") is None
 
 
 def test_shapes_needs_no_root() -> None:

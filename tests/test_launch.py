@@ -229,3 +229,16 @@ def test_outside_the_main_thread_signals_are_left_alone(tmp_path: Path, cache: P
     thread.join()
     assert [e.status for e in ended] == ["ok"]
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_training_starts_without_torchvision(tmp_path: Path, cache: Path) -> None:
+    """Neither `repro run` nor its worker imports torchvision, which takes longer to import than torch."""
+    words = [sys.executable, "-m", "repro", "run", "table2", "--steps", "2", "--only", "conv-k3", "--jobs", "1"]
+    env = {**os.environ, "PYTHONPROFILEIMPORTTIME": "1", "REPRO_CACHE": str(cache)}
+    done = subprocess.run(
+        [*words, "--runs", str(tmp_path)], cwd=ROOT, env=env, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    imported = [line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time")]
+    assert {"repro.cli", "repro.worker", "torch"} <= set(imported)
+    assert not [name for name in imported if name.partition(".")[0] in {"torchvision", "torchmetrics"}]

@@ -139,3 +139,16 @@ def test_scores_never_come_from_images_that_a_recipe_was_chosen_on() -> None:
     for role in profiles.SHAPES.roles.values():
         assert role.test.split not in {"val", "cls_val", "control_val"}
         assert role.test.split not in {source.split for source in role.train}
+
+
+def test_the_same_values_give_the_same_run_and_equal_ones_of_another_kind_another_key() -> None:
+    """What was resolved is remembered by identity: 1 and 1.0 are equal, and two keys."""
+    profile, training = profiles.get("shapes"), Training(Model(GCN(3)))
+    whole, real = Evaluation(scales=(0.5, 1)), Evaluation(scales=(0.5, 1.0))
+    first, second = profile.resolve(training, whole), profile.resolve(training, real)
+    assert first is profile.resolve(training, whole)
+    assert first is not None
+    assert second is not None
+    assert first.key != second.key
+    assert first.key == replace(first).key
+    assert first.trained() is first.trained()

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
 
-from repro import records
+from repro import arrays, records
 from repro.records import RecordError
 
 META = {"key": "abc", "seed": 0, "status": "ok", "spec": {}}
@@ -83,6 +84,26 @@ def test_damaged_counts_are_an_error_not_a_zero(tmp_path: Path) -> None:
     (folder / "counts.npz").write_bytes((folder / "counts.npz").read_bytes()[:40])
     with pytest.raises(RecordError, match="cannot be read"):
         records.load({"local": tmp_path}).records[0].counts()
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_arrays_are_those_that_numpy_reads(tmp_path: Path, order: Literal["C", "F"]) -> None:
+    """Every kind, shape and order of array, and one of another format's version; never a pickle."""
+    made = {
+        "counts": np.arange(24, dtype=np.uint32).reshape((2, 3, 4), order=order),
+        "none": np.zeros((0, 5), np.int64),
+        "one": np.array(7.5),
+        "named": np.array([(1, 2.0)], dtype=[("Größe", "i4"), ("b", "f8")]),
+    }
+    np.savez_compressed(tmp_path / "a.npz", allow_pickle=False, **made)
+    found = arrays.read(tmp_path / "a.npz")
+    assert found.keys() == made.keys()
+    for name, array in made.items():
+        assert found[name].dtype == array.dtype
+        assert np.array_equal(found[name], array)
+    np.savez(tmp_path / "b.npz", bad=np.array([{}], dtype=object))
+    with pytest.raises(ValueError, match="OBJECT array"):
+        arrays.read(tmp_path / "b.npz")
 
 
 def test_retracted_records_are_not_read_and_not_deleted(tmp_path: Path) -> None:

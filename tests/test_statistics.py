@@ -190,3 +190,29 @@ def test_no_pixel_at_all_is_nan() -> None:
     drawn = draw("miou", {"classes": np.zeros((20, 3, 3), dtype=np.int64)}, "val")
     assert math.isnan(drawn.value)
     assert np.isnan(drawn.resampled).all()
+
+
+@given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=200), st.lists(st.floats(0, 1), min_size=1, max_size=5))
+@settings(max_examples=200, deadline=None)
+def test_quantiles_are_numpys_own(values: list[float], at: list[float]) -> None:
+    """The ends of an interval are numpy's linear quantiles, bit for bit."""
+    assert np.array_equal(statistics.quantiles(np.array(values), at), np.quantile(values, at))
+
+
+@pytest.mark.parametrize("largest", [1, 9216, 2**24 // 50, 2**40])
+def test_sums_in_half_the_width_are_exact(largest: int) -> None:
+    """Whole counts give the float64 sums of every resample, below and above what float32 can hold; so do fractions."""
+    rng = np.random.default_rng(1)
+    for added in (rng.integers(0, largest, (50, 7), endpoint=True).astype(float), rng.random((50, 7)) - 0.5):
+        assert np.array_equal(statistics._sums(added, "set", 3), weights(50, "set", 3) @ added)
+
+
+def test_variance_and_mean_leave_out_what_is_undefined() -> None:
+    """With and without nan they are numpy's nanvar and nanmean, bit for bit."""
+    rng = np.random.default_rng(2)
+    for hole in (False, True):
+        values = rng.normal(size=(3, 500))
+        values[0, 4:9] = np.nan if hole else 0.0
+        assert np.array_equal(statistics._variance(values), np.nanvar(values, axis=1))
+        assert statistics._mean(values[0]) == np.nanmean(values[0])
+    assert statistics._mean(np.full(3, np.nan)) == 0

@@ -17,9 +17,9 @@ from repro.commands.planning import Request
 from repro.commands.trained import Trained
 from repro.commands.viewing import Position, inmost, largest
 from repro.data.dataset import Bytes, Dataset
+from repro.estimate import clock
 from repro.experiment import Run
 from repro.measure import score_cells
-from repro.progress import clock
 from repro.select import seeds_from
 from repro.spec import Model, SpecError
 

@@ -15,7 +15,6 @@ from repro.commands import costing
 from repro.experiment import Job
 from repro.machine import Machine, cores
 from repro.measure import Place, Plan, plan
-from repro.progress import clock
 from repro.records import RecordError, Shelf
 from repro.select import seeds_from, select_tables
 from repro.spec import Table
@@ -92,7 +91,7 @@ def _processes(request: Request, planned: Plan) -> int:
 
 def _expected(times: estimate.Estimates, job: Job) -> str:
     seconds = times.seconds(job.run)
-    return "unknown" if seconds is None else clock(seconds)
+    return "unknown" if seconds is None else estimate.clock(seconds)
 
 
 def _start(job: Job) -> str:
@@ -117,8 +116,12 @@ def _time(whole: estimate.Whole, runs: int, source: str) -> str:
     if whole.unknown == runs:
         return f"expected: unknown, no run like these {runs} has a record yet"
     rest = f", and {whole.unknown} runs of unknown length" if whole.unknown else ""
-    side = f", {clock(whole.wall)} in the {whole.processes} that repro run starts here" if whole.processes > 1 else ""
-    return f"expected: {clock(whole.total)} of one process{side}{rest} ({source})"
+    side = (
+        f", {estimate.clock(whole.wall)} in the {whole.processes} that repro run starts here"
+        if whole.processes > 1
+        else ""
+    )
+    return f"expected: {estimate.clock(whole.total)} of one process{side}{rest} ({source})"
 
 
 def _places(places: tuple[Place, ...]) -> str:

@@ -14,12 +14,13 @@ from rich.console import Console
 from repro import group, records
 from repro.commands.planning import Request
 from repro.commands.showing import show_tables
+from repro.estimate import clock
 from repro.experiment import Job
 from repro.launch import Ended, Launcher, Local
 from repro.launch.devices import gpus
 from repro.machine import Machine, cores, from_environment
 from repro.measure import Plan
-from repro.progress import clock, display
+from repro.progress import display
 from repro.spec import SpecError
 from repro.stop import Stopped
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from repro import published
 from repro.data.dataset import IGNORE_INDEX, AbsentError, DataError, Dataset, Item
 from repro.data.files import IMAGE_ENDINGS, find_home, list_folder, pick, read_pair, table
 
@@ -15,7 +16,7 @@ PALETTE = (
     (192, 128, 128), (64, 64, 128), (64, 0, 128), (64, 64, 0), (0, 128, 192),
 )  # fmt: skip
 SPLITS = ("train", "val", "test", "trainval")
-COUNTS = {"train": 367, "val": 101, "test": 233, "trainval": 468}
+COUNTS = published.IMAGES["camvid"]
 VOID = 11
 """The id of void in the published masks."""
 _TABLE = table({i: i for i in range(len(CLASSES))} | {VOID: IGNORE_INDEX, IGNORE_INDEX: IGNORE_INDEX})

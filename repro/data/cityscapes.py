@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from cityscapesscripts.helpers import labels as scripts
 
+from repro import published
 from repro.data.dataset import IGNORE_INDEX, AbsentError, Bytes, DataError, Dataset, Item
 from repro.data.files import find_home, pick, read_ids, read_image, same_size, table, translate
 
@@ -16,7 +17,7 @@ _TRAINED = sorted(
 CLASSES = tuple(label.name for label in _TRAINED)
 PALETTE = tuple((int(label.color[0]), int(label.color[1]), int(label.color[2])) for label in _TRAINED)
 SPLITS = ("train", "val", "test", "train_extra", "train_coarse", "val_coarse")
-COUNTS = {"train": 2975, "val": 500, "test": 1525, "train_extra": 19_998}
+COUNTS = published.IMAGES["cityscapes"]
 """Images of each split as the paper counts them; train + train_extra = 22,973 (Stage-1 of Table 9)."""
 TO_TRAIN_ID = {
     label.id: label.trainId if label in _TRAINED else IGNORE_INDEX for label in scripts.labels if label.id >= 0

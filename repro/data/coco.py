@@ -13,13 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as rle
 
+from repro import published
 from repro.data.dataset import IGNORE_INDEX, AbsentError, Bytes, DataError, Dataset, Item
 from repro.data.files import find_home, list_folder, pick, read_image
 from repro.data.palette import VOC_PALETTE
 from repro.data.voc import CLASSES
 
 SPLITS = ("train", "val", "trainval")
-COUNTS = {"trainval": 99_310}
+COUNTS = published.IMAGES["coco"]
 """Images with any of the 20 classes: what Stage-1 adds to the 10,582 of VOC and SBD (109,892 in all)."""
 YEARS = ("2014", "2017")
 _RENAMED = {

@@ -7,12 +7,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from repro import published
 from repro.data.dataset import Bytes, DataError, Dataset, Item
 from repro.data.files import find_home, list_folder, read_image
 
 SPLITS = ("train", "val")
 NUM_CLASSES = 1000
-COUNTS = {"train": 1_281_167, "val": 50_000}
+COUNTS = published.IMAGES["imagenet"]
 SHORT_SIDE = 256
 _COLUMNS = 3
 

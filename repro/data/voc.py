@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from repro import published
 from repro.data.dataset import AbsentError, Bytes, DataError, Dataset, Item
 from repro.data.files import (
     find_home,
@@ -26,7 +27,7 @@ CLASSES = (
     "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor",
 )  # fmt: skip
 SPLITS = ("train", "val", "trainval", "test", "trainaug")
-COUNTS = {"train": 1464, "val": 1449, "trainval": 2913, "test": 1456, "trainaug": 10_582}
+COUNTS = published.IMAGES["voc"]
 """Images of each split as the paper counts them (section 4)."""
 _LISTS = "ImageSets/Segmentation"
 _TABLE = plain_table(len(CLASSES))
