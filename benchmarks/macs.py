@@ -1,4 +1,4 @@
-"""Counting multiply-adds: torch's counter on the meta device beside fvcore on real tensors, the same numbers.
+"""Counting multiply-adds: torch's formulas on the meta device beside fvcore on real tensors, the same numbers.
 
     python benchmarks/macs.py [--rounds 2]
 

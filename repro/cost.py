@@ -13,29 +13,70 @@ from typing import Any, Literal
 
 import torch
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
 
 from repro.models import build, build_head
 from repro.models.network import ClassifierNet
-from repro.models.resnet import Bottleneck, GCNBlock
+from repro.models.resnet import BatchNorm, Bottleneck, GCNBlock
 from repro.spec import Classifier, Cost, Head, Model
 
 CONVENTION = "one multiply-add counts as one (torch's FlopCounterMode counts two: halved); additions are left out"
+
+_DRAWS = {torch.Tensor.normal_, torch.Tensor.uniform_}
 
 Macs = dict[Literal["conv", "matmul"], int]
 Counter = Callable[[Callable[[], nn.Module], tuple[int, ...]], Macs]
 
 
 def torch_macs(make: Callable[[], nn.Module], shape: tuple[int, ...]) -> Macs:
-    """Count a module's multiply-adds on an input of ``shape`` by torch's own counter, on the meta device.
+    """Count a module's multiply-adds on an input of ``shape`` by torch's own formulas, on the meta device.
 
     ``make`` builds the module; it is called under the meta device, so it allocates nothing.
     """
-    with torch.device("meta"), torch.no_grad(), FlopCounterMode(display=False) as counter:
-        make().eval()(torch.empty(shape))
-    found = {str(op): flops // 2 for op, flops in counter.get_flop_counts().get("Global", {}).items()}
-    conv = found.pop("aten.convolution", 0)
-    return {"conv": conv, "matmul": sum(found.values())}
+    net = _without_norms(_made(make)).eval()
+    with torch.no_grad(), _Operations() as operations:
+        net(torch.empty(shape, device="meta"))
+    return {"conv": operations.flops["conv"] // 2, "matmul": operations.flops["matmul"] // 2}
+
+
+class _Operations(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Adds up torch's formulas of the operations that run; ``FlopCounterMode`` also asks which module each is of."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.flops: Macs = {"conv": 0, "matmul": 0}
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # noqa: ANN401 - torch's own signature
+        out = func(*args, **(kwargs or {}))
+        packet = func.overloadpacket
+        if packet in flop_registry:
+            kind: Literal["conv", "matmul"] = "conv" if packet is torch.ops.aten.convolution else "matmul"
+            self.flops[kind] += flop_registry[packet](*args, **(kwargs or {}), out_val=out)
+        return out
+
+
+class _Undrawn(TorchFunctionMode):
+    """Leaves start values undrawn: on the meta device there is nothing to draw them into."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # noqa: ANN401 - torch's own signature
+        return args[0] if func in _DRAWS else func(*args, **(kwargs or {}))
+
+
+def _made(make: Callable[[], nn.Module]) -> nn.Module:
+    """Build a module on the meta device."""
+    with torch.device("meta"), _Undrawn():
+        return make()
+
+
+def _without_norms(module: nn.Module) -> nn.Module:
+    """Put the identity for every batch norm: it counts nothing, keeps the shape, and is slow on the meta device."""
+    for parent in list(module.modules()):
+        for name, child in parent.named_children():
+            if isinstance(child, BatchNorm):
+                setattr(parent, name, nn.Identity())
+    return module
 
 
 def fvcore_macs(make: Callable[[], nn.Module], shape: tuple[int, ...]) -> Macs:
@@ -77,8 +118,8 @@ def classifier_conv_macs(classifier: Classifier, size: int = 224, counter: Count
 
 def classifier_conv_params(classifier: Classifier) -> int:
     """Return the weights of the convolutions alone, without batch norms and the linear layer."""
-    with torch.device("meta"):
-        return sum(m.weight.numel() for m in build(classifier, 1).modules() if isinstance(m, nn.Conv2d))
+    net = _made(lambda: build(classifier, 1))
+    return sum(m.weight.numel() for m in net.modules() if isinstance(m, nn.Conv2d))
 
 
 @cache
@@ -98,8 +139,7 @@ def measure(cost: Cost, counter: Counter = torch_macs) -> int:
 
 
 def _params(make: Callable[[], nn.Module]) -> int:
-    with torch.device("meta"):
-        return sum(parameter.numel() for parameter in make().parameters())
+    return sum(parameter.numel() for parameter in _made(make).parameters())
 
 
 @cache
@@ -108,11 +148,11 @@ def layout(classifier: Classifier, size: int = 224, num_classes: int = 1000) -> 
 
     The softmax that the last row names belongs to the loss, not to the module.
     """
-    with torch.device("meta"), torch.no_grad():
-        net = build(classifier, num_classes).eval()
-        assert isinstance(net, ClassifierNet)
-        backbone = net.backbone
-        conv1 = backbone.conv1(torch.empty(1, 3, size, size))
+    net = _without_norms(_made(lambda: build(classifier, num_classes))).eval()
+    assert isinstance(net, ClassifierNet)
+    backbone = net.backbone
+    with torch.no_grad():
+        conv1 = backbone.conv1(torch.empty(1, 3, size, size, device="meta"))
         pooled = backbone.maxpool(conv1)
         rows = [("conv1", _side(conv1), f"{_conv(backbone.conv1)}, stride {backbone.conv1.stride[0]}")]
         if isinstance(backbone.maxpool, nn.MaxPool2d):

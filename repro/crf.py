@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import itertools
 import multiprocessing
 import os
+import sys
 import threading
 import time
 from collections import deque
@@ -27,6 +29,8 @@ on eight images this changed at most 0.006 % of an image's pixels."""
 POLL_SECONDS = 2.0
 _TINY = 1e-10
 _MOST = 255
+_MALLOPT = {-1: 1 << 30, -3: 1 << 25}
+"""glibc's M_TRIM_THRESHOLD, and M_MMAP_THRESHOLD at the largest value that it takes, in bytes."""
 
 
 class CRFError(ValueError):
@@ -80,6 +84,7 @@ def refine_each(tasks: Iterable[tuple[Pair, CRF]], processes: int) -> Iterator[L
 
 def _end_with(parent: int) -> None:
     """Let this worker end when the process that started it is gone, however that ended; else it would wait forever."""
+    _keep_memory()
 
     def watch() -> None:
         while os.getppid() == parent:
@@ -88,6 +93,13 @@ def _end_with(parent: int) -> None:
 
     if hasattr(os, "getppid") and os.name == "posix":
         threading.Thread(target=watch, daemon=True).start()
+
+
+def _keep_memory() -> None:
+    """Let glibc keep what is freed: pydensecrf asks for the same maps every iteration, and new pages cost time."""
+    if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
+        for option, size in _MALLOPT.items():
+            libc.mallopt(option, size)
 
 
 def _ordered(pool: ProcessPoolExecutor, tasks: Iterable[tuple[Pair, CRF]], ahead: int) -> Iterator[Labels]:
@@ -119,7 +131,8 @@ def supported(probabilities: NDArray[np.floating[Any]], support: float = SUPPORT
     nowhere, and its share of the normalisation moves the others by its own probability at most.
     """
     flat = probabilities.reshape(len(probabilities), -1)
-    best = np.bincount(flat.argmax(axis=0), minlength=len(flat)) > 0
+    unsure = flat[:, flat.max(axis=0) < support]  # only here can a label that never reaches the support be the best
+    best = np.bincount(unsure.argmax(axis=0), minlength=len(flat)) > 0
     return np.flatnonzero(best | (flat.max(axis=1) >= support))
 
 

@@ -21,9 +21,9 @@ BINS = 42
 WITHIN = 7
 """Widest distance of the boundary region (Table 5)."""
 _BYTE = 256
-_NARROW = 32
 _WORD = 8
 _SHIFT = np.uint64(8)
+_LOW = np.uint64(255)
 
 
 class MetricError(ValueError):
@@ -169,8 +169,8 @@ def _bytes(array: Ints, name: str, ignore: int | None) -> NDArray[np.uint8]:
     return np.ascontiguousarray(array, dtype=np.uint8).reshape(-1)
 
 
-def _table(labels: NDArray[np.uint8], pred: NDArray[np.uint8], stride: int) -> NDArray[np.int64]:
-    """Return how often each pair occurs, (256, stride), flat maps given; eight equal neighbours are counted as one.
+def _table(labels: NDArray[np.uint8], pred: NDArray[np.uint8], num_classes: int) -> NDArray[np.int64]:
+    """Return how often each pair occurs, (256, num_classes), flat maps given; eight equal neighbours count as one.
 
     Label maps are patches of one value, so most words of eight pixels hold one pair only.
     """
@@ -183,21 +183,24 @@ def _table(labels: NDArray[np.uint8], pred: NDArray[np.uint8], stride: int) -> N
     unlike |= shifted
     mixed = np.flatnonzero(unlike >= _BYTE)  # some byte is unlike the one before it
     if 2 * len(mixed) >= len(first):
-        return _pairs(labels, pred, stride).reshape(_BYTE, stride)
-    heads, guesses = labels[:whole:_WORD], pred[:whole:_WORD]
-    table = _WORD * (_pairs(heads, guesses, stride) - _pairs(heads[mixed], guesses[mixed], stride))
-    table += _pairs(first[mixed].view(np.uint8), other[mixed].view(np.uint8), stride)
-    if whole < labels.size:
-        table += _pairs(labels[whole:], pred[whole:], stride)
-    return table.reshape(_BYTE, stride)
+        return _pairs(labels, pred, num_classes)
+    codes = np.bitwise_and(first, _LOW, out=unlike)
+    codes *= np.uint64(num_classes)
+    codes += np.bitwise_and(other, _LOW, out=shifted)
+    cells = _BYTE * num_classes
+    codes[mixed] = cells  # one cell more, for the words that are counted by the pixel
+    table = np.bincount(codes.view(np.int64), minlength=cells + 1)[:cells].reshape(_BYTE, num_classes)
+    table *= _WORD
+    table += _pairs(first[mixed].view(np.uint8), other[mixed].view(np.uint8), num_classes)
+    return table + _pairs(labels[whole:], pred[whole:], num_classes) if whole < labels.size else table
 
 
-def _pairs(labels: NDArray[np.uint8], pred: NDArray[np.uint8], stride: int) -> NDArray[np.int64]:
-    """Return how often each pair occurs, (256 * stride,); sixteen bits hold a pair."""
+def _pairs(labels: NDArray[np.uint8], pred: NDArray[np.uint8], num_classes: int) -> NDArray[np.int64]:
+    """Return how often each pair occurs, (256, num_classes); sixteen bits hold a pair."""
     codes = labels.astype(np.uint16)
-    codes *= np.uint16(stride)
+    codes *= np.uint16(num_classes)
     codes += pred
-    return np.bincount(codes, minlength=_BYTE * stride)
+    return np.bincount(codes, minlength=_BYTE * num_classes).reshape(_BYTE, num_classes)
 
 
 def _checked(labels: Ints, pred: Ints, num_classes: int, ignore: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
@@ -231,14 +234,14 @@ def confusion(labels: Ints, pred: Ints, num_classes: int, ignore: int = 255) -> 
         MetricError: the shapes differ, or a value is neither a class nor void.
     """
     flat, guess = _checked(labels, pred, num_classes, ignore)
-    table = _table(flat, guess, _NARROW if num_classes <= _NARROW else _BYTE)
+    table = _table(flat, guess, num_classes)
     if 0 <= ignore < _BYTE:
         table[ignore] = 0
     if table[num_classes:].any():
         wrong = num_classes + int(table[num_classes:].any(axis=1).argmax())
         msg = f"labels: value {wrong} is neither one of the {num_classes} classes nor void ({ignore})"
         raise MetricError(msg)
-    return table[:num_classes, :num_classes]
+    return table[:num_classes]
 
 
 def class_counts(labels: Ints, pred: Ints, num_classes: int, ignore: int = 255) -> NDArray[np.int64]:

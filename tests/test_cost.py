@@ -8,8 +8,10 @@ import sys
 import pytest
 import torch
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from repro import cost
+from repro.models import build
 from repro.spec import GCN, Classifier, Conv, Conv1x1, Cost, Head, Model, Stack
 
 PRINTED = [
@@ -75,6 +77,13 @@ def test_multiply_adds_of_heads(head: Head) -> None:
 def test_fvcore_counts_the_same(model: Model | Classifier) -> None:
     """Whole networks, deconvolutions and linear layers included, on a size that needs padding."""
     assert cost.network_macs(model, 7, 50, 64) == cost.network_macs(model, 7, 50, 64, cost.fvcore_macs) > 0
+
+
+def test_torchs_own_counter_counts_the_same() -> None:
+    """Nothing is lost with the batch norms and start values that our count leaves out."""
+    with torch.device("meta"), torch.no_grad(), FlopCounterMode(display=False) as counter:
+        build(Classifier("small_gcn"), 7).eval()(torch.empty(1, 3, 50, 64))
+    assert 2 * cost.network_macs(Classifier("small_gcn"), 7, 50, 64) == counter.get_total_flops()
 
 
 def test_fvcore_counts_table_11_the_same() -> None:
