@@ -44,19 +44,23 @@ class Goal:
 
 
 def take_turns(contestants: Contestants, rounds: int, calls: int = 1) -> list[dict[str, float]]:
-    """Return seconds a call of each contestant, for each round of A B C A B C ...; one round goes before, uncounted.
+    """Return seconds a call of each contestant, for each round of A B C, B C A, ...; one round goes before, uncounted.
 
-    A busy machine slows neighbours in time alike, so only ratios within a round mean something.
+    A busy machine slows neighbours in time alike, so only ratios within a round mean something. Each goes first in its
+    turn: what one leaves in the processor's cache helps or hinders the next.
     """
     turns: list[dict[str, float]] = []
-    for _ in range(rounds + 1):
+    names = list(contestants)
+    for number in range(rounds + 1):
         turn = {}
-        for name, call in contestants.items():
+        first = number % len(names)
+        for name in names[first:] + names[:first]:
+            call = contestants[name]
             start = time.perf_counter()
             for _ in range(calls):
                 call()
             turn[name] = (time.perf_counter() - start) / calls
-        turns.append(turn)
+        turns.append({name: turn[name] for name in names})
     return turns[1:]
 
 
