@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from repro import metrics, paper
 from repro.keys import key
 from repro.profiles import Profile
-from repro.spec import PAPER_CHANNELS, Evaluation, Model, Score, Stack, Table
+from repro.spec import PAPER_CHANNELS, Evaluation, Model, Stack, Table
 from repro.views import CellView
 
 RIMS = {"edge": "the void rim an edge", "filled": "the void rim filled first"}
@@ -28,13 +28,9 @@ def notes(table: Table, profile: Profile, cells: Iterable[CellView], counts: Map
     yield from _readings(table, counts)
 
 
-def _scores(table: Table) -> Iterator[Score]:
-    return (cell for row in table.rows for cell in row.cells if isinstance(cell, Score))
-
-
 def _widths(table: Table, profile: Profile) -> Iterator[str]:
     """Say what the printed m of a stack stands for where the backbone is narrower than the paper's (Table 4)."""
-    models = [score.training.model for score in _scores(table)]
+    models = [score.training.model for score in table.scores()]
     heads = [model.head for model in models if isinstance(model, Model)]
     printed = sorted({head.m for head in heads if isinstance(head, Stack)}, reverse=True)
     last = profile.last_channels
@@ -48,7 +44,7 @@ def _widths(table: Table, profile: Profile) -> Iterator[str]:
 
 def _boundary(table: Table, cells: Iterable[CellView]) -> Iterator[str]:
     """Say how the boundary region is taken and which share of the scored pixels it has, by place (Table 5)."""
-    found = [score.evaluation for score in _scores(table) if score.metric == "boundary_acc"]
+    found = [score.evaluation for score in table.scores() if score.metric == "boundary_acc"]
     shares: dict[str, float] = {}
     for cell in cells:
         for outcome in cell.outcomes if cell.metric == "boundary_acc" else ():

@@ -36,7 +36,7 @@ FOLDER = Path(specs.__file__).parent
 
 def scores(*numbers: int) -> list[Score]:
     """Return the score cells of some tables, in order of print."""
-    return [cell for n in numbers for row in TABLES[n].rows for cell in row.cells if isinstance(cell, Score)]
+    return [cell for n in numbers for cell in TABLES[n].scores()]
 
 
 def test_all_tables() -> None:
@@ -81,9 +81,8 @@ def test_own_tables_train_nothing_of_their_own(name: str) -> None:
     """What the text says without a table of it is read off networks that the paper's tables train anyway."""
     table = next(table for table in OWN.values() if table.own == name)
     trained = {key(score.training) for score in scores(1, 2)}
-    held = [cell for row in table.rows for cell in row.cells]
-    assert all(key(cell.training) in trained for cell in held if isinstance(cell, Score))
-    assert all(isinstance(cell, Score | Cost) for cell in held)
+    assert all(key(cell.training) in trained for cell in table.scores())
+    assert all(isinstance(cell, Score | Cost) for cell in table.cells())
 
 
 def test_claims_are_quoted() -> None:

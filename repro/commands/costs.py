@@ -115,6 +115,6 @@ def store(path: Path = STORED) -> int:
 def every_count() -> dict[str, int | str]:
     """Return every count and layout of the suite's tables by the key of its cell, read off the modules."""
     found = tables().values()
-    cells: list[Cell | None] = [cell for table in found for row in table.rows for cell in row.cells]
+    cells: list[Cell | None] = [cell for table in found for cell in table.cells()]
     cells += [reading.cost for table in found for reading in table.readings]
     return {key(cell): value(cell) for cell in cells if isinstance(cell, Cost | Layout)}

@@ -12,7 +12,7 @@ from repro.profiles import Profile
 from repro.records import Record
 from repro.render.figures import cost_curve, kernel_curve, style
 from repro.render.figures.blueprint import FigureError
-from repro.spec import GCN, PAPER_CHANNELS, Conv, Figure, Head, Model, Score, Stack, Table, Training
+from repro.spec import GCN, PAPER_CHANNELS, Conv, Figure, Head, Model, Stack, Table, Training
 
 CLASSES, SIDE = 21, 16
 SIZES = (3, 5, 7, 9, 11, 13, 15)
@@ -111,7 +111,7 @@ def _tables(figure: Figure) -> list[str]:
 
 
 def _trainings(table: Table) -> set[Training]:
-    return {cell.training for row in table.rows for cell in row.cells if isinstance(cell, Score)}
+    return {score.training for score in table.scores()}
 
 
 def costs() -> cost_curve.Costs:

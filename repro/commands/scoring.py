@@ -21,8 +21,7 @@ LEAST = 1.0
 
 def submitted(table: Table) -> Submitted | None:
     """Return the cell of a table that only a test server can fill, or None."""
-    cells = (cell for row in table.rows for cell in row.cells)
-    return next((cell for cell in cells if isinstance(cell, Submitted)), None)
+    return next((cell for cell in table.cells() if isinstance(cell, Submitted)), None)
 
 
 def known() -> Iterator[tuple[str, Table, str, str]]:

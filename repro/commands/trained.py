@@ -25,7 +25,7 @@ from repro.models import Network
 from repro.records import Record, RecordError, Shelf
 from repro.restore import run_of
 from repro.session import colours
-from repro.spec import Classifier, Evaluation, Score, SpecError
+from repro.spec import Classifier, Evaluation, SpecError
 
 FILE = "weights.safetensors"
 
@@ -109,11 +109,9 @@ def command(record: Record) -> str:
 def _table(run: Run, profile: profiles.Profile) -> str:
     """Return the first table with a cell that this run, or one of its training, fills."""
     for table in specs.tables().values():
-        for row in table.rows:
-            for cell in row.cells:
-                found = profile.resolve(cell.training) if isinstance(cell, Score) else None
-                if found is not None and found.key == run.trained().key:
-                    return table.name
+        found = (profile.resolve(cell.training) for cell in table.scores())
+        if any(one is not None and one.key == run.trained().key for one in found):
+            return table.name
     return ""
 
 

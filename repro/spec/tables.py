@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from repro.spec.cells import Cell, Cost
+from repro.spec.cells import Cell, Cost, Score
 from repro.spec.claims import Claim, Ref
 from repro.spec.errors import SpecError
 from repro.spec.experiments import Training
@@ -66,6 +66,14 @@ class Table:
             if candidate.label == row:
                 return candidate.cells[self.columns.index(column)]
         raise KeyError(row)
+
+    def cells(self) -> tuple[Cell | None, ...]:
+        """Return every cell, row by row."""
+        return tuple(cell for row in self.rows for cell in row.cells)
+
+    def scores(self) -> tuple[Score, ...]:
+        """Return the cells that need a trained network, row by row."""
+        return tuple(cell for cell in self.cells() if isinstance(cell, Score))
 
 
 def table_name(number: int, own: str = "") -> str:
