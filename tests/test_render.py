@@ -27,7 +27,7 @@ from repro.experiment import Run
 from repro.findings import Audit, Check, Finding, Reading
 from repro.keys import key
 from repro.records import load
-from repro.render import audited, csv, document, html, index, json, latex, markdown, readme, words
+from repro.render import audited, csv, document, html, index, json, latex, markdown, numbers, readme, remaining, words
 from repro.spec import GCN, Cost
 from repro.views import Lack, Picture, Remaining, TableView
 
@@ -180,7 +180,7 @@ def test_the_claims_of_a_page_stand_between_its_marks(view: TableView) -> None:
 )
 def test_lengths_of_time(seconds: float, said: str) -> None:
     """A length has two digits or so in a unit that people count in."""
-    assert words.duration(seconds) == said
+    assert remaining.duration(seconds) == said
 
 
 def test_what_was_not_run_is_in_every_format(view: TableView) -> None:
@@ -198,17 +198,17 @@ def test_what_was_not_run_is_in_every_format(view: TableView) -> None:
 def test_nothing_left_to_run_is_said() -> None:
     """A profile that lacks nothing has one sentence and no empty table."""
     done = Remaining("tiny", 3, (), Lack("all", "each run once", 0, 4, 0, 0.0, 0, 0.0))
-    assert words.aimed(done) == "Nothing: every cell has its 3 seeds."
-    assert words.lacking(done) == []
-    assert words.whole(done) == ""
+    assert remaining.aimed(done) == "Nothing: every cell has its 3 seeds."
+    assert remaining.lacking(done) == []
+    assert remaining.whole(done) == ""
 
 
 def test_minus_and_rounding_to_nothing() -> None:
     """A difference keeps its sign, and what rounds to nothing has none."""
-    assert words.signed(1.25) == "+1.2"
-    assert words.signed(-1234.0, 0) == "−1,234"  # noqa: RUF001 - the sign in question
-    assert words.signed(-0.04) == "0.0"
-    assert words.signed(math.nan) == words.DASH
+    assert numbers.signed(1.25) == "+1.2"
+    assert numbers.signed(-1234.0, 0) == "−1,234"  # noqa: RUF001 - the sign in question
+    assert numbers.signed(-0.04) == "0.0"
+    assert numbers.signed(math.nan) == numbers.DASH
 
 
 ODD_TEXT = st.one_of(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from repro import verdicts
 from repro.findings import Audit
-from repro.render import words
+from repro.render import remaining, words
 from repro.render.index import METHOD, OTHERS, WHY_OTHERS, all_problems
 from repro.render.latex import PACKAGES, escape
 from repro.render.markdown import BOLD
@@ -118,13 +118,13 @@ def _lacking(lacks: tuple[Remaining, ...]) -> str:
     if not lacks:
         return ""
     mine, *others = lacks
-    lines = [" & ".join(map(escape, line)) + r" \\" for line in words.lacking(mine)]
-    head = " & ".join(words.LACKING)
+    lines = [" & ".join(map(escape, line)) + r" \\" for line in remaining.lacking(mine)]
+    head = " & ".join(remaining.LACKING)
     table = [r"\par\medskip\noindent{\small\begin{tabular}{@{}lrrl@{}}", rf"\toprule {head} \\ \midrule", *lines]
     table += [r"\bottomrule", r"\end{tabular}}\par\medskip"]
-    said = [escape(words.whole(other)) for other in others]
+    said = [escape(remaining.whole(other)) for other in others]
     title = r"\section*{What was not run, and what it would cost}"
-    aimed = escape(words.aimed(mine).replace("`", ""))
+    aimed = escape(remaining.aimed(mine).replace("`", ""))
     return "\n".join([title, aimed, *(table if lines else []), "\n\n".join(said)])
 
 

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from repro.render import words
+from repro.render import numbers
 from repro.views import CellView, Outcome, RowView, TableView
 
 Pairs = tuple[tuple[CellView, Outcome | None], ...]
@@ -60,19 +60,22 @@ def _lines(row: RowView, view: TableView, *, stacked: bool) -> list[Line]:
 def _flat(row: RowView, place: str, pairs: Pairs) -> list[Line]:
     """Return what was measured with its spread in the same cell."""
     verdict = verdicts([outcome for _, outcome in pairs if outcome])
-    extra = [("difference", _each(pairs, words.difference)), (f"gain{_from(row)}, paper / here", _each(pairs, _gains))]
+    extra = [
+        ("difference", _each(pairs, numbers.difference)),
+        (f"gain{_from(row)}, paper / here", _each(pairs, _gains)),
+    ]
     extra += _spans(row, pairs)
-    lines = [Line("", _name(place), _each(pairs, words.measured), verdict)]
+    lines = [Line("", _name(place), _each(pairs, numbers.measured), verdict)]
     return lines + [Line("", what, texts) for what, texts in extra if any(texts)]
 
 
 def _spans(row: RowView, pairs: Pairs) -> list[tuple[str, tuple[str, ...]]]:
     """Return the lines of intervals, which only cells without a print have."""
-    gains = _each(pairs, lambda _, o: words.signed(o.gain) if o.span and math.isfinite(o.gain) else "")
+    gains = _each(pairs, lambda _, o: numbers.signed(o.gain) if o.span and math.isfinite(o.gain) else "")
     return [
-        ("95 % interval", _each(pairs, lambda _, o: words.span(o.span))),
+        ("95 % interval", _each(pairs, lambda _, o: numbers.span(o.span))),
         (f"gain{_from(row)}", gains),
-        ("95 % interval of the gain", _each(pairs, lambda _, o: words.span(o.gain_span, sign=True))),
+        ("95 % interval of the gain", _each(pairs, lambda _, o: numbers.span(o.gain_span, sign=True))),
     ]
 
 
@@ -91,17 +94,17 @@ def _ends(row: RowView, pairs: Pairs) -> list[tuple[str, tuple[str, ...]]]:
 
 def _stack(row: RowView, place: str, pairs: Pairs) -> list[Line]:
     """Return the same with every number alone in its cell, verdict and seeds on a line across the table."""
-    counted = [words.seeds(outcome) for _, outcome in pairs if outcome]
+    counted = [numbers.seeds(outcome) for _, outcome in pairs if outcome]
     same = len(set(counted)) == 1
     extra = [
-        ("± over seeds", _each(pairs, words.deviation)),
-        ("(seeds)", () if same else _each(pairs, lambda _, outcome: words.seeds(outcome))),
-        ("difference", _each(pairs, words.difference)),
+        ("± over seeds", _each(pairs, numbers.deviation)),
+        ("(seeds)", () if same else _each(pairs, lambda _, outcome: numbers.seeds(outcome))),
+        ("difference", _each(pairs, numbers.difference)),
         ("gain, paper", _each(pairs, lambda cell, outcome: _gains(cell, outcome).partition(" / ")[0])),
         ("gain, here", _each(pairs, lambda cell, outcome: _gains(cell, outcome).partition(" / ")[2])),
         *_ends(row, pairs),
     ]
-    lines = [Line("", _name(place), _each(pairs, words.value))]
+    lines = [Line("", _name(place), _each(pairs, numbers.value))]
     lines += [Line("", what, texts) for what, texts in extra if any(texts)]
     verdict = verdicts([outcome for _, outcome in pairs if outcome])
     if {verdict} == {outcome.status for _, outcome in pairs if outcome}:
@@ -132,7 +135,7 @@ def _gains(cell: CellView, outcome: Outcome) -> str:
     """Return the gain over the line's first score, as printed and as measured; empty where one is unknown."""
     if not (math.isfinite(outcome.gain) and math.isfinite(cell.gain_printed)) or math.isfinite(outcome.difference):
         return ""
-    return f"{words.signed(cell.gain_printed)} / {words.signed(outcome.gain)}"
+    return f"{numbers.signed(cell.gain_printed)} / {numbers.signed(outcome.gain)}"
 
 
 def _from(row: RowView) -> str:
@@ -159,7 +162,7 @@ def _tall(view: TableView) -> Grid:
 def _tall_line(row: RowView, places: tuple[str, ...]) -> Line:
     cell = row.cells[0]
     found = [cell.outcome(place) for place in places]
-    shown = [words.measured(cell, o) if o and o.status != "awaiting the test server" else "" for o in found]
-    apart = ", ".join(text for outcome in found if outcome and (text := words.difference(cell, outcome)))
+    shown = [numbers.measured(cell, o) if o and o.status != "awaiting the test server" else "" for o in found]
+    apart = ", ".join(text for outcome in found if outcome and (text := numbers.difference(cell, outcome)))
     verdict = "cited" if cell.kind == "cited" else verdicts([outcome for outcome in found if outcome])
     return Line(row.label, "", (cell.printed.text if cell.printed else "", *shown, apart), verdict)

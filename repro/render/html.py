@@ -14,7 +14,7 @@ from typing import Any
 from repro import verdicts
 from repro.findings import Audit
 from repro.records import Record
-from repro.render import curve, words
+from repro.render import curve, numbers, remaining, words
 from repro.render.index import METHOD, OTHERS, WHY_OTHERS
 from repro.views import CellView, Outcome, Picture, Remaining, RowView, TableView
 
@@ -97,10 +97,10 @@ def _beside(views: tuple[TableView, ...], lacks: tuple[Remaining, ...], pictures
     """Return what stands beside the tables: the first words, what is not run, and the figures."""
     return {
         "glance": words.glance(views, lacks),
-        "aimed": words.aimed(lacks[0]).replace("`", "") if lacks else "",
-        "lacking": words.lacking(lacks[0]) if lacks else [],
-        "lacking_head": words.LACKING,
-        "elsewhere": [text for other in lacks[1:] if (text := words.whole(other))],
+        "aimed": remaining.aimed(lacks[0]).replace("`", "") if lacks else "",
+        "lacking": remaining.lacking(lacks[0]) if lacks else [],
+        "lacking_head": remaining.LACKING,
+        "elsewhere": [text for other in lacks[1:] if (text := remaining.whole(other))],
         "pictures": [(one, base64.b64encode(one.png).decode()) for one in pictures if one.png],
     }
 
@@ -110,16 +110,16 @@ def _helpers() -> dict[str, Any]:
         "tone": _tone,
         "tally": words.tally,
         "evidence": words.evidence,
-        "measured": words.measured,
-        "value": words.value,
-        "spread": words.spread,
-        "difference": words.difference,
+        "measured": numbers.measured,
+        "value": numbers.value,
+        "spread": numbers.spread,
+        "difference": numbers.difference,
         "audited": words.audited,
         "checks": words.checks,
         "reproduced": words.reproduced,
         "origin": words.origin,
         "own": words.OWN,
-        "span": words.span,
+        "span": numbers.span,
         "score": lambda value: f"{value:.2f}" if math.isfinite(value) else "no score",
         "plain": lambda value: f"{value:.6g}" if math.isfinite(value) else "",
         "printed_value": _printed_value,

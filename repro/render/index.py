@@ -6,7 +6,7 @@ from collections import Counter
 
 from repro import verdicts
 from repro.findings import Audit
-from repro.render import words
+from repro.render import remaining, words
 from repro.render.markdown import claims, escape, problems, row
 from repro.views import Remaining, TableView
 
@@ -82,10 +82,16 @@ def _lacking(lacks: tuple[Remaining, ...]) -> str:
     if not lacks:
         return ""
     mine, *others = lacks
-    lines = [[f"[{name}]({name}.md)" if "," not in name else name, *rest] for name, *rest in words.lacking(mine)]
-    table = "\n".join(map(row, [list(words.LACKING), ["---", "---:", "---:", "---"], *lines])) if lines else ""
-    said = "\n\n".join(escape(words.whole(other)) for other in others)
-    parts = ['<a name="lacking"></a>', "## What was not run, and what it would cost", words.aimed(mine), table, said]
+    lines = [[f"[{name}]({name}.md)" if "," not in name else name, *rest] for name, *rest in remaining.lacking(mine)]
+    table = "\n".join(map(row, [list(remaining.LACKING), ["---", "---:", "---:", "---"], *lines])) if lines else ""
+    said = "\n\n".join(escape(remaining.whole(other)) for other in others)
+    parts = [
+        '<a name="lacking"></a>',
+        "## What was not run, and what it would cost",
+        remaining.aimed(mine),
+        table,
+        said,
+    ]
     return "\n\n".join(part for part in parts if part)
 
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 
 from repro.findings import Audit
-from repro.render import words
+from repro.render import remaining, words
 from repro.render.markdown import escape, row, said, strong
 from repro.views import ClaimView, Remaining, TableView
 
@@ -55,7 +55,7 @@ def _summary(profile: str, board: Mapping[str, ClaimView], folder: str) -> str:
 
 
 def _lacking(lacks: tuple[Remaining, ...]) -> str:
-    lines = [f"- {escape(text)}" for found in lacks if (text := words.whole(found))]
+    lines = [f"- {escape(text)}" for found in lacks if (text := remaining.whole(found))]
     return "\n".join(["**Not run, and what it would cost:**", "", *lines]) if lines else ""
 
 

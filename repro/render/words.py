@@ -1,4 +1,4 @@
-"""Numbers and sentences as every format shows them: scores, counts, spreads, intervals, provenance."""
+"""Sentences as every format shows them: claims, provenance, audit, what the tables come to."""
 
 from __future__ import annotations
 
@@ -9,112 +9,15 @@ from itertools import groupby
 
 from repro import verdicts
 from repro.findings import Audit, Check, Reading
-from repro.views import CellView, ClaimView, Effect, Lack, Outcome, Provenance, Remaining, Span, TableView
-
-DASH = "–"  # noqa: RUF001 - an en dash stands for "nothing to show"
-MINUS = "−"  # noqa: RUF001 - a minus sign lines up with the plus
+from repro.render import numbers, remaining
+from repro.views import ClaimView, Effect, Outcome, Provenance, Remaining, TableView
 
 OWN = "This table is the suite's own: the paper does not print it, so nothing stands beside what was measured."
-
-
-def signed(value: float, decimals: int = 1) -> str:
-    """Return a difference with its sign; a dash for nan. What rounds to nothing has no sign."""
-    if not math.isfinite(value):
-        return DASH
-    text = f"{abs(value):,.{decimals}f}"
-    if float(text.replace(",", "")) == 0:
-        return text
-    return ("+" if value > 0 else MINUS) + text
 
 
 def unit(view: TableView) -> str:
     """Return the unit of a table's scores, as the end of a sentence; empty where it is no share."""
     return "" if any(cell.metric == "train_loss" for cell in view.cells()) else "; scores in per cent"
-
-
-def decimals(cell: CellView) -> int:
-    """Return the printed precision of a cell: one place where nothing is printed."""
-    return cell.printed.decimals if cell.printed and cell.printed.value is not None else 1
-
-
-def value(cell: CellView, outcome: Outcome) -> str:
-    """Return what was measured without its spread, or the status where there is no number."""
-    if outcome.words:
-        return outcome.words
-    if not math.isfinite(outcome.value):
-        return stated(outcome)
-    if cell.kind == "cost":
-        return count(cell, outcome.value)
-    return f"{outcome.value:.{decimals(cell)}f}"
-
-
-def count(cell: CellView, number: float) -> str:
-    """Return a count in the printed unit: whole parameters, or millions of multiply-adds."""
-    if cell.printed and cell.printed.unit == "MFLOPs":
-        return f"{number / 1e6:,.0f}"
-    return f"{number:,.0f}"
-
-
-def stated(outcome: Outcome) -> str:
-    """Return the status in words, with the number of seeds that diverged."""
-    found = outcome.measurement
-    if found is None:
-        return outcome.status
-    if outcome.status == "diverged":
-        return f"diverged ({len(found.diverged)} of {len(found.records)})"
-    return f"{outcome.status} ({len(found.interrupted)} interrupted)" if found.interrupted else outcome.status
-
-
-def seeds(outcome: Outcome) -> str:
-    """Return the number of seeds behind a mean, and what became of the others."""
-    found = outcome.measurement
-    if found is None or not found.samples:
-        return ""
-    lost = [
-        f"{len(runs)} {word}"
-        for runs, word in ((found.diverged, "diverged"), (found.interrupted, "interrupted"))
-        if runs
-    ]
-    n = len(found.samples)
-    return f"({n} of {len(found.records)}; {', '.join(lost)})" if lost else f"({n})"
-
-
-def deviation(cell: CellView, outcome: Outcome) -> str:
-    """Return the standard deviation over seeds; empty where there is none."""
-    found = outcome.measurement
-    return f"{found.std:.{decimals(cell)}f}" if found and math.isfinite(found.std) else ""
-
-
-def spread(cell: CellView, outcome: Outcome) -> str:
-    """Return ``± s (n)``; without a spread the number of seeds alone."""
-    found = outcome.measurement
-    if found is None or not found.samples:
-        return ""
-    own = f"± {found.std:.{decimals(cell)}f} " if math.isfinite(found.std) else ""
-    return own + seeds(outcome)
-
-
-def span(found: Span | None, *, sign: bool = False) -> str:
-    """Return an interval in brackets, of a difference with signs; empty where there is none."""
-    if found is None:
-        return ""
-    low, high = (signed(end) if sign else f"{end:.1f}".replace("-", MINUS) for end in found)
-    return f"[{low}, {high}]"
-
-
-def measured(cell: CellView, outcome: Outcome) -> str:
-    """Return ``mean ± spread (seeds)``, a count, or the status."""
-    return f"{value(cell, outcome)} {spread(cell, outcome)}".strip()
-
-
-def difference(cell: CellView, outcome: Outcome) -> str:
-    """Return ours minus printed, in the printed unit; empty where the two are not comparable."""
-    if not math.isfinite(outcome.difference):
-        return ""
-    if cell.kind != "cost":
-        return signed(outcome.difference, decimals(cell))
-    millions = cell.printed is not None and cell.printed.unit == "MFLOPs"
-    return signed(outcome.difference / 1e6 if millions else outcome.difference, 0)
 
 
 def effect(found: Effect) -> str:
@@ -123,10 +26,10 @@ def effect(found: Effect) -> str:
         return "missing: " + ", ".join(found.missing)
     if found.exact:
         places = 0 if abs(found.estimate) >= 1000 else 1  # noqa: PLR2004 - counts, not points
-        return signed(found.estimate, places)
+        return numbers.signed(found.estimate, places)
     if not math.isfinite(found.low):
-        return f"{signed(found.estimate)} (no interval)"
-    return f"{signed(found.estimate)} [{signed(found.low)}, {signed(found.high)}]"
+        return f"{numbers.signed(found.estimate)} (no interval)"
+    return f"{numbers.signed(found.estimate)} [{numbers.signed(found.low)}, {numbers.signed(found.high)}]"
 
 
 def evidence(claim: ClaimView) -> str:
@@ -191,12 +94,6 @@ def audited(audit: Audit) -> str:
     )
 
 
-TFLOPS = 100.0
-"""Speed at which operations are told as hours: about what one data-centre GPU sustains in bfloat16."""
-LACKING = ("Table", "Cells without a number", "Runs to do", "Expected")
-PEAK, HOUR = 1e12, 3600.0
-
-
 def summary(found: Counter[str]) -> str:
     """Return how many claims have which verdict, in one sentence; empty for none."""
     said = ", ".join(f"{found[word]} {word}" for word in verdicts.CLAIMS if found[word])
@@ -220,17 +117,11 @@ def glance(views: tuple[TableView, ...], lacks: tuple[Remaining, ...] = ()) -> t
             summary(claims),
             f"{told}{differs}." if told else "",
             f"{filled} of {len(scores)} scores measured{_of_seeds(seeds)}{_against(run)}." if scores else "",
-            *(f"Still to run, up to {lack.seeds} seeds a cell: {_runs(lack.whole)}." for lack in lacks[:1]),
-            *map(whole, lacks[1:]),
+            *(f"Still to run, up to {lack.seeds} seeds a cell: {remaining.runs(lack.whole)}." for lack in lacks[:1]),
+            *map(remaining.whole, lacks[1:]),
         )
         if text
     )
-
-
-def _runs(lack: Lack) -> str:
-    if not lack.runs:
-        return "nothing"
-    return f"{lack.runs} run{'s' * (lack.runs != 1)}, {cost(lack)}"
 
 
 def _of_seeds(found: list[int]) -> str:
@@ -247,66 +138,3 @@ def _against(outcomes: list[Outcome]) -> str:
         return "; none of them is comparable with the print, the claims speak"
     said = ", ".join(f"{verdict[word]} {word}" for word in verdicts.CELLS if verdict[word])
     return f": {said}" if said else ""
-
-
-def lacking(found: Remaining) -> list[tuple[str, str, str, str]]:
-    """Return a line for each table that lacks runs, and one for all: table, cells without a number, runs, time."""
-    lines = [(lack.name, *_lacking(lack)) for lack in found.tables if lack.runs or lack.empty]
-    return [*lines, ("all, each run once", *_lacking(found.whole))] if lines else []
-
-
-def _lacking(lack: Lack) -> tuple[str, str, str]:
-    return f"{lack.empty} of {lack.cells}", f"{lack.runs:,}", cost(lack)
-
-
-def cost(lack: Lack) -> str:
-    """Return the expected time of one process, and what is not known; operations where no time is."""
-    if not lack.runs:
-        return "no training"
-    parts = [duration(lack.seconds)] if lack.seconds else []
-    operations = _operations(lack.flops)
-    if lack.unknown and not lack.seconds:
-        parts += [operations or f"{lack.unknown} runs of unknown length"]
-    elif lack.unknown:
-        parts += [f"{lack.unknown} runs of unknown length"]
-    return " and ".join(parts)
-
-
-def duration(seconds: float) -> str:
-    """Return a length of time to two digits or so: ``40 s``, ``12 min``, ``3.5 h``, ``4.2 days``."""
-    for size, unit, most in ((1.0, "s", 90), (60.0, "min", 90), (HOUR, "h", 48)):
-        if seconds < most * size:
-            whole = seconds / size
-            return f"{whole:.1f} {unit}" if unit == "h" and whole < 10 else f"{whole:.0f} {unit}"  # noqa: PLR2004
-    return f"{seconds / HOUR / 24:,.1f} days"
-
-
-def _operations(flops: float) -> str:
-    if not math.isfinite(flops) or not flops:
-        return ""
-    hours = duration(flops / (TFLOPS * PEAK))
-    return f"{flops / 1e18:,.2f} EFLOP, {hours} of a device that sustains {TFLOPS:g} TFLOP/s"
-
-
-def whole(found: Remaining) -> str:
-    """Return what another profile lacks in one sentence; empty where it lacks nothing."""
-    lack, seeds = found.whole, found.seeds
-    if not lack.runs:
-        return ""
-    aim = "one seed" if seeds == 1 else f"{seeds} seeds"
-    have = "none" if lack.empty == lack.cells else "all" if not lack.empty else f"{lack.cells - lack.empty}"
-    return (
-        f"Profile {found.profile}: {have} of its {lack.cells} scores {'was' if have == 'none' else 'were'} run; "
-        f"{aim} of each would take {_runs(lack)}."
-    )
-
-
-def aimed(found: Remaining) -> str:
-    """Return what the lines of ``lacking`` count, in one sentence."""
-    if not (found.whole.runs or found.whole.empty):
-        return f"Nothing: every cell has its {found.seeds} seeds."
-    times = f" Times are of one process ({found.source})." if found.whole.seconds else ""
-    return (
-        f"Counted up to {found.seeds} seeds a cell, first stages of training included.{times} "
-        "The runs by name: `repro plan all`; to run them: `repro run TABLE --seeds 3`."
-    )
