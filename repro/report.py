@@ -18,6 +18,7 @@ from repro.profiles import PROFILES, Profile, get
 from repro.records import Record, Shelf, load
 from repro.remaining import remaining
 from repro.render import audited, csv, document, index, json, latex, markdown, readme
+from repro.render.page import Page
 from repro.spec import Score, Submitted, Table
 from repro.views import Picture, Remaining, TableView
 
@@ -140,16 +141,16 @@ def _chain(run: object) -> set[str]:
 def files(report: Report, formats: Sequence[str], figures: Sequence[Picture] = ()) -> dict[str, str]:
     """Return each output file's text by its name; ``figures`` go into the LaTeX document and the HTML page."""
     found: dict[str, str] = {}
-    apart = report.faults, report.others, report.audit
+    page = Page(report.views, report.faults, report.others, report.audit, report.lacks, tuple(figures))
     for form in ("md", "tex", "csv"):
         if form in formats:
             found |= {f"{view.name}.{form}": _one(view, form) for view in report.views}
     if "md" in formats:
         found["audit.md"] = audited.as_markdown(report.audit)
-        found["README.md"] = index.render(report.views, *apart, report.lacks)
+        found["README.md"] = index.render(page)
     if "tex" in formats:
         found["audit.tex"] = audited.as_latex(report.audit)
-        found["document.tex"] = document.render(report.views, figures, *apart, report.lacks)
+        found["document.tex"] = document.render(page)
     if "json" in formats:
         found["report.json"] = json.render(
             report.views,
@@ -161,7 +162,7 @@ def files(report: Report, formats: Sequence[str], figures: Sequence[Picture] = (
     if "html" in formats:
         from repro.render import html
 
-        found["report.html"] = html.render(report.views, *apart, report.lacks, figures)
+        found["report.html"] = html.render(page)
     return found
 
 

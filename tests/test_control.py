@@ -14,6 +14,7 @@ from repro.experiment import Run
 from repro.profiles import get
 from repro.records import load
 from repro.render import csv, document, html, latex, markdown, words
+from repro.render.page import Page
 from repro.views import TableView
 
 CONTROL = next(table for table in specs.tables().values() if table.own == "control")
@@ -78,8 +79,8 @@ def test_every_format_marks_it_as_the_suites_own(tmp_path: Path) -> None:
         "md": markdown.render(shown),
         "tex": latex.render(shown),
         "csv": csv.render(shown),
-        "html": html.render((shown,)),
-        "document": document.render((shown,)),
+        "html": html.render(Page((shown,))),
+        "document": document.render(Page((shown,))),
     }
     for form, text in texts.items():
         assert f"able {CONTROL.number}" not in text, form

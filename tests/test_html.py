@@ -17,6 +17,7 @@ from repro.compare import Counts, compare
 from repro.keys import key
 from repro.records import load
 from repro.render import curve, html
+from repro.render.page import Page
 from repro.spec import GCN, Cost
 
 COUNTS = Counts({key(Cost(GCN(k))): 2 * k * 21 * (2048 + 21) for k in (3, 7)}, "2.11.0")
@@ -34,7 +35,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> str:
     simulate.fill(
         root, {2: simulate.TABLE}, lambda _, order, seed: 0.3 + 0.1 * order + 0.01 * seed, profile=simulate.PROFILE
     )
-    return html.render((compare(simulate.TABLE, simulate.PROFILE, load({"reference": root}), COUNTS),))
+    return html.render(Page((compare(simulate.TABLE, simulate.PROFILE, load({"reference": root}), COUNTS),)))
 
 
 class _Balance(HTMLParser):

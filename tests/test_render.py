@@ -28,6 +28,7 @@ from repro.findings import Audit, Check, Finding, Reading
 from repro.keys import key
 from repro.records import load
 from repro.render import audited, csv, document, html, index, json, latex, markdown, numbers, readme, remaining, words
+from repro.render.page import Page
 from repro.spec import GCN, Cost
 from repro.views import Lack, Picture, Remaining, TableView
 
@@ -61,18 +62,21 @@ PICTURES = (
     Picture("figure1", "Boxes & arrows", 1, "../figures/figure1.pdf", b"not a picture"),
     Picture("a_curve", "Scores", 0, "../figures/a_curve.pdf"),
 )
+
+
+def whole(view: TableView) -> Page:
+    """Return a page that has everything a page can have."""
+    return Page((view,), ("a fault",), ("a record of no table",), AUDIT, LACKS, PICTURES)
+
+
 FORMATS: dict[str, Callable[[TableView], str]] = {
     "table2.md": markdown.render,
     "table2.tex": latex.render,
     "table2.csv": csv.render,
     "table2.json": lambda view: json.render((view,)),
-    "README.md": lambda view: index.render((view,), ("a fault",), ("a record of no table",), AUDIT, LACKS),
-    "document.tex": lambda view: document.render(
-        (view,), PICTURES, ("a fault",), ("a record of no table",), AUDIT, LACKS
-    ),
-    "report.html": lambda view: _without_assets(
-        html.render((view,), ("a fault",), ("a record of no table",), AUDIT, LACKS, PICTURES)
-    ),
+    "README.md": lambda view: index.render(whole(view)),
+    "document.tex": lambda view: document.render(whole(view)),
+    "report.html": lambda view: _without_assets(html.render(whole(view))),
 }
 AUDITED: dict[str, Callable[[], str]] = {
     "audit.md": lambda: audited.as_markdown(AUDIT),
@@ -135,7 +139,7 @@ def test_diverged_seeds_are_seen(view: TableView) -> None:
     assert "2 of 3; 1 diverged" in markdown.render(view)
     assert "diverged (3 of 3)" in markdown.render(view)
     assert "2 of 3; 1 diverged" in latex.render(view)
-    assert "diverged (3 of 3)" in html.render((view,))
+    assert "diverged (3 of 3)" in html.render(Page((view,)))
     rows = list(stdlib_csv.DictReader(io.StringIO(csv.render(view))))
     assert [row["diverged"] for row in rows if row["row"] == "Score (Conv)"] == ["1", "3"]
     assert rows[3]["ours"] == ""
@@ -151,7 +155,7 @@ def test_every_format_holds_the_whole_audit() -> None:
     """Each finding, each reading and each number that it reproduces or breaks is in every format."""
     found = audit.whole()
     page, tex = audited.as_markdown(found), audited.as_latex(found)
-    site = html.render((), audit=found)
+    site = html.render(Page((), audit=found))
     for finding in found.findings:
         assert markdown.escape(finding.computed) in page
         assert latex.escape(finding.computed) in tex
@@ -185,10 +189,11 @@ def test_lengths_of_time(seconds: float, said: str) -> None:
 
 def test_what_was_not_run_is_in_every_format(view: TableView) -> None:
     """The cost of what is missing, here and at full scale, stands in the index, the document and the page."""
-    for text in (index.render((view,), lacks=LACKS), document.render((view,), lacks=LACKS)):
+    shown = Page((view,), lacks=LACKS, pictures=PICTURES)
+    for text in (index.render(shown), document.render(shown)):
         assert "72 min and 1 runs of unknown length" in text
         assert "9.79 EFLOP, 27 h of a device that sustains 100 TFLOP/s" in text
-    page = html.render((view,), lacks=LACKS, pictures=PICTURES)
+    page = html.render(shown)
     assert "72 min and 1 runs of unknown length" in page
     assert 'src="data:image/png;base64,bm90IGEgcGljdHVyZQ=="' in page
     block = readme.block({"tiny": (view,)}, AUDIT, {"tiny": "tables"}, LACKS)
@@ -348,7 +353,7 @@ def _well_formed(found: TableView) -> None:
     rows = list(stdlib_csv.reader(io.StringIO(csv.render(found))))
     assert {len(row) for row in rows} == {len(csv.COLUMNS)}
     tags = _Tags()
-    tags.feed(_without_assets(html.render((found,))))
+    tags.feed(_without_assets(html.render(Page((found,)))))
     assert tags.tags.count("script") == 1
     assert not tags.handlers
     text = re.sub(r"\\[{}]", "", latex.render(found))
@@ -373,7 +378,7 @@ def test_latex_compiles(view: TableView, tmp_path: Path) -> None:
     (tmp_path / "table2.tex").write_text(latex.render(view))
     found = audit.whole()
     (tmp_path / "audit.tex").write_text(audited.as_latex(found))
-    (tmp_path / "document.tex").write_text(document.render((view,), audit=found, lacks=LACKS))
+    (tmp_path / "document.tex").write_text(document.render(Page((view,), audit=found, lacks=LACKS)))
     preamble = r"\documentclass{article}\usepackage{booktabs,array,longtable}"
     (tmp_path / "audit-alone.tex").write_text(preamble + r"\begin{document}\input{audit}\end{document}")
     alone = r"\documentclass{article}\usepackage{booktabs,array}\begin{document}\input{table2}\end{document}"

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from repro import verdicts
-from repro.findings import Audit
 from repro.render import remaining, words
-from repro.render.index import METHOD, OTHERS, WHY_OTHERS, all_problems
+from repro.render.index import METHOD, OTHERS, WHY_OTHERS
 from repro.render.latex import PACKAGES, escape
 from repro.render.markdown import BOLD
+from repro.render.page import Page
 from repro.views import ClaimView, Picture, Remaining, TableView
 
 PREAMBLE = r"""\documentclass[10pt]{article}
@@ -28,53 +28,49 @@ PREAMBLE = r"""\documentclass[10pt]{article}
 \renewcommand{\floatpagefraction}{0.6}
 """
 
+AUDIT = (
+    r"\section{The paper against itself}",
+    r"\setcounter{table}{0}{\renewcommand{\thetable}{A\arabic{table}}\input{audit}}",
+)
+"""The audit's own part: a section whose tables are numbered apart."""
 
-def render(
-    views: tuple[TableView, ...],
-    figures: Sequence[Picture] = (),
-    faults: tuple[str, ...] = (),
-    others: tuple[str, ...] = (),
-    audit: Audit | None = None,
-    lacks: tuple[Remaining, ...] = (),
-) -> str:
-    """Return the document; it inputs ``tableN.tex`` and ``audit.tex``, which lie beside it.
 
-    Args:
-        views: the tables of one profile.
-        figures: figures to include, in order.
-        faults: records that cannot be used at all, one sentence each.
-        others: records that no table shows, by name.
-        audit: the paper against itself.
-        lacks: what this profile was not run on, then what others were not.
-    """
-    profile = escape(views[0].profile) if views else ""
+def render(page: Page) -> str:
+    """Return the document of one profile; it inputs ``tableN.tex`` and ``audit.tex``, which lie beside it."""
     parts = [
-        PREAMBLE % ",".join(PACKAGES),
-        f"\\title{{Reproduction of the Global Convolutional Network paper\\\\\\large profile \\texttt{{{profile}}}}}",
-        r"\author{}\date{}",
-        r"\begin{document}",
-        r"\maketitle",
-        escape(f"Profile {views[0].profile}: {views[0].about}.") if views else "",
-        _items(words.glance(views, lacks)),
-        _lacking(lacks),
+        *_opening(page),
         r"\clearpage",
         r"\section{Claims}",
-        _board(views),
+        _board(page.claims),
         r"\clearpage",
         r"\section{Tables}",
-        *map(_input, views),
+        *map(_input, page.views),
         r"\clearpage",
-        r"\section{The paper against itself}" if audit else "",
-        r"\setcounter{table}{0}{\renewcommand{\thetable}{A\arabic{table}}\input{audit}}" if audit else "",
-        *_figures(figures),
+        *(AUDIT if page.audit.findings else ()),
+        *_figures(page.pictures),
         r"\section{Words and method}",
         _words(),
         escape(METHOD),
-        _named("Problems", all_problems(views, faults)),
-        _named(f"{OTHERS} {WHY_OTHERS}", others),
+        _named("Problems", page.problems),
+        _named(f"{OTHERS} {WHY_OTHERS}", page.others),
         r"\end{document}",
     ]
     return "\n".join(part for part in parts if part) + "\n"
+
+
+def _opening(page: Page) -> list[str]:
+    """Return everything up to the first section: the title, the profile, what the tables come to, what was not run."""
+    name = escape(page.profile)
+    return [
+        PREAMBLE % ",".join(PACKAGES),
+        f"\\title{{Reproduction of the Global Convolutional Network paper\\\\\\large profile \\texttt{{{name}}}}}",
+        r"\author{}\date{}",
+        r"\begin{document}",
+        r"\maketitle",
+        escape(f"Profile {page.profile}: {page.about}.") if page.views else "",
+        _items(words.glance(page.views, page.lacks)),
+        _lacking(page.lacks),
+    ]
 
 
 def _input(view: TableView) -> str:
@@ -84,7 +80,7 @@ def _input(view: TableView) -> str:
     return f"\\setcounter{{table}}{{{view.number - 1}}}\\input{{{view.name}}}"
 
 
-def _board(views: tuple[TableView, ...]) -> str:
+def _board(claims: tuple[ClaimView, ...]) -> str:
     """Return every claim on one line or two, with what decides as a number: the claims' board."""
     wide = r">{\raggedright\arraybackslash}p{%s\linewidth}"
     lines = [
@@ -93,7 +89,7 @@ def _board(views: tuple[TableView, ...]) -> str:
         r"\toprule Table & Claim & section & verdict & what decides [95\,\%] \\ \midrule",
         r"\endhead \bottomrule \endfoot",
     ]
-    lines += [_claim(claim) for view in views for claim in view.claims]
+    lines += map(_claim, claims)
     return "\n".join([*lines, r"\end{longtable}", "}"])
 
 

@@ -6,7 +6,7 @@ import base64
 import json
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -16,7 +16,8 @@ from repro.findings import Audit
 from repro.records import Record
 from repro.render import curve, numbers, remaining, words
 from repro.render.index import METHOD, OTHERS, WHY_OTHERS
-from repro.views import CellView, Outcome, Picture, Remaining, RowView, TableView
+from repro.render.page import Page
+from repro.views import CellView, Outcome, RowView, TableView
 
 GOOD = frozenset({"holds", "matches", "within", "agrees"})
 BAD = frozenset({"fails", "differs", "outside", "diverged", "unusable", "disagrees"})
@@ -38,30 +39,12 @@ def _template() -> Any:  # noqa: ANN401 - jinja2's, which only this format impor
     return environment.get_template("page.html.j2")
 
 
-def render(
-    views: tuple[TableView, ...],
-    faults: tuple[str, ...] = (),
-    others: tuple[str, ...] = (),
-    audit: Audit | None = None,
-    lacks: tuple[Remaining, ...] = (),
-    pictures: Sequence[Picture] = (),
-) -> str:
-    """Return the page of one profile; everything that comes from records is escaped.
-
-    Args:
-        views: its tables.
-        faults: records that cannot be used at all, one sentence each.
-        others: records that no table shows, by name.
-        audit: the paper against itself.
-        lacks: what this profile was not run on, then what others were not.
-        pictures: figures, which are put into the page.
-    """
+def render(page: Page) -> str:
+    """Return the page of one profile with its figures in it; everything that comes from records is escaped."""
     from markupsafe import Markup
 
     raw = {name: Markup(_file(f"page.{name}")) for name in ("css", "js")}  # noqa: S704 - our own two files
-    text: str = _template().render(
-        **_context(views, faults, audit or Audit()), **_beside(views, lacks, pictures), others=others, **raw
-    )
+    text: str = _template().render(**_context(page), **_beside(page), **_helpers(), **raw)
     return "\n".join(line for line in text.splitlines() if line.strip()) + "\n"
 
 
@@ -69,39 +52,40 @@ def _file(name: str) -> str:
     return resources.files("repro.render").joinpath(name).read_text(encoding="utf-8")
 
 
-def _context(views: tuple[TableView, ...], faults: tuple[str, ...], audit: Audit) -> dict[str, Any]:
-    claims = [claim for view in views for claim in view.claims]
-    cells = [(view.number, cell) for view in views for cell in view.cells()]
+def _context(page: Page) -> dict[str, Any]:
+    """Return the tables, the claims, the audit and the records behind them."""
+    verdict = Counter(claim.verdict for claim in page.claims)
+    cells = [(view.number, cell) for view in page.views for cell in view.cells()]
     runs, run_ids = _runs(cell for _, cell in cells)
     return {
-        "views": views,
-        "claims": claims,
-        "faults": faults,
-        "profile": views[0].profile if views else "",
-        "about": views[0].about if views else "",
-        "many": bool(views) and len(views[0].places) > 1,
-        "tally_of_claims": [(w, n) for w in verdicts.CLAIMS if (n := Counter(c.verdict for c in claims)[w])],
-        "audit": audit,
-        "used": _used(views, audit),
+        "views": page.views,
+        "claims": page.claims,
+        "faults": page.faults,
+        "others": page.others,
+        "profile": page.profile,
+        "about": page.about,
+        "many": len(page.places) > 1,
+        "tally_of_claims": [(word, verdict[word]) for word in verdicts.CLAIMS if verdict[word]],
+        "audit": page.audit,
+        "used": _used(page.views, page.audit),
         "ids": {(number, cell.row, cell.column): f"cell-{i}" for i, (number, cell) in enumerate(cells)},
         "runs": runs,
         "run_ids": run_ids,
-        "vocabulary": [pair for book in BOOKS for pair in book.items()],
-        "why_others": f"{OTHERS} {WHY_OTHERS}",
-        "method": METHOD,
-        **_helpers(),
     }
 
 
-def _beside(views: tuple[TableView, ...], lacks: tuple[Remaining, ...], pictures: Sequence[Picture]) -> dict[str, Any]:
-    """Return what stands beside the tables: the first words, what is not run, and the figures."""
+def _beside(page: Page) -> dict[str, Any]:
+    """Return what stands beside the tables: the first words, what is not run, the figures, the words and the method."""
     return {
-        "glance": words.glance(views, lacks),
-        "aimed": remaining.aimed(lacks[0]).replace("`", "") if lacks else "",
-        "lacking": remaining.lacking(lacks[0]) if lacks else [],
+        "glance": words.glance(page.views, page.lacks),
+        "aimed": remaining.aimed(page.lacks[0]).replace("`", "") if page.lacks else "",
+        "lacking": remaining.lacking(page.lacks[0]) if page.lacks else [],
         "lacking_head": remaining.LACKING,
-        "elsewhere": [text for other in lacks[1:] if (text := remaining.whole(other))],
-        "pictures": [(one, base64.b64encode(one.png).decode()) for one in pictures if one.png],
+        "elsewhere": [text for other in page.lacks[1:] if (text := remaining.whole(other))],
+        "pictures": [(one, base64.b64encode(one.png).decode()) for one in page.pictures if one.png],
+        "vocabulary": [pair for book in BOOKS for pair in book.items()],
+        "why_others": f"{OTHERS} {WHY_OTHERS}",
+        "method": METHOD,
     }
 
 

@@ -8,6 +8,7 @@ from repro import verdicts
 from repro.findings import Audit
 from repro.render import remaining, words
 from repro.render.markdown import claims, escape, problems, row
+from repro.render.page import Page
 from repro.views import Remaining, TableView
 
 METHOD = (
@@ -25,56 +26,40 @@ OTHERS = "Records that no table shows"
 WHY_OTHERS = "(another length or recipe, a figure's own, or a spec that is no more)"
 
 
-def render(
-    views: tuple[TableView, ...],
-    faults: tuple[str, ...] = (),
-    others: tuple[str, ...] = (),
-    audit: Audit | None = None,
-    lacks: tuple[Remaining, ...] = (),
-) -> str:
-    """Return the index page of one profile.
-
-    Args:
-        views: its tables.
-        faults: records that cannot be used at all, one sentence each.
-        others: records that no table shows, by name.
-        audit: the paper against itself, whose page ``audit.md`` lies beside this one.
-        lacks: what this profile was not run on, then what others were not.
-    """
-    found = tuple(claim for view in views for claim in view.claims)
-    every = all_problems(views, faults)
-    places = views[0].places if views else ()
+def render(page: Page) -> str:
+    """Return the index page of one profile; the audit's own, ``audit.md``, lies beside it."""
     parts = [
-        f"# `{views[0].profile}` · Tables and claims" if views else "# No tables",
-        f"Profile **{escape(views[0].profile)}**: {escape(views[0].about)}." if views else "",
-        "\n".join(f"- {escape(text)}" for text in words.glance(views, lacks)),
-        _contents(audit, lacks),
+        f"# `{page.profile}` · Tables and claims" if page.views else "# No tables",
+        f"Profile **{escape(page.profile)}**: {escape(page.about)}." if page.views else "",
+        "\n".join(f"- {escape(text)}" for text in words.glance(page.views, page.lacks)),
+        _contents(page),
         '<a name="claims"></a>\n\n## Claims',
-        claims(found, places),
+        claims(page.claims, page.places),
         '<a name="tables"></a>\n\n## Tables',
-        _coverage(views),
-        _lacking(lacks),
-        f"## The paper against itself\n\n{words.audited(audit)} All of it: [audit.md](audit.md)." if audit else "",
+        _coverage(page.views),
+        _lacking(page.lacks),
+        _audited(page.audit),
         '<a name="words"></a>\n\n## Words',
         _words(),
         METHOD,
-        _others(others),
-        problems(every),
+        _others(page.others),
+        problems(page.problems),
         "Rendered by `python -m repro.report` from records and specs; `--check` tells whether it is stale.",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def all_problems(views: tuple[TableView, ...], faults: tuple[str, ...]) -> tuple[str, ...]:
-    """Return what is wrong with records, in tables or outside of them, each sentence once."""
-    return tuple(dict.fromkeys((*faults, *(problem for view in views for problem in view.problems))))
-
-
-def _contents(audit: Audit | None, lacks: tuple[Remaining, ...]) -> str:
+def _contents(page: Page) -> str:
     links = ["[claims](#claims)", "[tables](#tables)"]
-    links += ["[what was not run, and what it would cost](#lacking)"] if lacks else []
-    links += ["[the paper against itself](audit.md)"] if audit else []
+    links += ["[what was not run, and what it would cost](#lacking)"] if page.lacks else []
+    links += ["[the paper against itself](audit.md)"] if page.audit.findings else []
     return "Below: " + ", ".join([*links, "[words and method](#words)"]) + "."
+
+
+def _audited(audit: Audit) -> str:
+    if not audit.findings:
+        return ""
+    return f"## The paper against itself\n\n{words.audited(audit)} All of it: [audit.md](audit.md)."
 
 
 def _lacking(lacks: tuple[Remaining, ...]) -> str:
