@@ -24,10 +24,11 @@ from repro.data.store import open_store
 from repro.data.transforms import Batches
 from repro.experiment import Run
 from repro.fabric import repeatable
+from repro.loss import loss_function
 from repro.machine import cpu_has_bf16
+from repro.optimizer import build_optimizer
 from repro.session import colours
 from repro.spec import GCN, Model, Training
-from repro.train import build_optimizer, loss_function
 
 
 def runs() -> dict[str, Run]:

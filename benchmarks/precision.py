@@ -16,9 +16,10 @@ from _sitting import compare, report, take_turns
 from torch import nn
 
 from repro import models, profiles
+from repro.loss import loss_function
 from repro.machine import cpu_has_bf16, keep_memory
+from repro.optimizer import build_optimizer
 from repro.spec import GCN, Conv, Model, Stack, Training
-from repro.train import build_optimizer, loss_function
 
 CLASSES, BATCH, SIDE = 6, 8, 96
 MODELS = {

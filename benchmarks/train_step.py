@@ -3,7 +3,7 @@
     python benchmarks/train_step.py [--size 256] [--batch 4] [--rounds 7] [--device cpu]
 
 Forward, softmax loss over 21 classes, backward and an SGD step on random images. Ours has frozen batch norms and the
-loss of ``repro.train``, as its recipes for VOC and CamVid train it; ``norms train`` is the same network without the
+loss of ``repro.loss``, as its recipes for VOC and CamVid train it; ``norms train`` is the same network without the
 freeze. The peers are as their libraries build them and take torch's cross entropy; ``frozen`` has its batch norms in
 evaluation mode too. bf16 and channels-last where the processor multiplies bf16, else float32; ``default`` is float32
 in the default layout, and what a matrix product gains from bf16 is told beside it. Rates: the forward's multiply-adds
@@ -25,10 +25,10 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from repro import models, profiles
 from repro.fabric import repeatable
+from repro.loss import loss_function
 from repro.machine import cpu_has_bf16, keep_memory
 from repro.models.resnet import BatchNorm, freeze_bn
 from repro.spec import GCN, Model, Training
-from repro.train import loss_function
 
 CLASSES, SIDE = 21, 2048
 OURS, WIDE, PLAIN = "GCN k=7", "GCN k=15", "GCN k=7, float32, default"

@@ -6,7 +6,7 @@ import json
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +14,14 @@ import torch
 from torch import nn
 
 from repro import checkpoint
-from repro.experiment import Recipe, Run
+from repro.experiment import Run
+from repro.loss import loss_function
 from repro.models.synchronise import synchronise
+from repro.optimizer import build_optimizer, rate
 from repro.randomness import RandomStates
-from repro.spec import Classifier
 from repro.stop import Interrupted, StopFlag
 
 LOG_EVERY = 10
-POLY_POWER = 0.9
-IGNORE_INDEX, NO_VOID = 255, -100
-ROWS_FROM = 16
-"""Classes from which the softmax of channels-last maps is faster as rows of classes; a row fills a vector register."""
 Progress = Callable[[dict[str, Any]], None]
 BatchSource = Callable[[int], tuple[torch.Tensor, torch.Tensor]]
 
@@ -40,72 +37,6 @@ class Outcome:
     final_loss: float | None
     diverged_at: int | None = None
     last_finite_loss: float | None = None
-
-
-def rate(recipe: Recipe, step: int, steps: int) -> float:
-    """Return the factor on the learning rate at a step, a pure function (a resume needs no state).
-
-    ``poly`` falls as (1 - t)^0.9, ``onecycle`` as a cosine; both rise over the warm-up.
-    """
-    if recipe.schedule == "fixed":
-        return 1.0
-    warm = int(recipe.warmup * steps)
-    if step < warm:
-        share = (step + 1) / (warm + 1)
-        return share if recipe.schedule == "poly" else 0.04 + 0.96 * (1 - math.cos(math.pi * share)) / 2
-    t = (step - warm) / max(1, steps - warm)
-    return float((1 - t) ** POLY_POWER) if recipe.schedule == "poly" else (1 + math.cos(math.pi * t)) / 2
-
-
-def parameter_groups(net: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
-    """Group parameters by their rate (backbone or not, bias or weight) and their decay (vectors or not)."""
-    backbone = {id(p) for p in getattr(net, "backbone", nn.Module()).parameters()}
-    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
-    for name, parameter in net.named_parameters():
-        if parameter.requires_grad:
-            scale = recipe.backbone_lr if id(parameter) in backbone else 1.0
-            scale *= recipe.bias_lr if name.endswith("bias") else 1.0
-            decays = parameter.ndim > 1 or recipe.bias_decay
-            groups.setdefault((scale, recipe.weight_decay if decays else 0.0), []).append(parameter)
-    return [
-        {"params": parameters, "scale": scale, "weight_decay": decay}
-        for (scale, decay), parameters in sorted(groups.items(), key=lambda item: item[0])
-    ]
-
-
-def build_optimizer(net: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """Return the recipe's optimiser over the parameters that train; ``fused``: one pass over them, not one a term."""
-    groups = parameter_groups(net, recipe)
-    if recipe.optimizer == "adamw":
-        return torch.optim.AdamW(groups, lr=recipe.lr, betas=(recipe.momentum, 0.999), fused=True)
-    return torch.optim.SGD(groups, lr=recipe.lr, momentum=recipe.momentum, nesterov=recipe.nesterov, fused=True)
-
-
-def loss_function(run: Run, world: int = 1) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
-    """Return the softmax loss over all pixels that are not void (255), summed or averaged.
-
-    Over ``world`` processes the mean is that of the global batch; a process's value is its share of it times
-    ``world``, because gradients (and the logged losses) are averaged over processes.
-    """
-    reduction = run.recipe.loss
-    void = NO_VOID if is_classifier(run) else IGNORE_INDEX
-
-    def loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        target = labels.long()
-        exact = logits if logits.dtype == torch.float64 else logits.float()
-        if exact.ndim > 2 and exact.stride(1) == 1 and exact.shape[1] >= ROWS_FROM:  # noqa: PLR2004 - maps
-            exact, target = exact.movedim(1, -1).reshape(-1, exact.shape[1]), target.flatten()
-        total = nn.functional.cross_entropy(exact, target, ignore_index=void, reduction="sum")
-        total = total * world if world > 1 else total
-        if reduction == "sum":
-            return total
-        seen = (target != void).sum()
-        if world > 1:
-            torch.distributed.all_reduce(seen)
-        # A batch of nothing but void must give 0, not 0 / 0.
-        return total / seen.clamp(min=1)
-
-    return loss
 
 
 def train(
@@ -128,7 +59,7 @@ def train(
             function, so that a resumed run sees the same batches.
         fabric: device, precision and processes.
         work: folder for checkpoints and ``log.jsonl``.
-        progress: called about twice a second with step, loss and rate.
+        progress: called at most twice a second with step, steps and loss.
         checkpoint_seconds: time between two checkpoints.
         compile_net: train through ``torch.compile``; checkpoints and ``net`` itself stay as they are.
 
@@ -140,17 +71,10 @@ def train(
         synchronise(net)
     optimizer = build_optimizer(net, run.recipe)
     model, optimizer = fabric.setup(_compiled(net, fabric) if compile_net else net, optimizer)
-    state = {
-        "model": net,
-        "optimizer": optimizer.optimizer if hasattr(optimizer, "optimizer") else optimizer,
-        "random": RandomStates(),
-    }
-    step = _agreed(checkpoint.resume(work, state, run.key), fabric, work)
-    before = _trim_log(work / "log.jsonl", step) if fabric.is_global_zero else 0.0
-    loop = _Loop(run, model, optimizer, batch, fabric, work, progress, checkpoint_seconds, state)
-    loop.began -= before
+    loop = _Loop(run, net, model, optimizer, batch, fabric, work, progress, checkpoint_seconds)
+    first = loop.resume()
     with StopFlag() as stop:
-        return loop.run_from(step, stop)
+        return loop.run_from(first, stop)
 
 
 def _compiled(net: nn.Module, fabric: Any) -> Any:  # noqa: ANN401 - torch's own kind; see train
@@ -183,27 +107,38 @@ def _trim_log(path: Path, step: int) -> float:
     return float(json.loads(kept[-1])["seconds"]) if kept else 0.0
 
 
+@dataclass(eq=False)
 class _Loop:
     """The loop's parts in one place; one instance lives for one training."""
 
-    def __init__(
-        self,
-        run: Run,
-        model: nn.Module,
-        optimizer: Any,  # noqa: ANN401 - Fabric's wrapper
-        batch: BatchSource,
-        fabric: Any,  # noqa: ANN401 - see train
-        work: Path,
-        progress: Progress,
-        checkpoint_seconds: float,
-        state: dict[str, Any],
-    ) -> None:
-        self.run, self.model, self.optimizer, self.batch, self.fabric = run, model, optimizer, batch, fabric
-        self.work, self.progress, self.every, self.state = work, progress, checkpoint_seconds, state
-        self.loss = loss_function(run, fabric.world_size)
-        self.pending: list[torch.Tensor] = []
-        self.last_finite: float | None = None
+    run: Run
+    net: nn.Module
+    model: nn.Module
+    """The network as Fabric runs it."""
+    optimizer: Any
+    """Fabric's wrapper."""
+    batch: BatchSource
+    fabric: Any
+    work: Path
+    progress: Progress
+    checkpoint_seconds: float
+    pending: list[torch.Tensor] = field(default_factory=list)
+    """Losses since the last line of the log."""
+    last_finite: float | None = None
+
+    def __post_init__(self) -> None:
+        self.loss = loss_function(self.run, self.fabric.world_size)
+        optimizer = getattr(self.optimizer, "optimizer", self.optimizer)
+        self.state = {"model": self.net, "optimizer": optimizer, "random": RandomStates()}
         self.began = self.saved = self.shown = time.perf_counter()
+
+    def resume(self) -> int:
+        """Take up the last checkpoint where there is one; return the step to go on from."""
+        step = _agreed(checkpoint.resume(self.work, self.state, self.run.key), self.fabric, self.work)
+        before = _trim_log(self.work / "log.jsonl", step) if self.fabric.is_global_zero else 0.0
+        self.saved = self.shown = time.perf_counter()
+        self.began = self.saved - before
+        return step
 
     def run_from(self, first: int, stop: StopFlag) -> Outcome:
         self.model.train()
@@ -218,7 +153,7 @@ class _Loop:
             if not last and self._stops(stop, logs=logs):
                 self._save(step + 1)
                 raise Interrupted
-        if self.every < float("inf"):
+        if self.checkpoint_seconds < float("inf"):
             self._save(self.run.steps)
         return self._outcome("ok", self.run.steps)
 
@@ -270,7 +205,7 @@ class _Loop:
             self.progress({"step": step, "steps": self.run.steps, "loss": loss})
 
     def _maybe_save(self, step: int) -> None:
-        if time.perf_counter() - self.saved > self.every and step < self.run.steps:
+        if time.perf_counter() - self.saved > self.checkpoint_seconds and step < self.run.steps:
             self._save(step)
 
     def _save(self, step: int) -> None:
@@ -291,8 +226,3 @@ class _Loop:
             diverged_at=step if diverged else None,
             last_finite_loss=self.last_finite if diverged else None,
         )
-
-
-def is_classifier(run: Run) -> bool:
-    """Say whether a run trains a classifier (Table 6) and not a segmentation network."""
-    return isinstance(run.model, Classifier)

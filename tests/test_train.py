@@ -22,20 +22,12 @@ from repro.checkpoint import CheckpointError
 from repro.data.ahead import Ahead
 from repro.experiment import Recipe, Run
 from repro.fabric import open_fabric
+from repro.loss import ROWS_FROM, loss_function
 from repro.machine import Machine
+from repro.optimizer import build_optimizer, parameter_groups, rate
 from repro.randomness import RandomStates
 from repro.spec import GCN, Model, Training
-from repro.train import (
-    ROWS_FROM,
-    Interrupted,
-    Outcome,
-    _agreed,
-    build_optimizer,
-    loss_function,
-    parameter_groups,
-    rate,
-    train,
-)
+from repro.train import Interrupted, Outcome, _agreed, train
 
 STEPS = 24
 
