@@ -1,6 +1,10 @@
-"""Tell the suite's own sentences, which are meant for a user, from faults of its code or a library."""
+"""Errors that are meant for a user, told from faults of the code or of a library."""
 
 from __future__ import annotations
+
+
+class WorkError(ValueError):
+    """A job that cannot be done as asked, in one sentence."""
 
 
 def is_ours(error: BaseException) -> bool:

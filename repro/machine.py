@@ -96,6 +96,16 @@ def cpu_name() -> str:
     return platform.processor() or platform.machine()
 
 
+def peak_memory() -> int:
+    """Return the process's largest resident size so far, in bytes; 0 where the system does not tell."""
+    try:
+        import resource
+    except ImportError:
+        return 0
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return int(peak if sys.platform == "darwin" else peak * 1024)
+
+
 def cpu_has_bf16() -> bool:
     """Say whether the processor multiplies bfloat16 itself; elsewhere it is many times slower."""
     info = Path("/proc/cpuinfo")

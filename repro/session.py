@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import platform
-import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property, partial
@@ -15,7 +12,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from repro import machine, models
+from repro import initialise, machine
 from repro.data import Dataset, load
 from repro.data import store as stores
 from repro.data.ahead import Ahead
@@ -24,6 +21,7 @@ from repro.data.resident import Resident, fits
 from repro.data.store import Store
 from repro.data.stream import SideStream
 from repro.data.transforms import IMAGENET_MEAN, IMAGENET_STD, Batches, eval_images, normalise
+from repro.errors import WorkError
 from repro.evaluate import (
     Counts,
     Predictor,
@@ -35,9 +33,8 @@ from repro.evaluate import (
     interleave,
     share_weights,
 )
-from repro.experiment import Run, Start
+from repro.experiment import Run
 from repro.fabric import open_fabric, repeatable
-from repro.keys import canonical
 from repro.machine import Machine
 from repro.models.architectures import architecture
 from repro.records import Record
@@ -48,27 +45,13 @@ Emit = Callable[[dict[str, Any]], None]
 GENERATED_MEAN, GENERATED_STD = (128 / 255,) * 3, (48 / 255,) * 3
 
 
-class WorkError(ValueError):
-    """A job that cannot be done as asked, in one sentence."""
-
-
 def colours(dataset: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Return mean and standard deviation of colours in [0, 1]: the generator's own, else ImageNet's."""
     return (GENERATED_MEAN, GENERATED_STD) if dataset == "shapes" else (IMAGENET_MEAN, IMAGENET_STD)
 
 
-def peak_memory() -> int:
-    """Return the process's largest resident size so far, in bytes; 0 where the system does not tell."""
-    try:
-        import resource
-    except ImportError:
-        return 0
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return int(peak if sys.platform == "darwin" else peak * 1024)
-
-
 class Session:
-    """One job: opened once, trained, evaluated, described."""
+    """One job: opened once, trained, evaluated."""
 
     def __init__(self, run: Run, seed: int, place: Machine, work: Path, parent: Record | None) -> None:
         """Open Fabric and the data; nothing is built before it is needed.
@@ -81,11 +64,8 @@ class Session:
         machine.keep_memory()
         repeatable()
         self.stillborn = parent is not None and parent.status == "diverged"
-        if isinstance(run.start, Start) and run.start.weights != "random" and place.weights is None and self.trains:
-            raise WorkError(
-                f"{run.slug}: profile {run.profile} starts from ImageNet weights of {run.model.backbone}; "
-                "give --weights FILE (or REPRO_WEIGHTS), a safetensors file with torchvision's names"
-            )
+        if self.trains:
+            initialise.check(run, place.weights)
         self.fabric = open_fabric(place, narrow=architecture(run.model.backbone).narrow)
         self.leads = bool(self.fabric.is_global_zero)
         self.precision = str(self.fabric._precision.precision)  # noqa: SLF001 - Fabric has no public name for it
@@ -120,40 +100,13 @@ class Session:
     @cached_property
     def net(self) -> nn.Module:
         """The network as the run starts: seeded, then filled from where the run starts."""
-        torch.manual_seed(self.seed)
-        net = models.build(self.run.model, len(self.test_set.classes), head_std=self.run.recipe.head_std)
-        if self.parent is not None:
-            from_classifier = isinstance(getattr(self.parent_run, "model", None), Classifier)
-            part = "backbone." if from_classifier and not isinstance(self.run.model, Classifier) else ""
-            if not part:
-                self._refuse_other_classes(self.parent)
-            models.inherit(net, self.parent.folder / "weights.safetensors", part)
-        elif (
-            self.place.weights is not None and isinstance(self.run.start, Start) and self.run.start.weights != "random"
-        ):
-            models.load_backbone(net.backbone, self.place.weights)
-        if self.run.recipe.frozen_bn:
-            models.freeze_bn(net.backbone)
+        net = initialise.network(self.run, self.seed, len(self.test_set.classes), self.place.weights, self.parent)
         return net.to(memory_format=self.layout)
 
     @property
     def layout(self) -> torch.memory_format:
         """How maps lie in memory: channels last unless the user wants torch's default."""
         return torch.contiguous_format if self.place.layout == "default" else torch.channels_last
-
-    def _refuse_other_classes(self, parent: Record) -> None:
-        """Raise ``WorkError`` where the checkpoint that this run goes on from tells other classes apart."""
-        theirs, ours = len(parent.meta.get("classes", ())), len(self.test_set.classes)
-        if theirs not in {0, ours}:
-            raise WorkError(
-                f"{self.run.slug}: starts from {parent.folder}, which has {theirs} classes where this run has {ours}; "
-                f"retract it (repro retract {parent.name} --why 'other classes') and run again"
-            )
-
-    @property
-    def parent_run(self) -> Run | Start:
-        """The run whose weights this one begins with, or the start without a run."""
-        return self.run.start if self.trains else self.run.trained()
 
     def train(self, emit: Emit) -> Outcome | None:
         """Train, or return None where another run's weights are evaluated."""
@@ -234,54 +187,6 @@ class Session:
         path = self.work / "weights.safetensors"
         save_file({n: v.detach().cpu().contiguous() for n, v in self.net.state_dict().items()}, path)
         return path
-
-    def facts(self) -> dict[str, Any]:
-        """Describe the run and what it ran on, for its record."""
-        run = self.run
-        return {
-            "key": run.key,
-            "seed": self.seed,
-            "profile": run.profile,
-            "recipe": run.recipe.name,
-            "slug": run.slug,
-            "spec": canonical(run),
-            "classes": list(self.test_set.classes),
-            "test_images": len(self.test),
-            "steps": run.steps,
-            "device": self._device(),
-            "threads": torch.get_num_threads(),
-            "world_size": self.fabric.world_size,
-            "precision": self.precision,
-            "layout": str(self.layout).removeprefix("torch."),
-            "compile": self.place.compile,
-            "python": platform.python_version(),
-            "torch": torch.__version__,
-            "platform": platform.system(),
-            "git_commit": machine.git_commit(),
-            "data": self._fingerprints(),
-            "weights_file": self._weights_file(),
-            "weights_from": None if self.parent is None else self.parent.name,
-        }
-
-    def _weights_file(self) -> str | None:
-        """Return name and checksum of the file that the training started from; None where it read none."""
-        if self.place.weights is None or not isinstance(self.run.start, Start) or self.run.start.weights == "random":
-            return None
-        with self.place.weights.open("rb") as file:
-            return f"{self.place.weights.name} sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
-
-    def _device(self) -> str:
-        if self.fabric.device.type == "cuda":
-            return str(torch.cuda.get_device_name(self.fabric.device))
-        return machine.cpu_name()
-
-    def _fingerprints(self) -> dict[str, str]:
-        used = {f"{s.dataset}/{s.split}": st for s, st in zip(self.run.train, self.train_stores, strict=True)
-                if self.trains}  # fmt: skip
-        return {
-            name: st.fingerprint
-            for name, st in (used | {f"{self.run.test.dataset}/{self.run.test.split}": self.test}).items()
-        }
 
 
 def _laid_out(batches: BatchSource, layout: torch.memory_format, step: int) -> tuple[Tensor, Tensor]:

@@ -13,10 +13,12 @@ from typing import Any
 
 import filelock
 
-from repro import records
+from repro import machine, records
+from repro.errors import WorkError
 from repro.experiment import Run
 from repro.machine import Machine
-from repro.session import Session, WorkError, peak_memory
+from repro.provenance import facts
+from repro.session import Session
 from repro.stop import StopFlag
 
 __all__ = ["Done", "WorkError", "execute", "held", "perform", "tidy"]
@@ -96,7 +98,7 @@ def perform(run: Run, seed: int, name: str, place: Machine, emit: Emit) -> Done:
     parent = _parent(run, seed, place)
     session = Session(run, seed, place, work, parent)
     outcome = None if session.stillborn else session.train(emit)
-    meta = session.facts() | (dataclasses.asdict(outcome) if outcome else {})
+    meta = facts(session) | (dataclasses.asdict(outcome) if outcome else {})
     counts: dict[str, Any] = {}
     files: list[Path] = []
     if session.stillborn:
@@ -107,7 +109,7 @@ def perform(run: Run, seed: int, name: str, place: Machine, emit: Emit) -> Done:
     meta |= {
         "seconds_total": round(time.perf_counter() - began, 2),
         "cpu_seconds": round(time.process_time() - cpu_began, 2),
-        "peak_memory_bytes": peak_memory(),
+        "peak_memory_bytes": machine.peak_memory(),
     }
     session.fabric.barrier()
     if session.leads:
