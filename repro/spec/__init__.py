@@ -1,11 +1,11 @@
 """The nouns of the suite: frozen values that name a head, a model, a training, a cell, a table."""
 
 from repro.spec.cells import Cell, Cited, Cost, Layout, Metric, Score, Submitted
-from repro.spec.claims import Claim, Contrast, Ref, exceeds, falls, gains_more, rises
+from repro.spec.claims import Claim, Contrast, Ref, equivalent, exceeds, falls, gains_more, ratio, rises
 from repro.spec.errors import SpecError
 from repro.spec.experiments import CRF, MULTI_SCALE, Evaluation, Training
 from repro.spec.networks import GCN, PAPER_CHANNELS, Classifier, Conv, Conv1x1, Head, Model, Stack
-from repro.spec.tables import Counting, Figure, Row, Table, table_label, table_name
+from repro.spec.tables import Counting, Figure, Row, Table, params_row, score_row, table_label, table_name
 
 __all__ = [
     "CRF",
@@ -35,10 +35,14 @@ __all__ = [
     "Submitted",
     "Table",
     "Training",
+    "equivalent",
     "exceeds",
     "falls",
     "gains_more",
+    "params_row",
+    "ratio",
     "rises",
+    "score_row",
     "table_label",
     "table_name",
 ]

@@ -61,3 +61,13 @@ def falls(*cells: Ref) -> tuple[Contrast, ...]:
 def gains_more(gain: tuple[Ref, Ref], other: tuple[Ref, Ref]) -> Contrast:
     """``gain[1] - gain[0] > other[1] - other[0]``: a difference of differences."""
     return Contrast(((1.0, gain[1]), (-1.0, gain[0]), (-1.0, other[1]), (1.0, other[0])))
+
+
+def equivalent(one: Ref, other: Ref, within: float) -> Contrast:
+    """``-within < one - other < within``."""
+    return Contrast(((1.0, one), (-1.0, other)), above=-within, below=within)
+
+
+def ratio(part: Ref, whole: Ref, low: float, high: float) -> tuple[Contrast, Contrast]:
+    """``low < part / whole < high``, as two sums."""
+    return Contrast(((high, whole), (-1.0, part))), Contrast(((1.0, part), (-low, whole)))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from repro.spec.cells import Cell, Cost, Score
+from repro.spec.cells import Cell, Cost, Metric, Score
 from repro.spec.claims import Claim, Ref
 from repro.spec.errors import SpecError
 from repro.spec.experiments import Training
+from repro.spec.networks import Head, Model
 
 
 @dataclass(frozen=True)
@@ -16,6 +18,16 @@ class Row:
 
     label: str
     cells: tuple[Cell | None, ...]
+
+
+def score_row(label: str, heads: Iterable[Head], data: str = "voc_aug", metric: Metric = "miou") -> Row:
+    """Return the scores of the plain network, without BR, under each head."""
+    return Row(label, tuple(Score(Training(Model(head), data), metric=metric) for head in heads))
+
+
+def params_row(label: str, heads: Iterable[Head]) -> Row:
+    """Return the parameters of each head after res-5."""
+    return Row(label, tuple(Cost(head) for head in heads))
 
 
 @dataclass(frozen=True)

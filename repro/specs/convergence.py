@@ -1,6 +1,6 @@
 """Convergence: the training loss of GCN and of the plain convolution against k (the suite's own table)."""
 
-from repro.spec import GCN, Claim, Conv, Model, Ref, Row, Score, Table, Training, exceeds
+from repro.spec import GCN, Claim, Conv, Ref, Table, exceeds, score_row
 
 SIZES = (3, 5, 7, 9)
 HEADS: dict[str, type[GCN | Conv]] = {"GCN": GCN, "Conv": Conv}
@@ -14,10 +14,7 @@ TABLE = Table(
     title="Training loss at the end, times 100 (mean of the last tenth of the log)",
     corner="k",
     columns=tuple(map(str, SIZES)),
-    rows=tuple(
-        Row(f"Loss ({name})", tuple(Score(Training(Model(head(k))), metric="train_loss") for k in SIZES))
-        for name, head in HEADS.items()
-    ),
+    rows=tuple(score_row(f"Loss ({name})", map(head, SIZES), metric="train_loss") for name, head in HEADS.items()),
     claims=(
         Claim(
             "conv-hard-to-train",

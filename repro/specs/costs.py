@@ -1,6 +1,6 @@
 """Costs: what the text says of parameters and multiply-adds beyond Tables 2, 4 and 11 (the suite's own table)."""
 
-from repro.spec import GCN, Claim, Classifier, Contrast, Conv, Cost, Head, Ref, Row, Table
+from repro.spec import GCN, Claim, Classifier, Contrast, Conv, Cost, Head, Ref, Row, Table, ratio
 
 SIZES = (3, 5, 7, 9)
 PARAMS, MACS = "Parameters", "Multiply-adds"
@@ -20,10 +20,7 @@ def _of_head(head: Head) -> tuple[Cost, Cost]:
 def _two_over_k(k: int) -> tuple[Contrast, Contrast]:
     """GCN costs 2/k of the convolution, to 5 %: its second layer, 21 to 21 channels, adds 1 %."""
     gcn, conv = (Ref(_head(name, k), MACS) for name in HEADS)
-    return (
-        Contrast(((1.05 * 2 / k, conv), (-1.0, gcn))),
-        Contrast(((1.0, gcn), (-0.95 * 2 / k, conv))),
-    )
+    return ratio(gcn, conv, 0.95 * 2 / k, 1.05 * 2 / k)
 
 
 PLAIN, OURS = (Ref(name, PARAMS) for name in NETWORKS)
@@ -51,10 +48,7 @@ TABLE = Table(
             says='both networks have a similar "number of parameters" (read: convolutions within 5 %)',
             where="4.1.2",
             quote="both network have similar computation cost and number of parameters",
-            contrasts=(
-                Contrast(((1.05, PLAIN), (-1.0, OURS))),
-                Contrast(((1.0, OURS), (-0.95, PLAIN))),
-            ),
+            contrasts=ratio(OURS, PLAIN, 0.95, 1.05),
         ),
     ),
 )

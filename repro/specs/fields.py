@@ -1,6 +1,6 @@
 """Fields: the share of the image that the valid receptive field takes, against k (the suite's own table)."""
 
-from repro.spec import GCN, Claim, Contrast, Conv1x1, Head, Model, Ref, Row, Score, Table, Training, exceeds
+from repro.spec import GCN, Claim, Contrast, Conv1x1, Head, Ref, Table, exceeds, score_row
 
 SIZES = (3, 5, 7, 9, 11, 13, 15)
 SHARE = "Share of the image (%)"
@@ -14,7 +14,7 @@ TABLE = Table(
     title="Valid receptive field against k, as measured by repro vrf-area",
     corner="k",
     columns=tuple(HEADS),
-    rows=(Row(SHARE, tuple(Score(Training(Model(head)), metric="field_area") for head in HEADS.values())),),
+    rows=(score_row(SHARE, HEADS.values(), metric="field_area"),),
     claims=(
         Claim(
             "vrf-enlarged",

@@ -1,6 +1,6 @@
 """Table 4: stacks of k = 7 with fewer and fewer channels between, against GCN."""
 
-from repro.spec import GCN, Claim, Contrast, Cost, Head, Model, Ref, Row, Score, Stack, Table, Training, exceeds, falls
+from repro.spec import GCN, Claim, Contrast, Head, Ref, Stack, Table, exceeds, falls, params_row, score_row
 
 HEADS: dict[str, Head] = {"2048": Stack(7, 2048), "1024": Stack(7, 1024), "210": Stack(7, 210), "2048 (GCN)": GCN(7)}
 STACKS = tuple(HEADS)[:-1]
@@ -14,8 +14,8 @@ TABLE = Table(
     corner="m (Stack)",
     columns=tuple(HEADS),
     rows=(
-        Row("Score", tuple(Score(Training(Model(head))) for head in HEADS.values())),
-        Row("# of Params", tuple(Cost(head, "params") for head in HEADS.values())),
+        score_row("Score", HEADS.values()),
+        params_row("# of Params", HEADS.values()),
     ),
     claims=(
         Claim(
