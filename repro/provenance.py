@@ -1,64 +1,43 @@
-"""What a run was and what it ran on, for its record: machine, versions, precision, data, weights."""
+"""Where the numbers of a table come from: recipes, data, devices and versions of the records behind its cells."""
 
 from __future__ import annotations
 
-import hashlib
-import platform
-from typing import Any
+from collections.abc import Iterable, Mapping
 
-import torch
-
-from repro import initialise, machine
-from repro.keys import canonical
-from repro.session import Session
+from repro.measured import fingerprint
+from repro.records import Record
+from repro.views import CellView, Provenance
 
 
-def facts(session: Session) -> dict[str, Any]:
-    """Describe a session's run and what it ran on, as the record holds it."""
-    run = session.run
-    return {
-        "key": run.key,
-        "seed": session.seed,
-        "profile": run.profile,
-        "recipe": run.recipe.name,
-        "slug": run.slug,
-        "spec": canonical(run),
-        "classes": list(session.test_set.classes),
-        "test_images": len(session.test),
-        "steps": run.steps,
-        "device": _device(session),
-        "threads": torch.get_num_threads(),
-        "world_size": session.fabric.world_size,
-        "precision": session.precision,
-        "layout": str(session.layout).removeprefix("torch."),
-        "compile": session.place.compile,
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "platform": platform.system(),
-        "git_commit": machine.git_commit(),
-        "data": _fingerprints(session),
-        "weights_file": _weights_file(session),
-        "weights_from": None if session.parent is None else session.parent.name,
-    }
+def records_of(cells: Iterable[CellView], place: str) -> tuple[Record, ...]:
+    """Return the records of a place behind some cells, by name, each once."""
+    outcomes = (outcome for cell in cells for outcome in cell.outcomes if outcome.place == place)
+    found = {record.name: record for o in outcomes if o.measurement for record in o.measurement.records}
+    return tuple(found[name] for name in sorted(found))
 
 
-def _weights_file(session: Session) -> str | None:
-    """Return name and checksum of the file that the training started from; None where it read none."""
-    path = session.place.weights
-    if path is None or not initialise.from_file(session.run):
+def provenance(place: str, records: tuple[Record, ...]) -> Provenance | None:
+    """Return where the numbers of some records come from; None for no records."""
+    if not records:
         return None
-    with path.open("rb") as file:
-        return f"{path.name} sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+
+    def every(name: str) -> tuple[str, ...]:
+        return tuple(sorted({fingerprint(r.meta[name]) for r in records if r.meta.get(name) not in (None, "")}))
+
+    data = {f"{k} {fingerprint(v)[:12]}" for r in records for k, v in _mapping(r.meta.get("data")).items()}
+    return Provenance(
+        place=place,
+        recipes=every("recipe"),
+        steps=tuple(sorted(every("steps"), key=lambda text: (len(text), text))),
+        seeds=tuple(str(seed) for seed in sorted({record.seed for record in records})),
+        data=tuple(sorted(data)),
+        devices=every("device"),
+        precision=every("precision"),
+        commits=tuple(commit[:10] for commit in every("git_commit")),
+        torch=every("torch"),
+        runs=tuple(record.name for record in records),
+    )
 
 
-def _device(session: Session) -> str:
-    if session.fabric.device.type == "cuda":
-        return str(torch.cuda.get_device_name(session.fabric.device))
-    return machine.cpu_name()
-
-
-def _fingerprints(session: Session) -> dict[str, str]:
-    """Return the fingerprint of every split that the run used: where it trains those of the mix, then the test's."""
-    mix = zip(session.run.train, session.train_stores, strict=True)
-    used = [*(mix if session.trains else ()), (session.run.test, session.test)]
-    return {f"{source.dataset}/{source.split}": store.fingerprint for source, store in used}
+def _mapping(value: object) -> Mapping[str, object]:
+    return value if isinstance(value, Mapping) else {}

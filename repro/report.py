@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from repro import audit, specs
-from repro.compare import Counts, compare, load_counts
+from repro.compare import compare
+from repro.counts import Counts, load_counts
 from repro.experiment import Run
 from repro.findings import Audit
 from repro.measured import Evidence

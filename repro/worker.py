@@ -16,8 +16,8 @@ import filelock
 from repro import machine, records
 from repro.errors import WorkError
 from repro.experiment import Run
+from repro.facts import facts
 from repro.machine import Machine
-from repro.provenance import facts
 from repro.session import Session
 from repro.stop import StopFlag
 

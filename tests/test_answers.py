@@ -11,6 +11,7 @@ from repro import answers, compare, profiles, records, specs
 from repro.answers import AnswerError
 from repro.claims import Desk
 from repro.commands import planning, scoring
+from repro.counts import Counts
 from repro.measured import Evidence
 from repro.records import Shelf
 from repro.views import TableView
@@ -28,7 +29,7 @@ def _key(number: int, profile: str = "paper", recipe: str = "") -> str:
 
 def _view(runs: Path, number: int = 8) -> TableView:
     shelf = records.load({"local": runs / "local"})
-    counts = compare.Counts({})
+    counts = Counts({})
     return compare.compare(specs.tables()[number], profiles.get("paper"), shelf, counts, specs.tables())
 
 

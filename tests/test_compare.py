@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 import simulate
 
-from repro.compare import Counts, compare, load_counts
+from repro.compare import compare
+from repro.counts import Counts, load_counts
 from repro.keys import key
 from repro.profiles import Profile
 from repro.records import Shelf, load

@@ -9,7 +9,8 @@ import pytest
 import simulate
 
 from repro import specs
-from repro.compare import Counts, compare
+from repro.compare import compare
+from repro.counts import Counts
 from repro.experiment import Run
 from repro.profiles import get
 from repro.records import load

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from repro import compare
 from repro.commands import costs
+from repro.counts import load_counts
 
 
 def test_stored_counts_are_those_of_the_built_modules(tmp_path: Path) -> None:
     """The file that the report reads is what building every network anew gives."""
-    stored = compare.load_counts()
+    stored = load_counts()
     assert stored.fault == ""
     assert dict(stored.values) == costs.every_count()
     costs.store(tmp_path / "counts.json")

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 import simulate
 
-from repro.compare import Counts, compare
+from repro.compare import compare
+from repro.counts import Counts
 from repro.keys import key
 from repro.records import load
 from repro.render import curve, html

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from repro import metrics, profiles, records, specs
-from repro.compare import compare, load_counts
+from repro.compare import compare
+from repro.counts import load_counts
 from repro.models.architectures import architecture
 from repro.records import Shelf
 from repro.render import latex, markdown

@@ -22,7 +22,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from repro import audit, report
-from repro.compare import Counts, compare
+from repro.compare import compare
+from repro.counts import Counts
 from repro.experiment import Run
 from repro.findings import Audit, Check, Finding, Reading
 from repro.keys import key

@@ -33,7 +33,7 @@ def whole(stored: Mapping[str, int | str] | None = None) -> Audit:
     """Return findings and readings together, as a report shows them.
 
     Args:
-        stored: counts read off the built modules, by the key of their cell (``repro.compare.Counts``). What is
+        stored: counts read off the built modules, by the key of their cell (``repro.counts.Counts``). What is
             not among them is counted in closed form.
     """
     held = stored or {}

@@ -14,6 +14,7 @@ from rich.table import Table as Grid
 
 from repro import compare, profiles, records
 from repro.audit import whole
+from repro.counts import load_counts
 from repro.machine import Machine
 from repro.measured import Evidence
 from repro.render import words
@@ -28,7 +29,7 @@ def claims(out: Console, profile_name: str, runs: Path, place: str, *, as_json: 
     profile = profiles.get(profile_name)
     roots = Machine(runs=runs)
     evidence = Evidence(records.load({"reference": roots.reference, "local": roots.local}))
-    counts = compare.load_counts()
+    counts = load_counts()
     found = [
         claim
         for table in tables().values()
@@ -63,7 +64,7 @@ def _plain(tree: Any) -> Any:  # noqa: ANN401 - a tree of plain values
 
 def check_paper(out: Console, *, as_json: bool) -> None:
     """Print the audit: every finding, then what each open reading reproduces and breaks."""
-    report = whole(compare.load_counts().values)
+    report = whole(load_counts().values)
     found, options = report.findings, report.readings
     if as_json:
         tree = {"findings": [asdict(f) for f in found], "readings": [asdict(r) for r in options]}

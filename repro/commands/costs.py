@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table as Grid
 
 from repro import cost, paper, verdicts
-from repro.compare import STORED
+from repro.counts import STORED
 from repro.keys import key
 from repro.select import select_tables
 from repro.spec import Cell, Cost, Layout, Table

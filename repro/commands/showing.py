@@ -8,6 +8,7 @@ from rich.markup import escape
 from rich.table import Table as Frame
 
 from repro import compare
+from repro.counts import load_counts
 from repro.measured import Evidence
 from repro.profiles import Profile
 from repro.records import Shelf
@@ -24,7 +25,7 @@ COLOURS = {"matches": "green", "holds": "green", "within": "green", "differs": "
 def show_tables(out: Console, tables: list[Table], profile: Profile, shelf: Shelf) -> None:
     """Print tables of a profile from all records."""
     evidence = Evidence(shelf)
-    counts = compare.load_counts()
+    counts = load_counts()
     for table in tables:
         view = compare.compare(table, profile, evidence, counts, all_tables(), ("reference", "local"))
         show(out, view)

@@ -1,0 +1,64 @@
+"""What a run was and what it ran on, for its record: machine, versions, precision, data, weights."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from typing import Any
+
+import torch
+
+from repro import initialise, machine
+from repro.keys import canonical
+from repro.session import Session
+
+
+def facts(session: Session) -> dict[str, Any]:
+    """Describe a session's run and what it ran on, as the record holds it."""
+    run = session.run
+    return {
+        "key": run.key,
+        "seed": session.seed,
+        "profile": run.profile,
+        "recipe": run.recipe.name,
+        "slug": run.slug,
+        "spec": canonical(run),
+        "classes": list(session.test_set.classes),
+        "test_images": len(session.test),
+        "steps": run.steps,
+        "device": _device(session),
+        "threads": torch.get_num_threads(),
+        "world_size": session.fabric.world_size,
+        "precision": session.precision,
+        "layout": str(session.layout).removeprefix("torch."),
+        "compile": session.place.compile,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "platform": platform.system(),
+        "git_commit": machine.git_commit(),
+        "data": _fingerprints(session),
+        "weights_file": _weights_file(session),
+        "weights_from": None if session.parent is None else session.parent.name,
+    }
+
+
+def _weights_file(session: Session) -> str | None:
+    """Return name and checksum of the file that the training started from; None where it read none."""
+    path = session.place.weights
+    if path is None or not initialise.from_file(session.run):
+        return None
+    with path.open("rb") as file:
+        return f"{path.name} sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+
+
+def _device(session: Session) -> str:
+    if session.fabric.device.type == "cuda":
+        return str(torch.cuda.get_device_name(session.fabric.device))
+    return machine.cpu_name()
+
+
+def _fingerprints(session: Session) -> dict[str, str]:
+    """Return the fingerprint of every split that the run used: where it trains those of the mix, then the test's."""
+    mix = zip(session.run.train, session.train_stores, strict=True)
+    used = [*(mix if session.trains else ()), (session.run.test, session.test)]
+    return {f"{source.dataset}/{source.split}": store.fingerprint for source, store in used}
