@@ -21,7 +21,7 @@ import simulate
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from repro import audit, report
+from repro import audit
 from repro.compare import compare
 from repro.counts import Counts
 from repro.experiment import Run
@@ -409,5 +409,4 @@ def test_the_same_records_give_the_same_bytes(view: TableView, tmp_path: Path) -
         for _ in range(2)
     )
     assert once == twice
-    assert report.FORMATS
     assert view.number == 2

@@ -11,9 +11,8 @@ from pathlib import Path
 import pytest
 import simulate
 
-from repro import report, specs
+from repro import specs
 from repro.profiles import get
-from repro.records import load
 from repro.render import readme
 from repro.report import main
 
@@ -198,16 +197,6 @@ def test_the_claims_of_the_readme(runs: Path, tmp_path: Path, capsys: pytest.Cap
 def test_the_readme_of_the_project_has_the_marks() -> None:
     """The README's claims are written by the report: ``python -m repro.report --check`` names it when stale."""
     assert readme.splice((ROOT / "README.md").read_text(encoding="utf-8"), "") is not None
-
-
-def test_render_table_is_the_file(runs: Path, tmp_path: Path) -> None:
-    """What the command line prints of a table is what the report writes."""
-    call(runs, tmp_path / "out", "--format", "md")
-    shelf = load({"reference": runs / "reference"})
-    assert (
-        report.render_table(1, get("shapes"), shelf, places=("reference",))
-        == (tmp_path / "out" / "table1.md").read_text()
-    )
 
 
 def test_never_reaches_torch_and_starts_at_once(runs: Path, tmp_path: Path) -> None:
