@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 from rich.console import Console
 from rich.live import Live
@@ -15,7 +15,6 @@ from rich.text import Text
 from repro.estimate import clock
 
 PLAIN_SECONDS = 15.0
-SMOOTHING = 0.2
 MARKS = {"ok": ("done", "green"), "diverged": ("diverged", "yellow"), "interrupted": ("stopped", "yellow")}
 
 
@@ -53,21 +52,6 @@ class Pace:
         left = clock((self.steps - self.step) / self.rate)
         loss = "" if self.loss is None else f"loss {self.loss:.3f}  "
         return f"{loss}{self.rate * self.images:.0f} img/s  {left} left"
-
-
-class Display(Protocol):
-    """Receives events of named runs; a context manager."""
-
-    def __call__(self, name: str, event: Mapping[str, Any]) -> None:
-        """Take in one event."""
-
-    def __enter__(self) -> Self:
-        """Begin."""
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """End."""
 
 
 class LiveDisplay:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from repro import answers
 from repro.answers import Answer
@@ -19,7 +19,6 @@ if TYPE_CHECKING:  # a plan reads records without their counts, and starts witho
     Counts = Mapping[str, NDArray[np.int64]]
 
 SCHEMA = 1
-Status = Literal["ok", "diverged", "interrupted"]
 
 
 class RecordError(ValueError):
