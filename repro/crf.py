@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import ctypes
 import itertools
 import multiprocessing
 import os
-import sys
 import threading
 import time
 from collections import deque
@@ -18,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from repro.machine import keep_memory
 from repro.spec import CRF
 
 Labels = NDArray[np.uint8]
@@ -29,8 +28,6 @@ on eight images this changed at most 0.006 % of an image's pixels."""
 POLL_SECONDS = 2.0
 _TINY = 1e-10
 _MOST = 255
-_MALLOPT = {-1: 1 << 30, -3: 1 << 25}
-"""glibc's M_TRIM_THRESHOLD, and M_MMAP_THRESHOLD at the largest value that it takes, in bytes."""
 
 
 class CRFError(ValueError):
@@ -84,7 +81,7 @@ def refine_each(tasks: Iterable[tuple[Pair, CRF]], processes: int) -> Iterator[L
 
 def _end_with(parent: int) -> None:
     """Let this worker end when the process that started it is gone, however that ended; else it would wait forever."""
-    _keep_memory()
+    keep_memory()  # pydensecrf asks for maps of the same size in every iteration
 
     def watch() -> None:
         while os.getppid() == parent:
@@ -93,13 +90,6 @@ def _end_with(parent: int) -> None:
 
     if hasattr(os, "getppid") and os.name == "posix":
         threading.Thread(target=watch, daemon=True).start()
-
-
-def _keep_memory() -> None:
-    """Let glibc keep what is freed: pydensecrf asks for the same maps every iteration, and new pages cost time."""
-    if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
-        for option, size in _MALLOPT.items():
-            libc.mallopt(option, size)
 
 
 def _ordered(pool: ProcessPoolExecutor, tasks: Iterable[tuple[Pair, CRF]], ahead: int) -> Iterator[Labels]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 
 import pytest
@@ -62,7 +63,7 @@ def test_memory_is_kept_where_the_c_library_can_be_told(monkeypatch: pytest.Monk
     monkeypatch.setattr(machine.sys, "platform", "darwin")
     assert machine.keep_memory() is False
     monkeypatch.setattr(machine.sys, "platform", "linux")
-    monkeypatch.setattr(machine.ctypes, "CDLL", lambda _: object())
+    monkeypatch.setattr(ctypes, "CDLL", lambda _: object())
     assert machine.keep_memory() is False
     told: list[tuple[int, int]] = []
 
@@ -71,6 +72,6 @@ def test_memory_is_kept_where_the_c_library_can_be_told(monkeypatch: pytest.Monk
             told.append((option, value))
             return 1
 
-    monkeypatch.setattr(machine.ctypes, "CDLL", lambda _: Glibc())
+    monkeypatch.setattr(ctypes, "CDLL", lambda _: Glibc())
     assert machine.keep_memory() is True
     assert dict(told) == {-4: 0, -1: 2**31 - 1}

@@ -63,9 +63,9 @@ def test_assembled_list(real_data: Path, tmp_path: Path) -> None:
     mine = tmp_path / "ImageSets/Segmentation"
     mine.mkdir(parents=True)
     (mine / "val.txt").write_text("\n".join(beside))
-    voc.refuse_val(listed, tmp_path)
+    voc.refuse_val(listed, tmp_path, "trainaug.txt")
     with pytest.raises(ValueError, match=r"holds 1 image\(s\) of VOC val"):
-        voc.refuse_val((*listed, beside[0]), tmp_path)
+        voc.refuse_val((*listed, beside[0]), tmp_path, "trainaug.txt")
 
 
 def test_coco_masks_are_pycocotools(real_data: Path, cache: Path) -> None:
