@@ -145,8 +145,15 @@ def main() -> None:
             "normalised": {"the store": walk(_Epoch(batches.ready, steps))} | usual(files, cores, normalised=True),
         }
         tables = {kind: compare(take_turns(these, asked.rounds), "the store") for kind, these in ways.items()}
+    bound = tables["bytes"]["copy"]["ratio"]
     goals = [
-        Goal(f"epoch from the store, {kind}: {ALONE}", table[ALONE]["ratio"], 25.0) for kind, table in tables.items()
+        Goal(
+            f"epoch from the store, {kind}: {ALONE}",
+            table[ALONE]["ratio"],
+            25.0,
+            note=f"copying pictures and labels alone takes {bound:.2f} of the time for bytes",
+        )
+        for kind, table in tables.items()
     ]
     report("epoch", {f"{kind}, an epoch of {len(files)}": t for kind, t in tables.items()}, goals, workers=cores)
 

@@ -63,14 +63,16 @@ class Draws:
 
 @lru_cache(maxsize=8)
 def weights(images: int, name: str = "", seed: int = SEED, resamples: int = RESAMPLES) -> Floats:
-    """Return how often each image is drawn in each resample, (resamples, images): numpy's multinomial.
+    """Return how often each image is drawn in each resample, (resamples, images).
 
     The same ``name`` (of a test set) gives the same weights, which pairs every score on it.
     """
     if not images:
         return np.zeros((resamples, 0))
     rng = np.random.default_rng([seed, zlib.crc32(name.encode()), images])
-    return rng.multinomial(images, np.full(images, 1.0 / images), size=resamples).astype(np.float64)
+    drawn = rng.integers(0, images, size=(resamples, images), dtype=np.int32)  # a fifth of the time of a multinomial
+    drawn += np.arange(0, resamples * images, images, dtype=np.int32)[:, None]
+    return np.bincount(drawn.reshape(-1), minlength=drawn.size).reshape(drawn.shape).astype(np.float64)
 
 
 @lru_cache(maxsize=8)
