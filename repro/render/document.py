@@ -116,7 +116,7 @@ def _lacking(lacks: tuple[Remaining, ...]) -> str:
     mine, *others = lacks
     lines = [" & ".join(map(escape, line)) + r" \\" for line in remaining.lacking(mine)]
     head = " & ".join(remaining.LACKING)
-    table = [r"\par\medskip\noindent{\small\begin{tabular}{@{}lrrl@{}}", rf"\toprule {head} \\ \midrule", *lines]
+    table = [r"\par\medskip\noindent{\footnotesize\begin{tabular}{@{}lrrl@{}}", rf"\toprule {head} \\ \midrule", *lines]
     table += [r"\bottomrule", r"\end{tabular}}\par\medskip"]
     said = [escape(remaining.whole(other)) for other in others]
     title = r"\section*{What was not run, and what it would cost}"

@@ -69,9 +69,12 @@ def aimed(found: Remaining) -> str:
     if not (found.whole.runs or found.whole.empty):
         return f"Nothing: every cell has its {found.seeds} seeds."
     times = f" Times are of one process ({found.source})." if found.whole.seconds else ""
+    words = f"--seeds {found.seeds}"
+    if found.profile != "shapes":  # the command's default
+        words = f"--profile {found.profile} {words}"
     return (
         f"Counted up to {found.seeds} seeds a cell, first stages of training included.{times} "
-        "The runs by name: `repro plan all`; to run them: `repro run TABLE --seeds 3`."
+        f"The runs by name: `repro plan all {words}`; to run them: `repro run TABLE {words}`."
     )
 
 
