@@ -203,6 +203,22 @@ def test_agreement_with_itself_and_with_its_opposite() -> None:
     assert iou == 0.0
 
 
+def test_ranks_of_what_rounding_made_are_one_rank() -> None:
+    """Most of a map is what float32 makes of no change: other rounding (threads, processors) leaves the rank."""
+    changes = np.zeros((20, 20), np.float32)
+    changes[5:9, 5:9] = np.arange(1, 17, dtype=np.float32).reshape(4, 4)
+    gradient = changes[::-1].copy()
+    rng = np.random.default_rng(0)
+
+    def rank() -> float:
+        noise = [(1e-5 * rng.random((20, 20))).astype(np.float32) for _ in range(2)]
+        field = vrf.VRF(changes + noise[0], (0, 0), 0, 1.0, (20, 20), 1, 1)
+        return vrf.agreement(field, gradient + noise[1])[0]
+
+    clean = vrf.agreement(vrf.VRF(changes, (0, 0), 0, 1.0, (20, 20), 1, 1), gradient)[0]
+    assert [rank() for _ in range(3)] == pytest.approx([clean] * 3, abs=1e-6)
+
+
 @pytest.mark.parametrize(
     ("shape", "at", "options", "says"),
     [

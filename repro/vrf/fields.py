@@ -19,6 +19,8 @@ from repro.vrf.steps import Span, VRFError
 Floats = NDArray[np.float32]
 THRESHOLD = 0.2
 """Share of the largest change above which a cell belongs to the field."""
+ROUNDING = 1e-4
+"""Share of the largest change that float32 may turn no change into (7e-5 at ResNet-50: docs/deviations.md)."""
 _BLOCK = 3
 """Neighbouring occluders, squared, that are computed together: their windows overlap almost wholly."""
 
@@ -177,15 +179,20 @@ def under_occluders(field: VRF, gradient: Floats) -> VRF:
 def agreement(field: VRF, gradient: Floats, threshold: float = THRESHOLD) -> tuple[float, float]:
     """Return how a gradient's field (h, w) agrees with a map: rank correlation, and IoU above the threshold.
 
-    The gradient is averaged under each occluder. Either number is nan where a field is constant or empty.
+    The gradient is averaged under each occluder. What float32 cannot tell from no change has one rank. Either number
+    is nan where a field is constant or empty.
     """
-    means = under_occluders(field, gradient).map
-    changes = np.abs(field.map)
+    means, changes = _told(under_occluders(field, gradient).map), _told(np.abs(field.map))
     constant = np.ptp(means) == 0 or np.ptp(changes) == 0
     rank = math.nan if constant else float(stats.spearmanr(means, changes, axis=None).statistic)
     ours, theirs = _above(changes, threshold), _above(means, threshold)
     union = int((ours | theirs).sum())
     return rank, float((ours & theirs).sum() / union) if union else math.nan
+
+
+def _told(values: Floats) -> Floats:
+    """Return values (h, w), 0 where they are below the rounding of the largest."""
+    return np.where(values < ROUNDING * values.max(initial=0.0), np.float32(0), values)
 
 
 def _above(values: Floats, threshold: float) -> NDArray[np.bool_]:
