@@ -55,7 +55,7 @@ def ways(labels: Map, pred: Map) -> dict[str, Callable[[], Any]]:
 
     def counting() -> None:
         metrics.class_counts(labels, pred, CLASSES)
-        regions.region_counts(labels, pred, regions.distance_bins(labels))
+        regions.place_counts(labels, pred, regions.places(labels))
 
     assert (ours() == usual()).all()
     return {

@@ -190,18 +190,10 @@ def boundary_band(
     return band
 
 
-def region_counts(labels: Labels, pred: NDArray[Any], bins: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Return per distance bin the pixels right and seen, (42, 2), of one image; see ``distance_bins``."""
-    return _right_seen(labels, pred, bins)[: REST + 1]
-
-
-def size_counts(labels: Labels, pred: NDArray[Any], background: int | None = 0) -> NDArray[np.int64]:
-    """Return per object size the pixels right and seen, (21, 2), of one image; see ``size_bins``."""
-    return _right_seen(labels, pred, size_bins(labels, background))[:SIZES]
-
-
-def places(labels: NDArray[Any], rim: Rim, distance: Distance, background: int | None) -> NDArray[np.uint16]:
-    """Return where each pixel lies, (h, w): its distance bin and its size bin in one number, for ``place_counts``.
+def places(
+    labels: NDArray[Any], rim: Rim = "edge", distance: Distance = "euclidean", background: int | None = 0
+) -> NDArray[np.uint16]:
+    """Return where each pixel lies, (h, w): ``distance_bins`` and ``size_bins`` in one number, for ``place_counts``.
 
     Raises:
         RegionError: see ``distance_bins``.
@@ -216,7 +208,11 @@ def places(labels: NDArray[Any], rim: Rim, distance: Distance, background: int |
 def place_counts(
     labels: Labels, pred: NDArray[Any], codes: NDArray[np.uint16]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return ``region_counts`` (42, 2) and ``size_counts`` (21, 2) of one image from its ``places``, counted once."""
+    """Return the pixels right and seen of one image per distance bin, (42, 2), and per object size, (21, 2).
+
+    Raises:
+        RegionError: labels, prediction and ``places`` differ in shape.
+    """
     if not labels.shape == pred.shape == codes.shape:
         msg = f"labels {labels.shape}, prediction {pred.shape} and places {codes.shape} differ in shape"
         raise RegionError(msg)
@@ -240,15 +236,3 @@ def size_bins(labels: Labels, background: int | None = 0) -> NDArray[np.uint8]:
             octave = np.log2(area).astype(np.uint8).clip(max=SIZES - 1)
             np.copyto(bins, octave[patch], where=inside)
     return bins
-
-
-def _right_seen(labels: Labels, pred: NDArray[Any], bins: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Return the pixels right and seen in each of 256 bins, (256, 2)."""
-    if not labels.shape == pred.shape == bins.shape:
-        msg = f"labels {labels.shape}, prediction {pred.shape} and bins {bins.shape} differ in shape"
-        raise RegionError(msg)
-    codes = bins.astype(np.uint16)
-    codes *= np.uint16(2)
-    codes += pred == labels
-    wrong, right = np.bincount(codes.reshape(-1), minlength=2 * (VOID + 1)).reshape(-1, 2).T
-    return np.stack([right, right + wrong], axis=1)

@@ -12,10 +12,12 @@ import numpy as np
 import pytest
 import torch
 from data_files import make_voc, noise, save, save_mask
+from numpy.typing import NDArray
 from torch import nn
 
 from repro import regions
 from repro.data import load
+from repro.data.dataset import Bytes
 from repro.data.places import keep_places
 from repro.data.store import Store, open_store
 from repro.data.transforms import eval_images
@@ -42,6 +44,11 @@ class Brightest(nn.Module):
         return x
 
 
+def right_seen(labels: Bytes, pred: Bytes, bins: Bytes, number: int) -> NDArray[np.int64]:
+    """Count pixels right and seen bin by bin, (number, 2)."""
+    return np.array([[(pred == labels)[bins == b].sum(), (bins == b).sum()] for b in range(number)])
+
+
 @pytest.mark.parametrize("background", [0, None])
 @pytest.mark.parametrize("distance", ["euclidean", "chessboard"])
 @pytest.mark.parametrize("rim", ["edge", "filled"])
@@ -57,8 +64,9 @@ def test_kept_places_count_as_distance_and_size_do(
             pred = np.where(noise(i, *labels.shape, top=2) == 1, labels, 1).astype(np.uint8)
             near, large = regions.place_counts(labels, pred, places)
             bins = regions.distance_bins(labels, rim, distance)
-            np.testing.assert_array_equal(near, regions.region_counts(labels, pred, bins))
-            np.testing.assert_array_equal(large, regions.size_counts(labels, pred, background))
+            np.testing.assert_array_equal(near, right_seen(labels, pred, bins, regions.REST + 1))
+            sizes = regions.size_bins(labels, background)
+            np.testing.assert_array_equal(large, right_seen(labels, pred, sizes, regions.SIZES))
 
 
 def test_evaluation_counts_the_same_with_and_without_the_file(store: Store) -> None:

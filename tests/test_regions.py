@@ -146,7 +146,7 @@ def test_one_label_has_no_boundary() -> None:
     assert not regions.boundary_band(np.full((4, 4), VOID, np.uint8), rim="filled").any()
 
 
-def test_region_counts_equal_slow_loop() -> None:
+def test_counts_by_distance_equal_slow_loop() -> None:
     """Right and seen of each bin, pixel by pixel; the whole is every scored pixel."""
     labels = picture(1)
     pred = np.where(np.random.default_rng(0).random(labels.shape) < 0.3, 3, labels)
@@ -155,7 +155,7 @@ def test_region_counts_equal_slow_loop() -> None:
     for label, guess, where in zip(labels.ravel(), pred.ravel(), bins.ravel(), strict=True):
         if label != VOID:
             slow[where] += (label == guess, 1)
-    found = regions.region_counts(labels, pred, bins)
+    found, _ = regions.place_counts(labels, pred, regions.places(labels))
     assert (found == slow).all()
     assert found[:, 1].sum() == (labels != VOID).sum()
     band = regions.boundary_band(labels)
@@ -170,16 +170,18 @@ def test_size_counts_by_hand() -> None:
     labels[5, 5] = 3
     pred = labels.copy()
     pred[0, 0] = 0
-    counts = regions.size_counts(labels, pred)
+    _, counts = regions.place_counts(labels, pred, regions.places(labels))
     assert counts[2].tolist() == [3, 4]
     assert counts[0].tolist() == [1, 1]
     assert counts[:, 1].sum() == 5
-    assert regions.size_counts(labels, pred, background=None)[:, 1].sum() == 36
+    _, every = regions.place_counts(labels, pred, regions.places(labels, background=None))
+    assert every[:, 1].sum() == 36
 
 
 def test_diagonal_neighbours_are_one_object() -> None:
     """Eight neighbours, and exactly 2^s pixels open size s."""
-    assert regions.size_counts(np.eye(8, dtype=np.uint8), np.eye(8, dtype=np.uint8))[3].tolist() == [8, 8]
+    labels = np.eye(8, dtype=np.uint8)
+    assert regions.place_counts(labels, labels, regions.places(labels))[1][3].tolist() == [8, 8]
 
 
 @pytest.mark.parametrize(
@@ -204,7 +206,7 @@ def test_other_faults_are_refused() -> None:
     with pytest.raises(regions.RegionError, match="within"):
         regions.boundary_band(np.zeros((2, 3), np.uint8), within=0)
     with pytest.raises(regions.RegionError, match="differ in shape"):
-        regions.region_counts(np.zeros((2, 3), np.uint8), np.zeros((3, 2)), np.zeros((2, 3), np.uint8))
+        regions.place_counts(np.zeros((2, 3), np.uint8), np.zeros((3, 2)), np.zeros((2, 3), np.uint16))
 
 
 @pytest.mark.realdata

@@ -8,7 +8,7 @@ from typing import Any
 
 from repro.data.dataset import IGNORE_INDEX, DataError, Dataset, concatenate
 
-__all__ = ["IGNORE_INDEX", "NAMES", "DataError", "Dataset", "concatenate", "counts", "load", "num_classes", "splits"]
+__all__ = ["IGNORE_INDEX", "NAMES", "DataError", "Dataset", "concatenate", "counts", "load", "splits"]
 
 NAMES = ("shapes", "voc", "coco", "cityscapes", "imagenet", "camvid", "camvid_half")
 
@@ -56,11 +56,3 @@ def splits(dataset: str) -> tuple[str, ...]:
 def counts(dataset: str) -> dict[str, int]:
     """Return the number of images that the paper prints for a data set's splits (none for most)."""
     return dict(getattr(_module(dataset), "COUNTS", {}))
-
-
-def num_classes(dataset: str, split: str = "") -> int:
-    """Return the number of classes of a data set (of ``shapes``: of a split, whose default is segmentation)."""
-    module = _module(dataset)
-    if hasattr(module, "NUM_CLASSES"):
-        return int(module.NUM_CLASSES)
-    return len(module.IMAGE_CLASSES if split.startswith("cls_") else module.CLASSES)

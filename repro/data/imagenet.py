@@ -12,7 +12,6 @@ from repro.data.dataset import Bytes, DataError, Dataset, Item
 from repro.data.files import find_home, list_folder, read_image
 
 SPLITS = ("train", "val")
-NUM_CLASSES = 1000
 COUNTS = published.IMAGES["imagenet"]
 SHORT_SIDE = 256
 _COLUMNS = 3
