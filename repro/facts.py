@@ -59,6 +59,7 @@ def _device(session: Session) -> str:
 
 def _fingerprints(session: Session) -> dict[str, str]:
     """Return the fingerprint of every split that the run used: where it trains those of the mix, then the test's."""
-    mix = zip(session.run.train, session.train_stores, strict=True)
-    used = [*(mix if session.trains else ()), (session.run.test, session.test)]
+    used = [(session.run.test, session.test)]
+    if session.trains:
+        used = [*zip(session.run.train, session.train_stores, strict=True), *used]
     return {f"{source.dataset}/{source.split}": store.fingerprint for source, store in used}

@@ -7,7 +7,7 @@ from repro.profiles.paper import PAPER_RECIPE
 from repro.profiles.profile import Profile, Role
 from repro.spec import CRF
 
-# Chosen on the held-back fifth of the training images (docs/deviations.md).
+# Chosen on the held-back fifth of the training images (docs/decisions/0005).
 CAMVID_RECIPE = Recipe(
     name="fast",
     optimizer="adamw",
