@@ -27,8 +27,9 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
 from repro.data.dataset import Dataset
+from repro.data.normalise import IMAGENET_MEAN, IMAGENET_STD
 from repro.data.store import Store, open_store
-from repro.data.transforms import IMAGENET_MEAN, IMAGENET_STD, Batches
+from repro.data.transforms import Batches
 from repro.experiment import Source
 from repro.machine import keep_memory
 

@@ -22,8 +22,8 @@ from torch import Tensor
 from train_step import gcn
 
 from repro import metrics, regions
-from repro.evaluate import Predictor
 from repro.machine import cpu_has_bf16, keep_memory
+from repro.predictor import Predictor
 
 
 def logits_of(pred: Map) -> Tensor:

@@ -17,11 +17,12 @@ from _sitting import Goal, compare, report, take_turns
 from counts import blobs
 
 from repro import data, metrics, regions
-from repro.data import transforms
 from repro.data.dataset import Item as Pair
-from repro.evaluate import Item, Predictor, chunks, evaluate_images
+from repro.data.normalise import normalise
+from repro.evaluate import Item, chunks, evaluate_images
 from repro.machine import keep_memory
 from repro.models import Network, build
+from repro.predictor import Predictor
 from repro.spec import GCN, Model
 
 MEAN, STD = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
@@ -39,7 +40,7 @@ def turns(backbone: str, pairs: list[Pair], num_classes: int, rounds: int) -> li
     torch.manual_seed(0)
     net = build(Model(GCN(15), refine=True, backbone=backbone), num_classes)
     assert isinstance(net, Network)
-    predictor = Predictor(net.eval(), partial(transforms.normalise, mean=MEAN, std=STD))
+    predictor = Predictor(net.eval(), partial(normalise, mean=MEAN, std=STD))
     items = [(i, image, labels) for i, (image, labels) in enumerate(pairs)]
     places = [regions.places(labels, "edge", "euclidean", 0) for _, labels in pairs]
     found = take_turns(

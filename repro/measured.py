@@ -12,11 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from repro import areas, metrics, statistics
+from repro import areas, metrics, statistics, trust
 from repro.records import Record, RecordError, Shelf
 
 Array = NDArray[np.int64]
-STATUSES = ("ok", "diverged", "interrupted")
 
 
 @dataclass(frozen=True)
@@ -89,7 +88,7 @@ class Evidence:
         sound: dict[tuple[str, str], list[Record]] = defaultdict(list)
         faults = list(self.shelf.passed_over)
         for record in self.shelf.records:
-            if fault := _fault(record):
+            if fault := trust.fault(record):
                 faults.append(fault)
             else:
                 sound[record.key, record.place].append(record)
@@ -108,7 +107,7 @@ class Evidence:
         """Return a record's raw counts; raise ``RecordError`` where they are missing, damaged or impossible."""
         if record not in self._counts:
             counts = record.counts()
-            if fault := _impossible(record, counts):
+            if fault := trust.impossible(record, counts):
                 raise RecordError(f"{record.name} ({record.place}): {fault}; retract the record")
             self._counts[record] = counts
         return self._counts[record]
@@ -145,7 +144,7 @@ class Evidence:
         faults: list[str] = []
         single = self._single(tuple(r for r in records if r.status == "ok"), faults)
         samples = tuple(sample for record in single if (sample := self._sample(record, metric, faults)))
-        by = {status: tuple(r for r in records if r.status == status) for status in STATUSES}
+        by = {status: tuple(r for r in records if r.status == status) for status in trust.STATUSES}
         return Measurement(place, samples, by["diverged"], by["interrupted"], tuple(faults))
 
     def _sample(self, record: Record, metric: str, faults: list[str]) -> Sample | None:
@@ -207,42 +206,6 @@ def _losses(record: Record) -> dict[str, NDArray[Any]] | None:
     found = [line.get("loss") for line in lines[-(len(lines) // 10) :]] if len(lines) >= 10 else []  # noqa: PLR2004
     losses = [float(loss) for loss in found if isinstance(loss, float) and math.isfinite(loss)]
     return {"loss": np.array([(loss, 1.0) for loss in losses])} if losses else None
-
-
-def _fault(record: Record) -> str:
-    """Return why a record has no place in any table, or nothing."""
-    try:
-        seed, status, key = record.seed, record.status, record.meta["key"]
-    except (TypeError, ValueError, OverflowError):
-        return f"{record.name} ({record.place}): seed {record.meta.get('seed')!r} is not a number, passed over"
-    if not isinstance(key, str) or not isinstance(record.meta["seed"], int):
-        return f"{record.name} ({record.place}): key {key!r} or seed {seed!r} is of the wrong kind, passed over"
-    if status not in STATUSES:
-        return f"{record.name} ({record.place}): status {status!r} is none of {', '.join(STATUSES)}, passed over"
-    return ""
-
-
-def _impossible(record: Record, counts: Mapping[str, Array]) -> str:
-    """Return what no evaluation could have counted, or nothing."""
-    if any(array.size and array.min() < 0 for array in counts.values()):
-        return "a count is negative"
-    if any(_more(array, small, large) for name in counts for array, small, large in _ordered(name, counts[name])):
-        return "a part is counted larger than its whole"
-    images = record.meta.get("test_images")
-    lengths = {len(array) for array in counts.values() if array.ndim}
-    if isinstance(images, int) and lengths - {images}:
-        return f"counts of {', '.join(map(str, sorted(lengths)))} images, and record.json says {images}"
-    return ""
-
-
-def _ordered(name: str, array: Array) -> list[tuple[Array, int, int]]:
-    """Return the columns of which one can never exceed the other."""
-    pairs = {"classes": ((0, 1), (0, 2)), "distance": ((0, 1),), "size": ((0, 1),), "top5": ((0, 1),)}
-    return [(array, small, large) for small, large in pairs.get(name, ())]
-
-
-def _more(array: Array, small: int, large: int) -> bool:
-    return array.ndim > 0 and array.shape[-1] > large and bool((array[..., small] > array[..., large]).any())
 
 
 def _part(tree: object, name: str) -> object:

@@ -16,27 +16,19 @@ from repro import initialise, machine
 from repro.data import Dataset, load
 from repro.data import store as stores
 from repro.data.ahead import Ahead
+from repro.data.normalise import IMAGENET_MEAN, IMAGENET_STD, normalise
 from repro.data.places import keep_places
 from repro.data.resident import Resident, fits
 from repro.data.store import Store
 from repro.data.stream import SideStream
-from repro.data.transforms import IMAGENET_MEAN, IMAGENET_STD, Batches, eval_images, normalise
+from repro.data.transforms import Batches, eval_images
 from repro.errors import WorkError
-from repro.evaluate import (
-    Counts,
-    Predictor,
-    Refine,
-    background_of,
-    evaluate_classifier,
-    evaluate_images,
-    frame_of,
-    interleave,
-    share_weights,
-)
+from repro.evaluate import Counts, background_of, evaluate_classifier, evaluate_images, interleave, share_weights
 from repro.experiment import Run
 from repro.fabric import open_fabric, repeatable
 from repro.machine import Machine
 from repro.models.architectures import architecture
+from repro.predictor import Predictor, Refine, frame_of
 from repro.records import Record
 from repro.spec import CRF, Classifier
 from repro.train import BatchSource, Outcome, train

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from repro import metrics
 from repro.crf import refine, refine_all
-from repro.evaluate import Predictor, background_of, crop_boxes, evaluate_images, predicted
+from repro.evaluate import background_of, evaluate_images, predicted
+from repro.predictor import Predictor, crop_boxes
 from repro.spec import CRF, Evaluation
 
 

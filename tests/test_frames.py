@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from repro.data import load
 from repro.data.frames import Frames, Pool
+from repro.data.normalise import IMAGENET_MEAN, IMAGENET_STD, normalise
 from repro.data.store import open_store
-from repro.data.transforms import IMAGENET_MEAN, IMAGENET_STD, Batches, normalise
+from repro.data.transforms import Batches
 from repro.experiment import Source
 
 SIDES = st.tuples(st.integers(1, 5), st.integers(1, 6))

@@ -7,7 +7,7 @@ import pytest
 import torch
 from data_files import noise
 
-from repro.data.transforms import IMAGENET_MEAN, IMAGENET_STD, normalise
+from repro.data.normalise import IMAGENET_MEAN, IMAGENET_STD, normalise
 
 
 @pytest.mark.parametrize("sizes", [None, [[5, 4], [6, 8]], [[5, 4], [5, 4]], [[6, 8], [6, 8]]])

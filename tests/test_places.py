@@ -21,7 +21,8 @@ from repro.data.dataset import Bytes
 from repro.data.places import keep_places
 from repro.data.store import Store, open_store
 from repro.data.transforms import eval_images
-from repro.evaluate import Predictor, evaluate_images
+from repro.evaluate import evaluate_images
+from repro.predictor import Predictor
 
 
 @pytest.fixture

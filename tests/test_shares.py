@@ -12,8 +12,9 @@ from test_evaluate import Position, _images, _normalise
 from torch import nn
 
 from repro import models
-from repro.evaluate import Counts, EvaluationError, Predictor, evaluate_images, interleave
+from repro.evaluate import Counts, EvaluationError, evaluate_images, interleave
 from repro.models import WeightsError
+from repro.predictor import Predictor
 from repro.spec import GCN, Classifier, Conv1x1, Model
 
 

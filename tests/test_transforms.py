@@ -11,9 +11,10 @@ import torch
 from data_files import make_imagenet, make_voc, noise, save, save_mask
 
 from repro.data import DataError, load
+from repro.data.normalise import IMAGENET_MEAN, IMAGENET_STD, normalise
 from repro.data.resident import SHARE, Resident, fits
 from repro.data.store import Store, open_store
-from repro.data.transforms import IMAGENET_MEAN, IMAGENET_STD, Batches, eval_images, normalise
+from repro.data.transforms import Batches, eval_images
 from repro.experiment import Source
 
 FRAME = Source("voc", "trainval", 16, 32)

@@ -19,8 +19,8 @@ from repro import crf, data, metrics
 from repro.commands import trained
 from repro.commands.trained import Trained
 from repro.data.dataset import Bytes, Dataset
-from repro.evaluate import Predictor, frame_of
 from repro.machine import cores, from_environment
+from repro.predictor import Predictor, frame_of
 from repro.spec import CRF, MULTI_SCALE, Evaluation, SpecError
 
 POSITION = ((3.0, 1.0), (3.0, 3.0))

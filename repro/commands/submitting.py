@@ -19,11 +19,11 @@ from repro.commands.scoring import submitted
 from repro.commands.trained import Trained
 from repro.data import submission
 from repro.data.dataset import Bytes, Dataset
-from repro.evaluate import Predictor, frame_of
 from repro.experiment import Run
 from repro.fabric import open_fabric
 from repro.machine import Machine, cores, from_environment
 from repro.models.architectures import architecture
+from repro.predictor import Predictor, frame_of
 from repro.records import RecordError
 from repro.select import select_tables
 from repro.spec import SpecError, Submitted

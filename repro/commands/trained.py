@@ -15,13 +15,13 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from repro import models, profiles, records, specs
-from repro.data import transforms
 from repro.data.dataset import Colour
+from repro.data.normalise import normalise
 from repro.data.palette import VOC_PALETTE
-from repro.evaluate import Predictor, frame_of
 from repro.experiment import Run
 from repro.machine import Machine
 from repro.models import Network
+from repro.predictor import Predictor, frame_of
 from repro.records import Record, RecordError, Shelf
 from repro.restore import run_of
 from repro.session import colours
@@ -44,7 +44,7 @@ class Trained:
     def normalise(self) -> Callable[[Tensor], Tensor]:
         """Turn uint8 images (n, 3, h, w) into the network's float32 input."""
         mean, std = colours(self.run.test.dataset)
-        return partial(transforms.normalise, mean=mean, std=std)
+        return partial(normalise, mean=mean, std=std)
 
     @property
     def predictor(self) -> Predictor:

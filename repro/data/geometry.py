@@ -10,7 +10,7 @@ import numpy as np
 from repro.data.dataset import IGNORE_INDEX, Bytes, DataError
 
 FILL = (124, 116, 104)
-"""Colour of padded pixels before normalisation (ImageNet's mean); ``transforms.normalise`` makes them exactly zero."""
+"""Colour of padded pixels before normalisation (ImageNet's mean); ``normalise`` makes them exactly zero."""
 
 
 def scaled(pair: list[Bytes], factor: float) -> list[Bytes]:

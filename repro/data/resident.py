@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from repro.data.dataset import IGNORE_INDEX
 from repro.data.geometry import FILL
-from repro.data.transforms import IMAGENET_MEAN, IMAGENET_STD, Batches, Piece, normalise
+from repro.data.normalise import IMAGENET_MEAN, IMAGENET_STD, normalise
+from repro.data.transforms import Batches, Piece
 
 SHARE = 0.25
 """Of the memory that is free on a GPU, what the pixels may take; the rest is for the training."""
