@@ -94,7 +94,7 @@ def contestants(k: int, images: Tensor, labels: Tensor) -> dict[str, Part]:
     """Return the whole step, its parts and the matrix product."""
     net = frozen(gcn(k)).to(memory_format=torch.channels_last)
     loss = mean_loss()
-    optimizer = torch.optim.SGD([p for p in net.parameters() if p.requires_grad], lr=1e-6, momentum=0.9)
+    optimizer = torch.optim.SGD([p for p in net.parameters() if p.requires_grad], lr=1e-6, momentum=0.9, fused=True)
 
     def step() -> None:
         with autocast():

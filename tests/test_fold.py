@@ -70,6 +70,36 @@ def test_evaluation_is_the_same_for_norms_that_trained() -> None:
         torch.testing.assert_close(one, other, rtol=0, atol=1e-12 * float(other.abs().max()))
 
 
+@pytest.mark.parametrize("norms_train", [False, True])
+def test_lower_precision_rounds_the_product_once(norms_train: bool) -> None:
+    """Weights times scale in float32, then bf16: the bits of torch's own casts, for output and every gradient."""
+    torch.manual_seed(0)
+    conv = nn.Conv2d(6, 10, 3, padding=1, bias=False)
+    norm = lively(BatchNorm(10)).eval().requires_grad_(norms_train)
+    assert isinstance(norm, BatchNorm)
+    images, grad = torch.randn(2, 6, 8, 9).bfloat16(), torch.randn(2, 10, 8, 9).bfloat16()
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+
+    def expected(x: Tensor) -> Tensor:
+        scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
+        weight = (conv.weight * scale[:, None, None, None]).bfloat16()
+        return nn.functional.conv2d(x, weight, (norm.bias - norm.running_mean * scale).bfloat16(), padding=1)
+
+    found = []
+    for way in (lambda x: normed(conv, norm, x), expected):
+        x = images.clone().requires_grad_()
+        conv.zero_grad(), norm.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16):
+            y = way(x)
+        y.backward(grad)
+        kept = [p.grad.clone() for p in (*conv.parameters(), *norm.parameters()) if p.grad is not None]
+        found.append([y.detach(), x.grad, *kept])
+    assert len(found[0]) == (5 if norms_train else 3)
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=0)
+
+
 def test_norms_that_train_are_not_folded() -> None:
     """In training mode the statistics of the batch count, and they move."""
     net = ResNet(ARCHITECTURES["small"]).train()

@@ -30,7 +30,7 @@ class GlobalConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (n, in_channels, h, w) to (n, out_channels, h, w)."""
-        score_map: Tensor = self.left(x) + self.right(x)
+        score_map: Tensor = self.left(x).add_(self.right(x))
         return score_map
 
 
@@ -55,7 +55,7 @@ class BoundaryRefinement(nn.Module):
 
     def forward(self, s: Tensor) -> Tensor:
         """Refine a score map (n, channels, h, w)."""
-        refined: Tensor = s + self.residual(s)
+        refined: Tensor = self.residual(s).add_(s)
         return refined
 
 

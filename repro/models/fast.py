@@ -34,7 +34,7 @@ class OneGemmGlobalConv(GlobalConv):
         first_left, second_left = self.left
         first_right, second_right = self.right
         column, row = _first(x, torch.as_tensor(first_left.weight), torch.as_tensor(first_right.weight))
-        score_map: Tensor = second_left(column) + second_right(row)
+        score_map: Tensor = second_left(column).add_(second_right(row))
         return score_map
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -51,8 +51,31 @@ def normed(conv: nn.Conv2d, norm: nn.Module, x: Tensor) -> Tensor:
     shift = norm.bias - norm.running_mean * scale
     if conv.bias is not None:
         shift = shift + conv.bias * scale
-    weight = conv.weight * scale[:, None, None, None]
-    return functional.conv2d(x, weight, shift, conv.stride, conv.padding, conv.dilation, conv.groups)
+    return functional.conv2d(
+        x, _scaled(conv.weight, scale), shift, conv.stride, conv.padding, conv.dilation, conv.groups
+    )
+
+
+def _scaled(weight: Tensor, scale: Tensor) -> Tensor:
+    """Return weights (out, in, h, w) times scale (out,), in autocast's precision where the scale does not train."""
+    factor, device = scale[:, None, None, None], weight.device.type
+    if factor.requires_grad or not torch.is_autocast_enabled(device):
+        return weight * factor
+    return torch.as_tensor(_Lowered.apply(weight, factor, torch.get_autocast_dtype(device)))
+
+
+class _Lowered(torch.autograd.Function):
+    """``weight * factor``, then a lower precision; the gradient is multiplied where it was widened, in one memory."""
+
+    @staticmethod
+    def forward(ctx: Any, weight: Tensor, factor: Tensor, lower: torch.dtype) -> Tensor:  # noqa: ANN401 - torch's context has no type
+        ctx.save_for_backward(factor)
+        return (weight * factor).to(lower)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:  # noqa: ANN401 - as above
+        (factor,) = ctx.saved_tensors
+        return grad.to(factor.dtype, copy=True).mul_(factor), None, None
 
 
 class Chain(nn.Sequential):
