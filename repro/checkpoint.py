@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 KEPT = 2
-ADDED = {"random"}
+ADDED = {"random", "losses"}
 """Parts that checkpoints of earlier versions lack."""
 
 

@@ -108,6 +108,23 @@ def _trim_log(path: Path, step: int) -> float:
 
 
 @dataclass(eq=False)
+class _Losses:
+    """What a training knows of its losses beside the log; checkpoints keep it."""
+
+    device: torch.device
+    pending: list[torch.Tensor] = field(default_factory=list)
+    """Of the steps since the last line of the log."""
+    last_finite: float | None = None
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"pending": [loss.cpu() for loss in self.pending], "last_finite": self.last_finite}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.pending = [loss.to(self.device) for loss in state["pending"]]
+        self.last_finite = state["last_finite"]
+
+
+@dataclass(eq=False)
 class _Loop:
     """The loop's parts in one place; one instance lives for one training."""
 
@@ -122,14 +139,12 @@ class _Loop:
     work: Path
     progress: Progress
     checkpoint_seconds: float
-    pending: list[torch.Tensor] = field(default_factory=list)
-    """Losses since the last line of the log."""
-    last_finite: float | None = None
 
     def __post_init__(self) -> None:
         self.loss = loss_function(self.run, self.fabric.world_size)
+        self.losses = _Losses(self.fabric.device)
         optimizer = getattr(self.optimizer, "optimizer", self.optimizer)
-        self.state = {"model": self.net, "optimizer": optimizer, "random": RandomStates()}
+        self.state = {"model": self.net, "optimizer": optimizer, "random": RandomStates(), "losses": self.losses}
         self.began = self.saved = self.shown = time.perf_counter()
 
     def resume(self) -> int:
@@ -143,7 +158,7 @@ class _Loop:
     def run_from(self, first: int, stop: StopFlag) -> Outcome:
         self.model.train()
         for step in range(first, self.run.steps):
-            self.pending.append(self._step(step).detach())
+            self.losses.pending.append(self._step(step).detach())
             last = step + 1 == self.run.steps
             logs = last or (step + 1) % LOG_EVERY == 0
             if logs:
@@ -182,15 +197,15 @@ class _Loop:
 
     def _flush(self, step: int) -> int | None:
         """Log the losses since the last call; return the first step (from 1) whose loss is not finite."""
-        losses = self.fabric.all_reduce(torch.stack(self.pending), reduce_op="mean").tolist()
-        self.pending.clear()
+        losses = self.fabric.all_reduce(torch.stack(self.losses.pending), reduce_op="mean").tolist()
+        self.losses.pending.clear()
         first = step + 1 - len(losses)
         for offset, value in enumerate(losses):
             if not math.isfinite(value):
                 if offset:  # the curve up to the end is part of the result
                     self._log(first + offset, sum(losses[:offset]) / offset)
                 return first + offset + 1
-            self.last_finite = value
+            self.losses.last_finite = value
         self._log(step + 1, sum(losses) / len(losses))
         return None
 
@@ -222,7 +237,7 @@ class _Loop:
             steps=step,
             seconds=seconds,
             images_per_second=images / max(seconds, 1e-9),
-            final_loss=None if diverged else self.last_finite,
+            final_loss=None if diverged else self.losses.last_finite,
             diverged_at=step if diverged else None,
-            last_finite_loss=self.last_finite if diverged else None,
+            last_finite_loss=self.losses.last_finite if diverged else None,
         )

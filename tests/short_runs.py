@@ -44,13 +44,19 @@ def record(where: Machine, task: Job) -> Path:
 
 
 def differences(one: Path, other: Path) -> list[str]:
-    """Return what differs between two records: names of files, and of fields of their descriptions."""
+    """Return what differs between two records: names of files, and of fields of their descriptions and logs."""
     metas = [json.loads((folder / "record.json").read_text(encoding="utf-8")) for folder in (one, other)]
     fields = sorted((set(metas[0]) | set(metas[1])) - TIMES)
     files = ("weights.safetensors", "counts.npz")
-    return [name for name in fields if metas[0].get(name) != metas[1].get(name)] + [
-        name for name in files if (one / name).read_bytes() != (other / name).read_bytes()
+    curves = [
+        [{name: value for name, value in json.loads(line).items() if name not in TIMES} for line in lines]
+        for lines in ((folder / "log.jsonl").read_text(encoding="utf-8").splitlines() for folder in (one, other))
     ]
+    return (
+        [name for name in fields if metas[0].get(name) != metas[1].get(name)]
+        + [name for name in files if (one / name).read_bytes() != (other / name).read_bytes()]
+        + ["log.jsonl"] * (curves[0] != curves[1])
+    )
 
 
 def in_child(task: Job, where: Machine) -> int:

@@ -66,6 +66,12 @@ def _same(one: nn.Module, other: nn.Module) -> bool:
     return all(torch.equal(a, b) for a, b in pairs)
 
 
+def _curve(work: Path) -> list[tuple[int, float, float]]:
+    """Return step, loss and learning rate of every line of the log."""
+    lines = map(json.loads, (work / "log.jsonl").read_text(encoding="utf-8").splitlines())
+    return [(line["step"], line["loss"], line["lr"]) for line in lines]
+
+
 def test_same_seed_same_weights_other_seed_other_weights(run: Run, tmp_path: Path) -> None:
     """Bit for bit, and the seed matters."""
     first, outcome = _train(run, tmp_path / "a")
@@ -79,8 +85,8 @@ def test_same_seed_same_weights_other_seed_other_weights(run: Run, tmp_path: Pat
 
 @pytest.mark.parametrize("stop_at", [1, 7, 20])
 def test_a_stopped_run_resumes_to_the_same_bits(run: Run, tmp_path: Path, stop_at: int) -> None:
-    """SIGTERM between two steps saves; the resumed run ends with the weights of one that was never stopped."""
-    whole, _ = _train(run, tmp_path / "whole")
+    """SIGTERM between two steps saves; the resumed run ends with weights and curve of one that was never stopped."""
+    whole, undisturbed = _train(run, tmp_path / "whole")
     work = tmp_path / "stopped"
     work.mkdir()
     fabric = open_fabric(Machine(device="cpu", precision="32"))
@@ -94,10 +100,18 @@ def test_a_stopped_run_resumes_to_the_same_bits(run: Run, tmp_path: Path, stop_a
         train(run, _network(run), stopping, fabric, work)
     resumed, outcome = _train(run, work, seed=5)  # the start does not matter: the checkpoint has all of it
     assert outcome.status == "ok"
+    assert outcome.final_loss == undisturbed.final_loss is not None
     assert _same(whole, resumed)
-    steps = [json.loads(line)["step"] for line in (work / "log.jsonl").read_text(encoding="utf-8").splitlines()]
-    assert steps == sorted(set(steps))
-    assert steps[-1] == STEPS
+    assert _curve(work) == _curve(tmp_path / "whole")
+
+
+def test_a_run_killed_after_its_last_step_still_knows_its_last_loss(run: Run, tmp_path: Path) -> None:
+    """Resumed from the checkpoint of the last step, it trains no more; its outcome is that of the run before."""
+    work = tmp_path / "work"
+    _, first = _train(run, work, seconds=0.0)
+    _, again = _train(run, work, seed=3)
+    assert again.final_loss == first.final_loss is not None
+    assert _curve(work)[-1][0] == again.steps == STEPS
 
 
 def test_batches_made_ahead_end_in_the_same_bits(run: Run, tmp_path: Path) -> None:
