@@ -20,6 +20,7 @@ from matplotlib.figure import Figure as Drawing
 from matplotlib.patches import FancyBboxPatch
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
+from PIL import Image
 from rich.console import Console
 from safetensors.torch import save_file
 
@@ -385,3 +386,24 @@ def test_drawing_never_imports_torch() -> None:
     """Figures of stored records are drawn without torch."""
     code = f"import sys; import {', '.join((*_modules(), 'repro.commands.figuring'))}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_palette_where_nobody_sees_it(tmp_path: Path) -> None:
+    """Lines and letters are saved in 256 colours, each within a few levels of its own; a map of many colours is not."""
+    drawn, light = {}, {}
+    for name, many in (("lines", False), ("map", True)):
+        with style.look():
+            figure, axes = style.page(1.5)
+            axes.plot([0, 1, 3], [2, 1, 2], label="a line")
+            axes.legend()
+            if many:
+                axes.imshow(np.random.default_rng(0).random((60, 60, 3)), extent=(0, 3, 1, 2))
+            drawn[name] = io.BytesIO()
+            figure.savefig(drawn[name], format="png")
+            light[name] = style.save(figure, tmp_path / name)[1]
+    with Image.open(light["lines"]) as few, Image.open(light["map"]) as full, Image.open(drawn["lines"]) as was:
+        assert (few.mode, full.mode) == ("P", "RGB")
+        assert few.info["dpi"] == pytest.approx((style.DPI, style.DPI), abs=1)
+        change = np.abs(np.asarray(few.convert("RGB"), int) - np.asarray(was.convert("RGB"), int))
+    assert change.mean() < 0.1
+    assert np.quantile(change, 0.999) <= 8
