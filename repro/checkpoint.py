@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 KEPT = 2
-ADDED = {"random", "losses"}
+ADDED = {"random", "losses", "spent"}
 """Parts that checkpoints of earlier versions lack."""
 
 

@@ -31,6 +31,7 @@ from repro.models.architectures import architecture
 from repro.predictor import Predictor, Refine, frame_of
 from repro.records import Record
 from repro.spec import CRF, Classifier
+from repro.spent import Spent
 from repro.train import BatchSource, Outcome, train
 
 Emit = Callable[[dict[str, Any]], None]
@@ -100,8 +101,8 @@ class Session:
         """How maps lie in memory: channels last unless the user wants torch's default."""
         return torch.contiguous_format if self.place.layout == "default" else torch.channels_last
 
-    def train(self, emit: Emit) -> Outcome | None:
-        """Train, or return None where another run's weights are evaluated."""
+    def train(self, emit: Emit, spent: Spent) -> Outcome | None:
+        """Train, or return None where another run's weights are evaluated; checkpoints keep what was spent."""
         if not self.trains:
             return None
         batches = self._batches()
@@ -111,7 +112,7 @@ class Session:
             return train(
                 self.run, self.net, source, self.fabric, self.work,
                 progress=lambda event: emit({"phase": "train", "batch": size, **event}),
-                checkpoint_seconds=self.place.checkpoint_seconds, compile_net=self.place.compile,
+                checkpoint_seconds=self.place.checkpoint_seconds, compile_net=self.place.compile, spent=spent,
             )  # fmt: skip
 
     def _ahead(self, batches: BatchSource) -> AbstractContextManager[BatchSource]:

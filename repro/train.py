@@ -19,6 +19,7 @@ from repro.loss import loss_function
 from repro.models.synchronise import synchronise
 from repro.optimizer import build_optimizer, rate
 from repro.randomness import RandomStates
+from repro.spent import Spent
 from repro.stop import Interrupted, StopFlag
 
 LOG_EVERY = 10
@@ -49,6 +50,7 @@ def train(
     progress: Progress = lambda _: None,
     checkpoint_seconds: float = 30.0,
     compile_net: bool = False,
+    spent: Spent | None = None,
 ) -> Outcome:
     """Train ``net`` in place from its last checkpoint in ``work``, or from the start.
 
@@ -62,6 +64,7 @@ def train(
         progress: called at most twice a second with step, steps and loss.
         checkpoint_seconds: time between two checkpoints.
         compile_net: train through ``torch.compile``; checkpoints and ``net`` itself stay as they are.
+        spent: the job's clock; a resumed training sets it to what was spent before.
 
     Raises:
         Interrupted: a stop signal came; every finished step is in the checkpoint.
@@ -71,7 +74,7 @@ def train(
         synchronise(net)
     optimizer = build_optimizer(net, run.recipe)
     model, optimizer = fabric.setup(_compiled(net, fabric) if compile_net else net, optimizer)
-    loop = _Loop(run, net, model, optimizer, batch, fabric, work, progress, checkpoint_seconds)
+    loop = _Loop(run, net, model, optimizer, batch, fabric, work, progress, checkpoint_seconds, spent or Spent())
     first = loop.resume()
     with StopFlag() as stop:
         return loop.run_from(first, stop)
@@ -139,12 +142,14 @@ class _Loop:
     work: Path
     progress: Progress
     checkpoint_seconds: float
+    spent: Spent
 
     def __post_init__(self) -> None:
         self.loss = loss_function(self.run, self.fabric.world_size)
         self.losses = _Losses(self.fabric.device)
         optimizer = getattr(self.optimizer, "optimizer", self.optimizer)
-        self.state = {"model": self.net, "optimizer": optimizer, "random": RandomStates(), "losses": self.losses}
+        parts = {"random": RandomStates(), "losses": self.losses, "spent": self.spent}
+        self.state = {"model": self.net, "optimizer": optimizer, **parts}
         self.began = self.saved = self.shown = time.perf_counter()
 
     def resume(self) -> int:

@@ -13,12 +13,13 @@ from typing import Any
 
 import filelock
 
-from repro import machine, records
+from repro import records
 from repro.errors import WorkError
 from repro.experiment import Run
 from repro.facts import facts
 from repro.machine import Machine
 from repro.session import Session
+from repro.spent import Spent
 from repro.stop import StopFlag
 
 __all__ = ["Done", "WorkError", "execute", "held", "perform", "tidy"]
@@ -93,11 +94,11 @@ def tidy(name: str, place: Machine) -> None:
 def perform(run: Run, seed: int, name: str, place: Machine, emit: Emit) -> Done:
     """Do a job whose lock is held; of several processes, the leading one writes."""
     work = place.work / name
-    began, cpu_began = time.perf_counter(), time.process_time()
+    began, spent = time.perf_counter(), Spent()
     emit({"phase": "data"})
     parent = _parent(run, seed, place)
     session = Session(run, seed, place, work, parent)
-    outcome = None if session.stillborn else session.train(emit)
+    outcome = None if session.stillborn else session.train(emit, spent)
     meta = facts(session) | (dataclasses.asdict(outcome) if outcome else {})
     counts: dict[str, Any] = {}
     files: list[Path] = []
@@ -106,11 +107,7 @@ def perform(run: Run, seed: int, name: str, place: Machine, emit: Emit) -> Done:
     elif outcome is None or outcome.status == "ok":
         counts = session.evaluate(emit)
         meta |= {"status": "ok"}
-    meta |= {
-        "seconds_total": round(time.perf_counter() - began, 2),
-        "cpu_seconds": round(time.process_time() - cpu_began, 2),
-        "peak_memory_bytes": machine.peak_memory(),
-    }
+    meta |= spent.state_dict()
     session.fabric.barrier()
     if session.leads:
         if outcome:

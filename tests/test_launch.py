@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -98,6 +99,8 @@ def test_a_signal_stops_all_with_their_checkpoints(
     assert list((where.work / task.name).glob("checkpoint-*.pt"))
     assert execute(task, where).status == "ok"
     assert differences(record(where, task), undisturbed) == []
+    meta = json.loads((record(where, task) / "record.json").read_text(encoding="utf-8"))
+    assert meta["seconds_total"] > meta["seconds"]  # of both processes, as the training's own time is
 
 
 def test_killed_at_a_few_random_moments_the_bits_are_the_same(tmp_path: Path, cache: Path, undisturbed: Path) -> None:

@@ -27,6 +27,7 @@ from repro.machine import Machine
 from repro.optimizer import build_optimizer, parameter_groups, rate
 from repro.randomness import RandomStates
 from repro.spec import GCN, Model, Training
+from repro.spent import Spent
 from repro.train import Interrupted, Outcome, _agreed, train
 
 STEPS = 24
@@ -112,6 +113,20 @@ def test_a_run_killed_after_its_last_step_still_knows_its_last_loss(run: Run, tm
     _, again = _train(run, work, seed=3)
     assert again.final_loss == first.final_loss is not None
     assert _curve(work)[-1][0] == again.steps == STEPS
+
+
+def test_what_was_spent_goes_on_from_the_checkpoint(run: Run, tmp_path: Path) -> None:
+    """Time of all processes is added up, the most memory of any kept; without a checkpoint a clock starts anew."""
+    earlier = Spent()
+    earlier.load_state_dict({"seconds_total": 1000.0, "cpu_seconds": 900.0, "peak_memory_bytes": 2**50})
+    _train(run, tmp_path / "work", seconds=0.0, spent=earlier)
+    later = Spent()
+    assert later.state_dict()["seconds_total"] < 1000
+    _train(run, tmp_path / "work", spent=later)
+    (before, cpu_before, most), (after, cpu_after, still) = (x.state_dict().values() for x in (earlier, later))
+    assert 1000 < after <= before + 60
+    assert 900 < cpu_after <= cpu_before + 60
+    assert most == still == 2**50
 
 
 def test_batches_made_ahead_end_in_the_same_bits(run: Run, tmp_path: Path) -> None:
