@@ -15,9 +15,34 @@ from repro.errors import is_ours
 from repro.options import err, out
 
 HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
+SECTIONS = {
+    "Ask": ("list", "plan", "status", "cost", "claims", "audit"),
+    "Measure and draw": ("run", "figure", "report", "vrf-area", "retract"),
+    "Use a trained network": ("predict", "vrf", "export", "crf-grid"),
+    "Data and test servers": ("data", "submit", "score"),
+}
+"""What `repro --help` shows under which heading, in the order of use."""
 
 
-@click.group(context_settings=HELP)
+class Sections(click.Group):
+    """A group whose help names its commands under headings."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """Return the commands as the headings order them, then those under none."""
+        placed = [name for names in SECTIONS.values() for name in names]
+        return [*(name for name in placed if name in self.commands), *sorted(self.commands.keys() - set(placed))]
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write each command with its line below its heading."""
+        width = max(map(len, self.list_commands(ctx)))
+        for heading, names in SECTIONS.items():
+            with formatter.section(heading):
+                formatter.write_dl(
+                    [(f"{name:{width}}", self.commands[name].get_short_help_str(formatter.width)) for name in names]
+                )
+
+
+@click.group(cls=Sections, context_settings=HELP)
 @click.version_option(__version__, message="%(version)s")
 def app() -> None:
     """Reproduce, cell by cell, the tables and figures of the Global Convolutional Network paper."""
@@ -27,7 +52,7 @@ for _command in (figure, predict, export, vrf, vrf_area, crf_grid, submit, score
     app.add_command(_command)
 
 
-@app.command("list")
+@app.command("list", short_help="every table and figure, a line each")
 @options.as_json
 def list_(*, as_json: bool) -> None:
     """List every table and figure with its one-line description."""
@@ -42,7 +67,7 @@ def _request(words: dict[str, Any]) -> Any:  # noqa: ANN401 - planning.Request, 
     return Request(**{**words, "tables": tuple(words["tables"])})
 
 
-@app.command()
+@app.command(short_help="what is missing, what shares a training, what it will cost")
 @options.request
 @options.as_json
 @click.option("--tflops", type=float, default=0.0, help="what a device sustains in training: hours follow from it")
@@ -56,7 +81,7 @@ def plan(*, as_json: bool, tflops: float, **words: Any) -> None:  # noqa: ANN401
     planning.show(out, _request(words), as_json=as_json, tflops=tflops)
 
 
-@app.command()
+@app.command(short_help="parameters and multiply-adds beside the printed ones")
 @options.tables
 @options.as_json
 @click.option("--fvcore", is_flag=True, help="count multiply-adds with fvcore, a second opinion")
@@ -71,7 +96,7 @@ def cost(*, tables: tuple[str, ...], as_json: bool, fvcore: bool, store: bool) -
         sys.exit(1)
 
 
-@app.command()
+@app.command(short_help="train and evaluate what has no record yet")
 @options.request
 @click.option("--only", default="", help="only runs whose name contains one of these, comma-separated")
 @click.option("--jobs", type=int, help="processes side by side, each with its share of the cores")
@@ -109,7 +134,7 @@ def run(
     sys.exit(running.start(out, _request(words), how))
 
 
-@app.command()
+@app.command(short_help="what has been run, what is unfinished")
 @click.argument("tables", nargs=-1, metavar="[TABLE...]")
 @options.profile
 @options.seeds
@@ -123,7 +148,7 @@ def status(*, tables: tuple[str, ...], as_json: bool, **words: Any) -> None:  # 
     planning.status(out, _request(words), as_json=as_json)
 
 
-@app.command()
+@app.command(short_help="withdraw a wrong record, with the reason")
 @click.argument("name")
 @click.option("--why", required=True, help="the reason, kept beside the record")
 @options.runs
@@ -134,7 +159,7 @@ def retract(*, name: str, why: str, runs: Path) -> None:
     planning.retract(out, name, why, runs)
 
 
-@app.command()
+@app.command(short_help="which sentences of the paper hold, fail or stay undecided")
 @options.profile
 @click.option("--local", is_flag=True, help="judge by runs/local, not by runs/reference")
 @options.runs
@@ -146,7 +171,7 @@ def claims(*, profile: str, local: bool, runs: Path, as_json: bool) -> None:
     claiming.claims(out, profile, runs, "local" if local else "reference", as_json=as_json)
 
 
-@app.command()
+@app.command(short_help="the paper against itself")
 @options.as_json
 def audit(*, as_json: bool) -> None:
     """Check the paper against itself: every disagreement found by arithmetic, every open reading."""
@@ -155,7 +180,10 @@ def audit(*, as_json: bool) -> None:
     claiming.check_paper(out, as_json=as_json)
 
 
-@app.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
+@app.command(
+    short_help="render tables and the claims board from the records",
+    context_settings={"ignore_unknown_options": True, "help_option_names": []},
+)
 @click.argument("words", nargs=-1, type=click.UNPROCESSED)
 def report(*, words: tuple[str, ...]) -> None:
     """Render tables and the claims board from the records (the same as python -m repro.report)."""
@@ -172,7 +200,7 @@ def main() -> None:
         click.echo(error.format_message())
     except click.UsageError as error:
         where = error.ctx.command_path if error.ctx else "repro"
-        _refuse(f"{error.format_message().rstrip('.')} (see {where} --help)")
+        _refuse(f"{_said(error)} (see {where} --help)")
     except click.ClickException as error:
         _refuse(error.format_message())
     except ValueError as error:
@@ -184,6 +212,13 @@ def main() -> None:
         sys.exit(130)
     except BrokenPipeError:
         sys.exit(141)
+
+
+def _said(error: click.UsageError) -> str:
+    """Return what was wrong with the words; a number below zero is read as an option, and no argument is one."""
+    if isinstance(error, click.NoSuchOption) and error.option_name[1:2].isdigit():
+        return f"{error.option_name!r}: no argument of this command may be below zero"
+    return error.format_message().rstrip(".")
 
 
 def _refuse(sentence: str) -> None:

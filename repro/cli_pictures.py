@@ -12,7 +12,7 @@ from repro import options
 from repro.options import PATH, out
 
 
-@click.command()
+@click.command(short_help="draw a figure from the networks and the records")
 @click.argument("names", nargs=-1, required=True, metavar="FIGURE...")
 @options.profile
 @click.option("--local", is_flag=True, help="the records of this machine, not the project's")
@@ -41,7 +41,7 @@ def figure(
     sys.exit(figuring.show(out, figuring.Request(names, profile, runs, target, local, data_root, steps, recipe)))
 
 
-@click.command()
+@click.command(short_help="segment pictures of your own")
 @click.argument("images", nargs=-1, required=True, type=PATH, metavar="IMAGE...")
 @options.key
 @options.seed
@@ -54,7 +54,7 @@ def predict(*, images: tuple[Path, ...], key: str, seed: int | None, target: Pat
     predicting.predict(out, list(images), key, seed, target, runs)
 
 
-@click.command()
+@click.command(short_help="write the weights as safetensors")
 @options.key
 @click.option("--out", "target", type=PATH, required=True, help="file to write, .safetensors")
 @options.seed
@@ -66,7 +66,7 @@ def export(*, key: str, target: Path, seed: int | None, runs: Path) -> None:
     predicting.export(out, key, seed, target, runs)
 
 
-@click.command()
+@click.command(short_help="the valid receptive field of one position of a picture")
 @click.argument("image", type=PATH)
 @options.key
 @click.option("--at", default="", help="position x,y in pixels; the centre where it is left out")
@@ -94,7 +94,7 @@ def vrf(
     viewing.show(out, viewing.Request(image, key, at, stride, occluder, threshold, seed, target, runs))
 
 
-@click.command("vrf-area")
+@click.command("vrf-area", short_help="how large the valid receptive fields are, against k")
 @options.request
 @click.option("--images", type=int, default=16, show_default=True, help="how many test images")
 @click.option(
@@ -126,12 +126,12 @@ def vrf_area(
     occluding.show(out, request, Settings(images, smallest, occluder, stride, threshold), again=again)
 
 
-@click.group()
+@click.group(short_help="data sets: list, check, fetch, measure boundaries")
 def data() -> None:
-    """Data sets: list, check, fetch."""
+    """Data sets: list, check, fetch, measure boundaries."""
 
 
-@data.command("list")
+@data.command("list", short_help="data sets, splits, how many images each should have")
 @options.as_json
 def data_list(*, as_json: bool) -> None:
     """List the data sets, their splits and how many images each should have."""
@@ -140,7 +140,7 @@ def data_list(*, as_json: bool) -> None:
     datasets.list_(out, as_json=as_json)
 
 
-@data.command("check")
+@data.command("check", short_help="is a data set whole? counted against the paper")
 @click.argument("name")
 @options.data_root
 @options.as_json
@@ -152,7 +152,7 @@ def data_check(*, name: str, data_root: Path | None, as_json: bool) -> None:
         sys.exit(1)
 
 
-@data.command("boundary")
+@data.command("boundary", short_help="the share of boundary pixels in a folder of masks")
 @click.argument("folder", type=PATH)
 @click.option("--list", "listed", type=PATH, help="file of mask names: only these")
 @click.option("--without", type=PATH, help="file of mask names: all but these")
@@ -165,7 +165,7 @@ def data_boundary(*, folder: Path, listed: Path | None, without: Path | None, wi
     boundary.show(out, folder, listed, without, within, as_json=as_json)
 
 
-@data.command("fetch")
+@data.command("fetch", short_help="download VOC, SBD or COCO, with checksums")
 @click.argument("name")
 @click.option("--data-root", type=PATH, required=True, help="where to put it")
 def data_fetch(*, name: str, data_root: Path) -> None:

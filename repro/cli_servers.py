@@ -10,9 +10,9 @@ from repro import options
 from repro.options import out
 
 
-@click.command()
+@click.command(short_help="write the archive that a test server takes, checked")
 @click.argument("table", metavar="TABLE")
-@options.profile
+@click.option("--profile", "-p", default="paper", show_default=True, help="the one whose data has a test server")
 @options.steps
 @options.recipe
 @click.option("--seed", type=int, default=0, show_default=True, help="which seed of the trained network")
@@ -50,7 +50,7 @@ def submit(
         submitting.check(out, request, archive)
 
 
-@click.command()
+@click.command(short_help="enter what a test server answered")
 @click.argument("key")
 @click.argument("miou", type=float)
 @click.option("--date", default="", help="day of the answer, such as 2026-11-21; today where it is left out")
@@ -65,7 +65,7 @@ def score(*, key: str, miou: float, date: str, runs: Path) -> None:
     scoring.score(out, key, miou, date, runs)
 
 
-@click.command("crf-grid")
+@click.command("crf-grid", short_help="try dense CRF parameters, best first")
 @options.key
 @click.option("--images", type=int, default=64, show_default=True, help="how many training images")
 @options.data_root

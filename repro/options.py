@@ -15,6 +15,7 @@ WIDE = 140
 """Columns where the output is no terminal and has no width of its own."""
 RUNS = Path("runs")
 PATH = click.Path(path_type=Path)
+FOLDER = click.Path(path_type=Path, file_okay=False)
 
 out = Console(highlight=False, emoji=False, width=None if sys.stdout.isatty() else WIDE)
 err = Console(stderr=True, highlight=False, emoji=False)
@@ -36,7 +37,7 @@ profile = click.option(
     "--profile", "-p", default="shapes", show_default=True, help="shapes, camvid_half, camvid_short, camvid or paper"
 )
 as_json = click.option("--json", "as_json", is_flag=True, help="machine-readable output")
-runs = click.option("--runs", type=PATH, default=RUNS, show_default=True, help="folder of the records")
+runs = click.option("--runs", type=FOLDER, default=RUNS, show_default=True, help="folder of the records")
 seeds = click.option("--seeds", type=int, default=1, show_default=True, help="how many seeds, from 0")
 steps = click.option(
     "--steps", type=int, default=0, help="cut every training to this many steps (another experiment, another key)"

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn
 
 from repro import specs
 from repro.counts import load_counts
@@ -28,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return _run(options)
     except ValueError as error:
-        sys.stderr.write(f"{error}\n")
+        sys.stderr.write(f"repro: {error}\n")
         return 2
 
 
@@ -139,8 +140,16 @@ def _formats(text: str) -> list[str]:
     return names
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser whose complaint is one sentence, as everywhere in the suite."""
+
+    def error(self, message: str) -> NoReturn:
+        """End with the sentence and exit code 2."""
+        self.exit(2, f"repro: {message} (see {self.prog} --help)\n")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("repro.report", description=__doc__)
+    parser = _Parser("repro report", description=__doc__)
     parser.add_argument(
         "--profile", default="", help="shapes, camvid_half, camvid_short, camvid or paper (default: those with records)"
     )

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from rich.console import Console
 
 from repro import cli
@@ -40,6 +41,16 @@ def test_list_names_every_table_and_figure() -> None:
     assert {f"table{n}" for n in range(1, 12)} | {f"figure{n}" for n in range(1, 7)} <= set(names)
     assert all(about for about in names.values())
     assert "table11" in _repro("list").stdout
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_help_names_every_command_and_cuts_no_sentence(width: int) -> None:
+    """Each command stands once, under a heading, with its whole line."""
+    shown = CliRunner().invoke(cli.app, ["--help"], terminal_width=width).output
+    lines = [line.split()[0] for line in shown.splitlines() if line.startswith("  ") and line[2:3].isalpha()]
+    assert {name for names in cli.SECTIONS.values() for name in names} == cli.app.commands.keys()
+    assert all(lines.count(name) == 1 for name in cli.app.commands)
+    assert "..." not in shown.replace("[ARGS]...", "")
 
 
 def test_light_commands_do_not_import_torch() -> None:
@@ -89,6 +100,14 @@ def test_planning_starts_without_what_reads_images_and_counts() -> None:
         (("run",), "Missing argument"),
         (("runn", "table2"), "No such command"),
         (("plan", "table2", "--seeds", "many"), "not a valid integer"),
+        (("plan", "-1"), "may be below zero"),
+        (("plan", "table2", "--tflops", "nan"), "what a device sustains"),
+        (("plan", "table2", "--runs", __file__), "is a file"),
+        (("run", "table2", "--profile", "camvid_half"), "give --weights FILE"),
+        (("retract", "nothing", "--why", " "), "needs its reason"),
+        (("cost", "table1"), "has no counts"),
+        (("export", "--key", "x", "--out", "x.pth"), "ends in .safetensors"),
+        (("submit", "table8", "--check", "x.tar.gz"), "needs a data root"),
     ],
 )
 def test_a_mistake_is_one_sentence_and_exit_code_2(

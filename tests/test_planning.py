@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from repro import specs
-from repro.commands import planning
+from repro.commands import costing, planning
 from repro.commands.planning import Request
 from repro.estimate import Estimates
 from repro.measure import plan
@@ -55,6 +55,25 @@ def test_the_time_is_said_before_anything_runs(tmp_path: Path, monkeypatch: pyte
     assert tree["expected"] == {
         "total": 90.0, "processes": 2, "wall": 90.0, "unknown": 7, "source": "times of the reference records' machine",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("width", [60, 80, 140])
+def test_a_run_is_never_cut(width: int, tmp_path: Path) -> None:
+    """Whatever the width, names stand whole, for other commands take them; so does what each run starts from."""
+    text = io.StringIO()
+    request = _request("9", "shapes", tmp_path)
+    planning.show(Console(file=text, width=width), request, as_json=False)
+    words = text.getvalue().split()
+    for job in request.plan(request.shelf).jobs:
+        assert job.name in words
+        assert all(f"{name.split('-')[-2]}-s0" in words for name in job.after)
+    assert "…" not in text.getvalue()
+
+
+@pytest.mark.parametrize(("number", "text"), [(0, "0.0"), (950, "950.0"), (44_300, "44.3 k"), (9.79e18, "9.8 E")])
+def test_numbers_have_the_prefix_that_suits_them(number: float, text: str) -> None:
+    """So that a small network does not show as 0.0 M."""
+    assert costing.metric(number) == text
 
 
 def test_all_leaves_out_own_tables_without_data(tmp_path: Path) -> None:

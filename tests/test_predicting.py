@@ -192,6 +192,8 @@ def test_export_is_half_precision_with_its_origin(runs: Path, tmp_path: Path) ->
     """Tensors are those of the record in float16, whole numbers stay, the metadata names key and classes."""
     assert RUN is not None
     file = tmp_path / "weights.safetensors"
+    with pytest.raises(SpecError, match=r"ends in \.safetensors"):
+        predicting.export(quiet(), RUN.key, None, file.with_suffix(".pth"), runs)
     predicting.export(quiet(), RUN.key, None, file, runs)
     whole, half = load_file(trained.find(runs, RUN.key).folder / "weights.safetensors"), load_file(file)
     assert whole.keys() == half.keys()
@@ -224,8 +226,10 @@ def test_field_of_a_position(runs: Path, picture: Path, tmp_path: Path) -> None:
         viewing.show(quiet(), replace(request, at="here"))
     with pytest.raises(SpecError, match=r"--threshold 0\.0: needs a share"):
         viewing.show(quiet(), replace(request, threshold=0.0))
-    with pytest.raises(VRFError, match="odd side"):
+    with pytest.raises(SpecError, match="--occluder 10: needs an odd number"):
         viewing.show(quiet(), replace(request, occluder=10))
+    with pytest.raises(SpecError, match="--stride 0: needs one pixel"):
+        viewing.show(quiet(), replace(request, stride=0))
 
 
 @pytest.mark.parametrize(("side", "says"), [(8, "8 x 8 is smaller than the occluder"), (12, "")])

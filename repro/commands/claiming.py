@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,8 @@ def claims(out: Console, profile_name: str, runs: Path, place: str, *, as_json: 
 
 
 def _board(out: Console, profile: str, place: str, found: list[ClaimView]) -> None:
-    out.print(f"[bold]{profile}[/] · {len(found)} claims on the {place} records", soft_wrap=True)
+    tally = words.summary(Counter(claim.verdict for claim in found)).removesuffix(".")
+    out.print(f"[bold]{profile}[/] · {tally} (the {place} records)", soft_wrap=True)
     grid = Grid("", "claim", "section", "verdict", "what decides", box=None, padding=(0, 2, 0, 0))
     for claim in found:
         verdict = f"[{COLOURS.get(claim.verdict, 'dim')}]{claim.verdict}[/]"
@@ -70,7 +72,7 @@ def check_paper(out: Console, *, as_json: bool) -> None:
         tree = {"findings": [asdict(f) for f in found], "readings": [asdict(r) for r in options]}
         out.print_json(json.dumps(tree))
         return
-    out.print(f"[bold]{len(found)} comparisons of the paper with itself[/]")
+    out.print(f"[bold]{words.audited(report)}[/]", soft_wrap=True)
     for finding in found:
         out.print(
             f"\n[{COLOURS[finding.verdict]}]{finding.verdict:>9}[/]  [bold]{escape(finding.name)}[/]"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -19,6 +20,9 @@ from repro.spec import SpecError, Table
 SHORT = "base"
 """The network that is trained soonest."""
 
+PREFIXES = ("", "k", "M", "G", "T", "P", "E")
+ROOMY = 100
+"""Columns from which a run's name stays in one line."""
 
 FLOAT32 = 4
 """Bytes of a stored parameter."""
@@ -36,9 +40,9 @@ def speed(tflops: float, shelf: Shelf, planned: Plan) -> Speed | None:
     """Return the given speed, else the one that this profile's records of this machine show, else None.
 
     Raises:
-        SpecError: a speed that is not positive.
+        SpecError: a speed that is no positive number.
     """
-    if tflops < 0:
+    if not 0 <= tflops < math.inf:
         raise SpecError(f"--tflops {tflops:g}: give what a device sustains, in 10^12 operations a second, such as 150")
     if tflops:
         return Speed(tflops, "as given")
@@ -48,16 +52,20 @@ def speed(tflops: float, shelf: Shelf, planned: Plan) -> Speed | None:
 
 def show(out: Console, planned: Plan, tables: Iterable[Table], profile: Profile, pace: Speed | None) -> None:
     """Print data, parameters, multiply-adds and hours of every run, then the sums and what is submitted."""
-    hours = f"hours at {pace.tflops:g} TFLOP/s" if pace else ""
-    head = ("run", "data", "parameters", "multiply-adds", "PFLOP", *([hours] if pace else []))
+    head = ("run", "data", "parameters", "multiply-adds", "FLOP", *(["hours"] if pace else []))
     grid = Grid(*head, box=None, padding=(0, 2, 0, 0))
     for i, column in enumerate(grid.columns):
         column.justify, column.overflow = ("right" if i > 1 else "left"), "fold"
+        column.no_wrap = i > 1 or (i == 0 and out.width >= ROOMY)
     for job in planned.jobs:
         found = compute.of(job.run)
         data = " + ".join(map(compute.named, job.run.train)) if job.trains else compute.named(job.run.test)
         grid.add_row(job.name, data, *(_numbers(found, pace) if found else ()))
-    out.print("\n[bold]what the runs compute[/] (multiply-adds: one training image; evaluation included in PFLOP)")
+    hours = f"; hours at {pace.tflops:g} TFLOP/s" if pace else ""
+    out.print(
+        f"\n[bold]what the runs compute[/] (multiply-adds: one training image; FLOP: training and evaluation{hours})",
+        soft_wrap=True,
+    )
     out.print(grid)
     for line in _sums(planned, pace):
         out.print(line, soft_wrap=True)
@@ -68,7 +76,13 @@ def show(out: Console, planned: Plan, tables: Iterable[Table], profile: Profile,
 
 def _numbers(found: compute.Compute, pace: Speed | None) -> list[str]:
     hours = [f"{found.hours(pace.tflops):,.2f}"] if pace else []
-    return [f"{found.params / 1e6:,.1f} M", f"{found.macs / 1e9:,.1f} G", f"{found.flops / 1e15:,.1f}", *hours]
+    return [metric(found.params), metric(found.macs), metric(found.flops), *hours]
+
+
+def metric(number: float) -> str:
+    """Return a number with one decimal and the prefix that suits it, such as ``58.7 M``."""
+    size = min(max(0, int(math.log10(number) // 3)), len(PREFIXES) - 1) if number > 0 else 0
+    return f"{number / 1000**size:,.1f} {PREFIXES[size]}".rstrip()
 
 
 def _sums(planned: Plan, pace: Speed | None) -> Iterator[str]:
@@ -76,7 +90,7 @@ def _sums(planned: Plan, pace: Speed | None) -> Iterator[str]:
     known = [one for one in found if one is not None]
     rest = f", {len(found) - len(known)} runs not counted" if len(known) < len(found) else ""
     total = sum(one.flops for one in known)
-    text = f"to do: {total / 1e18:,.2f} EFLOP{rest}"
+    text = f"to do: {metric(total)}FLOP{rest}"
     if pace:
         total_hours = sum(one.hours(pace.tflops) for one in known)
         yield f"{text}; {total_hours:,.1f} device-hours at {pace.tflops:g} TFLOP/s sustained ({pace.source})"
@@ -91,8 +105,8 @@ def stored(storage: compute.Storage) -> str:
     """Return in a sentence what some runs store."""
     rest = f" ({', '.join(storage.unknown)} not counted)" if storage.unknown else ""
     return (
-        f"storage: weights {storage.weights / 1e9:,.1f} GB; two checkpoints of the largest training "
-        f"{storage.checkpoints / 1e9:,.1f} GB; decoded data {storage.decoded / 1e9:,.1f} GB at most{rest}"
+        f"storage: weights {metric(storage.weights)}B; two checkpoints of the largest training "
+        f"{metric(storage.checkpoints)}B; decoded data {metric(storage.decoded)}B at most{rest}"
     )
 
 

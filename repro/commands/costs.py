@@ -14,7 +14,7 @@ from repro import cost, paper, verdicts
 from repro.counts import STORED
 from repro.keys import key
 from repro.select import select_tables
-from repro.spec import Cell, Cost, Layout, Table
+from repro.spec import Cell, Cost, Layout, SpecError, Table
 from repro.specs import tables
 
 CONVENTION = "parameters without biases; a multiply-add is one operation; convolutions only where the paper says so"
@@ -75,9 +75,15 @@ def layout_text(cell: Layout) -> str:
 
 
 def show(out: Console, words: tuple[str, ...], *, as_json: bool, fvcore: bool) -> bool:
-    """Print the counts of some tables; return whether every parameter count matches."""
+    """Print the counts of some tables; return whether every parameter count matches.
+
+    Raises:
+        SpecError: a word that names no table, or none with a count.
+    """
     counter = cost.fvcore_macs if fvcore else cost.torch_macs
     found = list(count_cells(select_tables(list(words)), counter))
+    if not found:
+        raise SpecError(f"{' '.join(words)}: has no counts; tables 2, 4, 11 and costs do")
     if as_json:
         out.print_json(json.dumps({"convention": CONVENTION, "cells": [asdict(cell) for cell in found]}))
     else:
@@ -86,18 +92,23 @@ def show(out: Console, words: tuple[str, ...], *, as_json: bool, fvcore: bool) -
 
 
 def _grid(out: Console, found: list[Counted]) -> None:
-    if not found:
-        out.print("these tables have no counts; tables 2, 4, 11 and costs do")
-        return
     grid = Grid("table", "row", "column", "printed", "ours", "verdict", box=None, padding=(0, 2, 0, 0))
     for cell in found:
-        ours = f"{cell.ours:,}" if isinstance(cell.ours, int) else cell.ours
+        ours = _ours(cell)
         colour = {"matches": "green", "differs": "red"}.get(cell.verdict, "")
         grid.add_row(
             str(cell.table), cell.row, cell.column, cell.printed, ours, f"[{colour}]{cell.verdict}[/]" if colour else ""
         )
     out.print(grid)
     out.print(CONVENTION, style="dim", soft_wrap=True)
+
+
+def _ours(cell: Counted) -> str:
+    """Return our count in the printed unit: whole parameters, or millions of multiply-adds."""
+    if isinstance(cell.ours, str):
+        return cell.ours
+    found = paper.printed(cell.table, cell.row.partition(",")[0], cell.column)
+    return f"{cell.ours / 1e6:,.0f}" if found and found.unit == "MFLOPs" else f"{cell.ours:,}"
 
 
 def store(path: Path = STORED) -> int:

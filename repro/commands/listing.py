@@ -9,15 +9,30 @@ from rich.table import Table as Grid
 
 from repro import specs
 
+HEADINGS = ("the paper's tables", "the suite's own tables", "the paper's figures", "the suite's own figures")
+
 
 def show(out: Console, *, as_json: bool) -> None:
-    """Print each spec's name and first line, read without importing any of them."""
+    """Print each spec's name and first line: tables, then figures, the paper's before the suite's own."""
     docs = specs.docs()
+    names = sorted(docs, key=_heading)  # stable: the numbers stay in their order
     if as_json:
-        out.print_json(json.dumps([{"name": name, "about": about} for name, about in docs.items()]))
+        out.print_json(json.dumps([{"name": name, "about": docs[name]} for name in names]))
         return
-    grid = Grid(box=None, show_header=False, padding=(0, 2, 0, 0))
-    for name, about in docs.items():
-        grid.add_row(f"[bold]{name}[/]", about)
-    out.print(grid)
-    out.print("\nrun one: [bold]repro run table2[/]   what it costs: [bold]repro plan table2[/]", style="dim")
+    width = max(map(len, names))
+    for number, heading in enumerate(HEADINGS):
+        grid = Grid(box=None, show_header=False, padding=(0, 2, 0, 0))
+        grid.add_column(min_width=width)
+        for name in (name for name in names if _heading(name) == number):
+            grid.add_row(f"[bold]{name}[/]", docs[name])
+        out.print(f"{heading}:", style="dim")
+        out.print(grid)
+        out.print()
+    out.print("run a table: [bold]repro run table2[/]   its cost: [bold]repro plan table2[/]", style="dim")
+    out.print("draw a figure: [bold]repro figure figure2[/]", style="dim")
+
+
+def _heading(name: str) -> int:
+    figure = specs.figures().get(name)
+    own = figure.number == 0 if figure else not name.removeprefix("table").isdigit()
+    return 2 * (figure is not None) + own

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -18,6 +20,8 @@ from repro.measure import Place, Plan, plan
 from repro.records import RecordError, Shelf
 from repro.select import seeds_from, select_tables
 from repro.spec import Table
+
+INDENT = "    "
 
 
 @dataclass(frozen=True)
@@ -69,17 +73,16 @@ def show(out: Console, request: Request, *, as_json: bool, tflops: float = 0.0) 
         out.print_json(json.dumps(_tree(planned, times, costing.tree(planned, pace), _processes(request, planned))))
         return
     out.print(f"[bold]{request.profile}[/]: {request.resolved.about}", soft_wrap=True)
-    grid = Grid("run", "fills", "starts from", "steps", "expected", "", box=None, padding=(0, 2, 0, 0))
-    for job in planned.jobs:
-        state = "done" if job.name in planned.done else ""
-        grid.add_row(job.name, _places(planned.cells_of(job.run)), _start(job), f"{job.run.steps:,}",
-                     _expected(times, job), state)  # fmt: skip
-    out.print(grid)
+    for line, style in _lines(planned, times, out.width):
+        out.print(line, style=style, soft_wrap=True, markup=False)
     _summary(out, planned, times, _processes(request, planned))
     if request.profile == "paper" or tflops:
         costing.show(out, planned, request.selected, request.resolved, pace)
     elif planned.missing:
-        out.print(f"stores: {costing.weights_left(planned) / 1e6:,.0f} MB of weights below runs/local", soft_wrap=True)
+        out.print(
+            f"stores: {costing.weights_left(planned) / 1e6:,.0f} MB of weights below {request.runs / 'local'}",
+            soft_wrap=True,
+        )
     for fault in shelf.passed_over:
         out.print(f"passed over: {fault}", style="yellow", soft_wrap=True)
 
@@ -89,13 +92,38 @@ def _processes(request: Request, planned: Plan) -> int:
     return max(1, min(cores(), len(planned.missing))) if request.profile == "shapes" else 1
 
 
-def _expected(times: estimate.Estimates, job: Job) -> str:
+def _lines(planned: Plan, times: estimate.Estimates, width: int) -> Iterator[tuple[str, str]]:
+    """Yield each run as a row with the cells that it fills, which stand below it where one row has no room for them.
+
+    Names are never cut, since other commands take them. The second of each pair is the style.
+    """
+    rows = [("run", "starts from", "steps", "expected")]
+    rows += [(job.name, _start(job), f"{job.run.steps:,}", _expected(times, job, planned)) for job in planned.jobs]
+    name, start, steps, expected = (max(map(len, column)) for column in zip(*rows, strict=True))
+    lines = [f"{a:{name}}  {b:{start}}  {c:>{steps}}  {d:>{expected}}" for a, b, c, d in rows]
+    fills = [
+        _places(planned.cells_of(job.run)) or "no cell of its own; other runs start from it" for job in planned.jobs
+    ]
+    beside = all(len(lines[0]) + 2 + len(text) <= width for text in fills)
+    yield lines[0] + "  fills" * beside, "bold"
+    for line, text in zip(lines[1:], fills, strict=True):
+        if beside:
+            yield f"{line}  {text}", ""
+        else:
+            yield line, ""
+            yield textwrap.fill(text, width, initial_indent=INDENT, subsequent_indent=INDENT), "dim"
+
+
+def _expected(times: estimate.Estimates, job: Job, planned: Plan) -> str:
+    if job.name in planned.done:
+        return "done"
     seconds = times.seconds(job.run)
     return "unknown" if seconds is None else estimate.clock(seconds)
 
 
 def _start(job: Job) -> str:
-    return job.after[0] if job.after else str(getattr(job.run.start, "weights", ""))
+    """Return key and seed of the run that a run goes on from, by which its own row is found, or its weights."""
+    return "-".join(job.after[0].split("-")[-2:]) if job.after else str(getattr(job.run.start, "weights", ""))
 
 
 def _summary(out: Console, planned: Plan, times: estimate.Estimates, processes: int) -> None:
@@ -125,9 +153,12 @@ def _time(whole: estimate.Whole, runs: int, source: str) -> str:
 
 
 def _places(places: tuple[Place, ...]) -> str:
-    """Return ``T1 15; T2 9`` for cells: table and column (and row where the column alone is not enough)."""
+    """Return cells by their tables, row and column: ``T1 Score/15; T5 GCN/Internal (acc.), GCN/Overall (IoU)``."""
+    by_table: dict[int | str, list[str]] = defaultdict(list)
+    for table, row, column in places:
+        by_table[table].append(f"{row}/{column}")
     return "; ".join(
-        f"{f'T{table}' if isinstance(table, int) else table} {row}/{column}" for table, row, column in places
+        f"{f'T{table}' if isinstance(table, int) else table} {', '.join(cells)}" for table, cells in by_table.items()
     )
 
 
@@ -181,7 +212,13 @@ def status(out: Console, request: Request, *, as_json: bool) -> None:
             )
         )
         return
+    out.print(
+        f"[bold]{request.profile}[/]: cells that have a record, of the project (reference) and of this machine (local)",
+        soft_wrap=True,
+    )
     grid = Grid("table", "cells", "reference", "local", box=None, padding=(0, 2, 0, 0))
+    for column in grid.columns[1:]:
+        column.justify = "right"
     for table, found in rows.items():
         grid.add_row(
             f"table{table}" if isinstance(table, int) else table,
@@ -199,7 +236,9 @@ def status(out: Console, request: Request, *, as_json: bool) -> None:
 
 
 def retract(out: Console, name: str, why: str, runs: Path) -> None:
-    """Withdraw a record of this machine or the project; raise ``RecordError`` where there is none."""
+    """Withdraw a record of this machine or the project; raise ``RecordError`` where there is none, or no reason."""
+    if not why.strip():
+        raise RecordError(f"{name}: a withdrawal needs its reason; say it in words after --why")
     place = Machine(runs=runs)
     shelf = records.load({"reference": place.reference, "local": place.local})
     found = [record for record in shelf.records if record.name == name]

@@ -101,8 +101,10 @@ def export(out: Console, key: str, seed: int | None, file: Path, runs: Path) -> 
 
     Raises:
         RecordError: there is no such record, or its weights are not here.
-        SpecError: the file cannot be written.
+        SpecError: the file has another ending, or cannot be written.
     """
+    if file.suffix != ".safetensors":
+        raise SpecError(f"--out {file}: the weights are written as safetensors; give a name that ends in .safetensors")
     record = trained.find(runs, key, seed)
     tensors = {name: _half(tensor) for name, tensor in load_file(record.folder / trained.FILE).items()}
     meta = record.meta

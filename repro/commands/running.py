@@ -15,7 +15,7 @@ from repro import group, records
 from repro.commands.planning import Request
 from repro.commands.showing import show_tables
 from repro.estimate import clock
-from repro.experiment import Job
+from repro.experiment import Job, Start
 from repro.launch import Ended, Launcher, Local
 from repro.launch.devices import gpus
 from repro.machine import Machine, cores, from_environment
@@ -59,6 +59,7 @@ def start(out: Console, request: Request, how: How) -> int:
     shelf = request.shelf
     plan = request.plan(shelf)
     jobs = _wanted(plan, how.only)
+    _weighted(jobs, place)
     launcher = _launcher(request, how, jobs, place)
     for fault in shelf.passed_over:
         out.print(f"passed over: {fault}", style="yellow", soft_wrap=True)
@@ -67,9 +68,10 @@ def start(out: Console, request: Request, how: How) -> int:
     except Stopped as stopped:
         return SIGNALLED + stopped.number
     after = records.load({"reference": place.reference, "local": place.local})
-    show_tables(out, request.selected, request.resolved, after)
-    _complain(out, ended)
     endings = {e.status for e in ended}
+    if endings != {"error"}:  # nothing new: the mistake alone is said
+        show_tables(out, request.selected, request.resolved, after)
+    _complain(out, ended)
     return 1 if endings & {"failed", "interrupted"} else 2 if "error" in endings else 0
 
 
@@ -142,6 +144,16 @@ def _wanted(plan: Plan, only: str) -> tuple[Job, ...]:
         todo += [name for name in before if name not in wanted]
         wanted |= set(before)
     return tuple(job for job in plan.missing if job.name in wanted)
+
+
+def _weighted(jobs: tuple[Job, ...], place: Machine) -> None:
+    """Raise ``SpecError`` where a training starts from a file of ImageNet weights and none was given."""
+    for run in (job.run for job in jobs if job.trains and place.weights is None):
+        if isinstance(run.start, Start) and run.start.weights != "random":
+            raise SpecError(
+                f"profile {run.profile} starts from ImageNet weights of {run.model.backbone}; give --weights FILE (or "
+                "REPRO_WEIGHTS), a safetensors file with torchvision's names"
+            )
 
 
 def _processes(request: Request, how: How, jobs: tuple[Job, ...], here: int) -> int:

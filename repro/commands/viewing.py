@@ -99,6 +99,10 @@ def _check(request: Request, image: Bytes, at: Position) -> None:
         raise vrf.VRFError(
             f"--at {at[0]},{at[1]}: lies outside the image, which has x 0..{width - 1} and y 0..{height - 1}"
         )
+    if request.occluder < 1 or request.occluder % 2 == 0:
+        raise SpecError(f"--occluder {request.occluder}: needs an odd number of pixels, such as 11")
+    if request.stride < 1:
+        raise SpecError(f"--stride {request.stride}: needs one pixel or more")
     if not 0 < request.threshold <= 1:
         raise SpecError(f"--threshold {request.threshold}: needs a share of the largest change, above 0 and up to 1")
 

@@ -96,8 +96,13 @@ def audited(audit: Audit) -> str:
 
 def summary(found: Counter[str]) -> str:
     """Return how many claims have which verdict, in one sentence; empty for none."""
-    said = ", ".join(f"{found[word]} {word}" for word in verdicts.CLAIMS if found[word])
+    said = ", ".join(f"{found[word]} {_verb(word, found[word])}" for word in verdicts.CLAIMS if found[word])
     return f"{sum(found.values())} claims: {said}." if said else ""
+
+
+def _verb(word: str, count: int) -> str:
+    """Return ``holds`` and ``fails`` as they follow a number."""
+    return word if count == 1 or word not in {"holds", "fails"} else word[:-1]
 
 
 def glance(views: tuple[TableView, ...], lacks: tuple[Remaining, ...] = ()) -> tuple[str, ...]:
