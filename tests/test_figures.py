@@ -382,6 +382,29 @@ def _modules() -> Iterator[str]:
     return (f"repro.render.figures.{path.stem}" for path in sorted(folder.glob("[a-z]*.py")))
 
 
+def test_thick_lines_are_the_means_of_the_seeds() -> None:
+    """Of those that ran on, as far as the shortest; heads differ in their dashes too; a cross for the diverged one."""
+    steps = tuple(range(1, 41))
+    logs = [
+        training_curves.Log(family, 7, seed, "ok", steps[: 40 - seed], tuple(2.0 + seed for _ in steps[: 40 - seed]))
+        for family in ("gcn", "conv")
+        for seed in (0, 1, 2)
+    ]
+    logs.append(training_curves.Log("conv", 7, 3, "diverged", (1, 2), (2.0, 90.0)))
+    with style.look():
+        drawing = training_curves.draw(training_curves.Logs("shapes", "reference", tuple(logs)))
+    lines = drawing.axes[0].get_lines()
+    thick = [line for line in lines if line.get_linewidth() > 1]
+    assert [np.asarray(line.get_xdata()).tolist() for line in thick if line.get_marker() == "None"] == [
+        list(steps[:38])
+    ] * 2
+    assert all(
+        np.unique(np.asarray(line.get_ydata())).tolist() == [3.0] for line in thick if line.get_marker() == "None"
+    )
+    assert len({line.get_linestyle() for line in thick if line.get_marker() == "None"}) == 2
+    assert sum(line.get_marker() == "x" for line in lines) == 1
+
+
 def test_drawing_never_imports_torch() -> None:
     """Figures of stored records are drawn without torch."""
     code = f"import sys; import {', '.join((*_modules(), 'repro.commands.figuring'))}; sys.exit('torch' in sys.modules)"

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Line = tuple[float, ...]
+SPACING = 4
+"""Distances from one marker of a line to the next."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ def draw(shown: BoundaryProfile) -> Figure:
     figure, (upper, lower) = style.page(3.6, 2, 1, sharex=True, height_ratios=(1.2, 1))
     for axes, bands in ((upper, shown.accuracy), (lower, shown.gain)):
         for band in bands:
-            draw_band(axes, shown.distance, band)
+            draw_band(axes, shown.distance, band, every=SPACING)
         axes.axvspan(0.5, shown.within + 0.5, color="#F0F0F0", zorder=0, linewidth=0)
         axes.legend(loc="best", borderaxespad=0.2)
     lower.axhline(0, color=style.INK, linewidth=0.6)
@@ -62,8 +64,8 @@ def draw(shown: BoundaryProfile) -> Figure:
     return figure
 
 
-def draw_band(axes: Axes, places: Sequence[float], band: Band) -> None:
-    """Draw a line over some places, its interval as a band around it."""
-    colour = style.FAMILIES[band.family]
+def draw_band(axes: Axes, places: Sequence[float], band: Band, every: int = 1) -> None:
+    """Draw a line over some places, a marker at every so many of them, its interval as a band around it."""
+    colour, marker = style.FAMILIES[band.family], style.MARKERS[band.family]
     axes.fill_between(places, band.low, band.high, color=colour, alpha=0.2, linewidth=0)
-    axes.plot(places, band.mean, color=colour, label=band.name)
+    axes.plot(places, band.mean, color=colour, marker=marker, markevery=every, label=band.name)

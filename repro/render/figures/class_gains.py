@@ -61,7 +61,10 @@ def draw(shown: Gains) -> Figure:
     low, high = axes.get_xlim()
     axes.set_xlim(max(low, -102), min(high, 102))
     axes.set_xlabel("IoU gained (points), 95 % interval")
-    figure.legend(loc="outside upper right", ncols=len(shown.series), title=_title(shown), alignment="left")
+    figure.legend(
+        loc="outside upper right", ncols=len(shown.series), title=_title(shown), alignment="left",
+        title_fontproperties={"size": style.TEXT + 0.5, "weight": "bold"},
+    )  # fmt: skip
     return figure
 
 

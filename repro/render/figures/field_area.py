@@ -12,6 +12,9 @@ from repro.render.figures import style
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+LEAST = 0.001
+"""A smaller p-value is said to be smaller."""
+
 
 @dataclass(frozen=True)
 class Point:
@@ -72,5 +75,10 @@ def _ranks(curve: Curve) -> str:
     if not math.isfinite(curve.rank):
         return "no rank correlation: all areas are equal"
     own = ", ".join(f"{rank:.2f}" for rank in curve.rank_by_seed)
-    pooled = f"Spearman's rank correlation, area and k: {curve.rank:.2f} (p = {curve.p_value:.1g})"
+    pooled = f"Spearman's rank correlation, area and k: {curve.rank:.2f} ({_chance(curve.p_value)})"
     return f"{pooled}\nby seed: {own}; dots: seeds"
+
+
+def _chance(p_value: float) -> str:
+    """Return the p-value in words that need no exponent."""
+    return f"p < {LEAST}" if p_value < LEAST else f"p = {p_value:.2g}"

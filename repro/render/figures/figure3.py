@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 DARK = 0.38
 MARK = "#E0000B"
+LEGEND = "square: the position; bright, outlined: its valid receptive field"
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,16 +58,17 @@ def draw(shown: Fields) -> Figure:
     alone = len(shown.panels) == 1
     height = max(panel.image.shape[0] / panel.image.shape[1] for panel in shown.panels)
     rows, columns = (1, 2) if alone else (2, len(shown.panels))
-    figure, axes = style.page(rows * (style.WIDTH / columns * height + 0.62) - 0.12 * (rows - 1), rows, columns)
+    figure, axes = style.page(rows * (style.WIDTH / columns * height + 0.62) - 0.12 * (rows - 1) + 0.15, rows, columns)
     upper, lower = ([axes[0]], [axes[1]]) if alone else axes
     for letter, over, under, panel in zip("ABC", upper, lower, shown.panels, strict=False):
         _panel(over, panel, panel.inside, panel.title if alone else f"{letter}  {panel.title}", _area(panel))
-        _panel(under, panel, panel.gradient, "gradient", _agreement(panel))
+        _panel(under, panel, panel.gradient, "by the gradient", _agreement(panel))
+    figure.supxlabel(LEGEND, fontsize=style.TEXT)
     return figure
 
 
 def _area(panel: Panel) -> list[str]:
-    lines = [f"field {panel.area:,.0f} px", f"({panel.share:.0%} of image)"]
+    lines = [f"field {panel.area:,.0f} px", f"({100 * panel.share:.0f} % of image)"]
     return lines if panel.object_area is None else [*lines, f"object {panel.object_area:,} px"]
 
 

@@ -78,6 +78,10 @@ def _legend(figure: Figure, shown: Examples) -> None:
         )
         for name, colour in shown.legend
     ]
-    rule = "\n".join(textwrap.wrap(f"Rows: {shown.rule}".replace(" + ", "\u00a0+\u00a0"), LINE))
+    rule = "\n".join(
+        textwrap.wrap(
+            f"Profile {shown.profile}, seed {shown.seed}. Rows: {shown.rule}".replace(" + ", "\u00a0+\u00a0"), LINE
+        )
+    )
     figure.legend(handles=patches, loc="outside lower center", ncols=LEGEND_COLUMNS, handlelength=1.0,
-                  columnspacing=1.2, title=rule)  # fmt: skip
+                  columnspacing=1.2, title=rule, alignment="left")  # fmt: skip

@@ -37,7 +37,6 @@ def draw(shown: SizeProfile) -> Figure:
     for axes, bands in ((upper, shown.accuracy), (lower, shown.gain)):
         for band in bands:
             draw_band(axes, middles, band)
-            axes.plot(middles, band.mean, style.MARKERS[band.family], color=style.FAMILIES[band.family])
         axes.legend(loc="best", borderaxespad=0.2)
     lower.axhline(0, color=style.INK, linewidth=0.6)
     style.within(upper, least=0, most=100)

@@ -29,6 +29,8 @@ PRINTED = "#555555"
 BASE, GCN_COLOUR, CONV, STACK, REFINED = "#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7"
 FAMILIES = {"base": BASE, "gcn": GCN_COLOUR, "gcn+br": REFINED, "conv": CONV, "stack": STACK}
 MARKERS = {"base": "s", "gcn": "o", "gcn+br": "D", "conv": "^", "stack": "v"}
+DASHES: dict[str, Any] = {"base": "-", "gcn": "-", "gcn+br": (0, (4, 1.2)), "conv": (0, (4, 1.2)), "stack": ":"}
+"""Where lines carry no markers: two that stand together differ in more than their colour."""
 
 FILLS = {
     "base": "#E3E3E3",

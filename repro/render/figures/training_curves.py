@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import TYPE_CHECKING
 
 from repro.render.figures import style
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 WINDOW = 0.02
-"""Share of the training over which a line is averaged; the thin line behind it is not."""
+"""Share of the training over which a line is averaged."""
 
 
 @dataclass(frozen=True)
@@ -38,31 +39,55 @@ class Logs:
 
 
 def draw(shown: Logs) -> Figure:
-    """Draw one panel for each k, on the same axes of loss; a cross ends a training that diverged."""
+    """Draw one panel for each k, on the same axes of loss; a cross ends a training that diverged.
+
+    A thin line is one seed, a thick one the mean of those that ran to the same step.
+    """
     sizes = sorted({log.k for log in shown.logs})
-    figure, panels = style.page(1.9, 1, len(sizes), sharey=True, squeeze=False)
+    figure, panels = style.page(2.2, 1, len(sizes), sharey=True, squeeze=False)
     for axes, k in zip(panels[0], sizes, strict=True):
-        for log in shown.logs:
-            if log.k == k:
-                _line(axes, log)
+        here = [log for log in shown.logs if log.k == k]
+        for log in here:
+            _seed(axes, log)
+        for family in dict.fromkeys(log.family for log in here):
+            _mean(axes, [log for log in here if log.family == family])
         style.letter(axes, f"k = {k}")
         axes.set_yscale("log")
         axes.set_xlabel("step")
         axes.locator_params(axis="x", nbins=4)
     _ticks(panels[0][0])
     panels[0][0].set_ylabel("training loss")
+    figure.supxlabel(
+        f"thin: seeds (means over {100 * WINDOW:.0f} % of the steps); thick: their mean", fontsize=style.TEXT
+    )
     panels[0][-1].legend(handles=_handles(shown), loc="upper right", borderaxespad=0.2)
     count = len({log.seed for log in shown.logs})
-    figure.suptitle(f"Profile {shown.profile}, {style.seeds(count)}", fontsize=style.TEXT, x=0.02, ha="left")
+    figure.suptitle(
+        f"Profile {shown.profile}, {style.seeds(count)}",
+        fontsize=style.TEXT + 0.5,
+        fontweight="bold",
+        x=0.02,
+        ha="left",
+    )
     return figure
 
 
-def _line(axes: Axes, log: Log) -> None:
+def _seed(axes: Axes, log: Log) -> None:
     colour = style.FAMILIES[log.family]
-    axes.plot(log.step, log.loss, color=colour, linewidth=0.4, alpha=0.25)
-    axes.plot(log.step, smooth(log.loss), color=colour, linewidth=1.0)
+    axes.plot(log.step, smooth(log.loss), color=colour, linewidth=0.4, alpha=0.5)
     if log.status == "diverged" and log.step:
         axes.plot(log.step[-1], log.loss[-1], "x", color=colour, markersize=5)
+
+
+def _mean(axes: Axes, logs: Sequence[Log]) -> None:
+    """Draw the mean over the seeds that did not diverge, as far as the shortest of them was logged."""
+    whole = [log for log in logs if log.status != "diverged"]
+    steps = min((log.step for log in whole), key=len, default=())
+    if not steps or any(log.step[: len(steps)] != steps for log in whole):
+        return
+    family = whole[0].family
+    mean = [fmean(losses) for losses in zip(*(smooth(log.loss)[: len(steps)] for log in whole), strict=True)]
+    axes.plot(steps, mean, color=style.FAMILIES[family], linestyle=style.DASHES[family], linewidth=1.4)
 
 
 def smooth(loss: Sequence[float]) -> list[float]:
@@ -87,7 +112,9 @@ def _handles(shown: Logs) -> list[object]:
 
     names = {"gcn": "GCN", "conv": "Conv"}
     families = dict.fromkeys(log.family for log in shown.logs)
-    handles: list[object] = [Line2D([], [], color=style.FAMILIES[f], label=names.get(f, f)) for f in families]
+    handles: list[object] = [
+        Line2D([], [], color=style.FAMILIES[f], linestyle=style.DASHES[f], label=names.get(f, f)) for f in families
+    ]
     if any(log.status == "diverged" for log in shown.logs):
         handles.append(Line2D([], [], color=style.INK, marker="x", linestyle="", label="diverged"))
     return handles
