@@ -97,7 +97,7 @@ def _verdict(effects: tuple[Effect, ...]) -> tuple[str, str]:
 
 def _effect(contrast: Contrast, table: int, desk: Desk, place: str, comparisons: int) -> Effect:
     terms = [_term(weight, ref, table, desk, place) for weight, ref in contrast.terms]
-    effect = Effect(_text(contrast, table), float("nan"), bounds=_bounds(contrast))
+    effect = Effect(_text(_spoken(contrast, table, desk), table), float("nan"), bounds=_bounds(contrast))
     if missing := tuple(f"{term.name} ({term.missing})" for term in terms if term.missing):
         return replace(effect, missing=missing)
     fixed = sum(term.weight * term.exact for term in terms if term.exact is not None)
@@ -137,7 +137,7 @@ def _outside(low: float, high: float, contrast: Contrast) -> bool:
 
 
 def _term(weight: float, ref: Ref, table: int, desk: Desk, place: str) -> _Term:
-    name, number = _label(ref, table), ref.table or table
+    name, number = _label(_said(ref, table, desk), table), ref.table or table
     term = _Term(name, weight)
     match cell := desk.cell(ref, table):
         case Cost():
@@ -177,18 +177,34 @@ def _draws(term: _Term, evidence: Evidence) -> Draws:
 def _note(terms: list[_Term], found: statistics.Interval) -> str:
     """Say which seeds are left out and why, and what the interval could not include."""
     left = [
-        f"{t.name}: {len(t.measurement.diverged)} seed(s) diverged"
+        f"{t.name}: {_many(len(t.measurement.diverged), 'seed')} diverged"
         for t in terms
         if t.measurement and t.measurement.diverged
     ]
     most = max(len(t.measurement.samples) for t in terms if t.measurement)
     if found.paired and most > found.seeds > 0:
-        left.append(f"{found.seeds} seed(s) that all cells share")
+        left.append(f"{_many(found.seeds, 'seed')} that all cells share")
     if not found.paired:
         left.append("no shared seeds: not paired over seeds")
     if found.images < statistics.FEWEST_IMAGES:
-        left.append(f"{found.images} image(s): too few for an interval")
+        left.append(f"{_many(found.images, 'image')}: too few for an interval")
     return "; ".join(left)
+
+
+def _many(count: int, noun: str) -> str:
+    return f"{count} {noun}{'s' * (count != 1)}"
+
+
+def _spoken(contrast: Contrast, table: int, desk: Desk) -> Contrast:
+    """Return a comparison for reading."""
+    return replace(contrast, terms=tuple((weight, _said(ref, table, desk)) for weight, ref in contrast.terms))
+
+
+def _said(ref: Ref, table: int, desk: Desk) -> Ref:
+    """Return a cell as a sentence names it: a column that is a bare number says of what, such as ``k=15``."""
+    held = desk.tables.get(ref.table or table)
+    letter = held.corner.partition(" ")[0] if held else ""
+    return replace(ref, column=f"{letter}={ref.column}") if len(letter) == 1 and ref.column.isdigit() else ref
 
 
 def _label(ref: Ref, table: int) -> str:

@@ -15,6 +15,7 @@ from repro.experiment import Run
 from repro.keys import key
 from repro.measured import Evidence
 from repro.records import load
+from repro.render import words
 from repro.spec import GCN, Cited, Claim, Contrast, Cost, Ref, Row, Table, exceeds
 from repro.views import ClaimView
 
@@ -85,7 +86,7 @@ def test_missing_cells_are_named(tmp_path: Path) -> None:
     """A claim over cells that were not run says which."""
     found = board(tmp_path, seeds=0)
     assert found["gcn-rises"].verdict == "not run"
-    assert "Score (GCN), 7" in found["gcn-rises"].note
+    assert "Score (GCN), k=7" in found["gcn-rises"].note
 
 
 def test_a_refuted_part_fails_even_where_another_is_missing(tmp_path: Path) -> None:
@@ -105,7 +106,7 @@ def test_diverged_seeds_are_left_out_aloud(tmp_path: Path) -> None:
             simulate.write(tmp_path, run, seed, share(run, order, seed), status="diverged" if lost else "ok")
     (effect,) = judged(tmp_path)["gcn-rises"].effects
     assert effect.seeds == 2
-    assert "1 seed(s) diverged" in effect.note
+    assert "1 seed diverged" in effect.note
 
 
 def test_counts_are_exact(tmp_path: Path) -> None:
@@ -162,3 +163,12 @@ def test_a_cell_that_is_no_more_is_named(tmp_path: Path) -> None:
     found = board(tmp_path, table=replace(simulate.TABLE, claims=(claim, other)))
     assert found["gone"].verdict == found["far"].verdict == "not run"
     assert "no such cell" in found["gone"].note
+
+
+@pytest.mark.parametrize(
+    ("number", "word", "text"),
+    [(1, "holds", "1 holds"), (27, "holds", "27 hold"), (0, "fails", "0 fail"), (2, "undecided", "2 undecided")],
+)
+def test_verdicts_follow_a_number_as_verbs_do(number: int, word: str, text: str) -> None:
+    """One claim holds, several hold."""
+    assert words.counted(number, word) == text

@@ -96,7 +96,7 @@ def test_speed_is_given_or_measured() -> None:
     meta |= {"key": short.key, "steps": 10, "seconds": 12 * cut.train_macs / 1e12}
     both = costing.speed(0.0, Shelf((record, Record(Path("y"), meta, "local"))), planned)
     assert both is not None
-    assert both.source == "measured here over 2 training(s)"
+    assert both.source == "measured here over 2 trainings"
     alone = costing.speed(0.0, Shelf((Record(Path("y"), meta, "local"),)), planned)
     assert alone is not None
     assert alone.tflops == pytest.approx(0.5)

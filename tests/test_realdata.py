@@ -64,7 +64,7 @@ def test_assembled_list(real_data: Path, tmp_path: Path) -> None:
     mine.mkdir(parents=True)
     (mine / "val.txt").write_text("\n".join(beside))
     voc.refuse_val(listed, tmp_path, "trainaug.txt")
-    with pytest.raises(ValueError, match=r"holds 1 image\(s\) of VOC val"):
+    with pytest.raises(ValueError, match=r"holds 1 of VOC val's images"):
         voc.refuse_val((*listed, beside[0]), tmp_path, "trainaug.txt")
 
 

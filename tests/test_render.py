@@ -192,10 +192,10 @@ def test_what_was_not_run_is_in_every_format(view: TableView) -> None:
     """The cost of what is missing, here and at full scale, stands in the index, the document and the page."""
     shown = Page((view,), lacks=LACKS, pictures=PICTURES)
     for text in (index.render(shown), document.render(shown)):
-        assert "72 min and 1 runs of unknown length" in text
+        assert "72 min and 1 run of unknown length" in text
         assert "9.79 EFLOP, 27 h of a device that sustains 100 TFLOP/s" in text
     page = html.render(shown)
-    assert "72 min and 1 runs of unknown length" in page
+    assert "72 min and 1 run of unknown length" in page
     assert 'src="data:image/png;base64,bm90IGEgcGljdHVyZQ=="' in page
     block = readme.block({"tiny": (view,)}, AUDIT, {"tiny": "tables"}, LACKS)
     assert "Profile paper: none of its 60 scores was run; one seed of each would take 42 runs" in block

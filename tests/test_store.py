@@ -97,7 +97,7 @@ def test_a_changed_source_is_said_and_decoded_again(
     save_mask(np.zeros((12, 16), np.uint8), path)
     with caplog.at_level(logging.WARNING):
         new = open_store(data, tmp_path / "cache")
-    assert f"1 source file(s) changed since it was decoded, the first is {path}" in caplog.text
+    assert f"1 of its source files changed since it was decoded, the first is {path}" in caplog.text
     assert not new.labels(0).any()
     assert np.array_equal(old.labels(0), voc_mask(0))
 

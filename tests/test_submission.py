@@ -75,7 +75,7 @@ def spoil(predictions: dict[str, Bytes], **changes: Bytes | None) -> list[tuple[
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"b": None}, r"1 image\(s\) of the test set have no prediction, the first is b"),
+        ({"b": None}, r"1 of the test set's images have no prediction, the first is b"),
         ({"c": VOC["a"]}, r"c\.png is no image of the test set"),
         ({"b": VOC["a"]}, r"b\.png is 12x16 but its image is 7x30"),
         ({"a": np.full((12, 16), 21, np.uint8)}, r"a\.png holds label 21; VOC's server takes 0 to 20"),

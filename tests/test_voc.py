@@ -94,7 +94,7 @@ def test_a_val_image_in_the_training_list_is_refused(tmp_path: Path) -> None:
     home = make_voc(tmp_path)
     add_augmented(home)
     write_list(home, "trainaug", list("abcef"))
-    with pytest.raises(DataError, match=r"trainaug.txt holds 1 image\(s\) of VOC val, the first is c"):
+    with pytest.raises(DataError, match=r"trainaug.txt holds 1 of VOC val's images, the first is c"):
         load("voc", "trainaug", tmp_path)
 
 
@@ -104,7 +104,7 @@ def test_a_val_image_in_vocs_own_training_list_is_refused(tmp_path: Path, split:
     home = make_voc(tmp_path)
     add_sbd(tmp_path)
     write_list(home, "train", list("abc"))
-    with pytest.raises(DataError, match=r"Segmentation/train.txt holds 1 image\(s\) of VOC val, the first is c"):
+    with pytest.raises(DataError, match=r"Segmentation/train.txt holds 1 of VOC val's images, the first is c"):
         load("voc", split, tmp_path)
 
 

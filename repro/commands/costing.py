@@ -47,7 +47,7 @@ def speed(tflops: float, shelf: Shelf, planned: Plan) -> Speed | None:
     if tflops:
         return Speed(tflops, "as given")
     found, count = compute.measured(shelf, (job.run for job in planned.jobs))
-    return Speed(found, f"measured here over {count} training(s)") if count else None
+    return Speed(found, f"measured here over {count} training{'s' * (count != 1)}") if count else None
 
 
 def show(out: Console, planned: Plan, tables: Iterable[Table], profile: Profile, pace: Speed | None) -> None:

@@ -143,7 +143,7 @@ def _time(whole: estimate.Whole, runs: int, source: str) -> str:
     """Return the sentence on how long it will take."""
     if whole.unknown == runs:
         return f"expected: unknown, no run like these {runs} has a record yet"
-    rest = f", and {whole.unknown} runs of unknown length" if whole.unknown else ""
+    rest = f", and {whole.unknown} run{'s' * (whole.unknown != 1)} of unknown length" if whole.unknown else ""
     side = (
         f", {estimate.clock(whole.wall)} in the {whole.processes} that repro run starts here"
         if whole.processes > 1

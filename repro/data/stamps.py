@@ -52,7 +52,7 @@ class Stamps:
         names = sorted(set(self.files) | set(before.files))
         changed = [name for name in names if self.files.get(name) != before.files.get(name)]
         if changed:
-            return f"{len(changed)} source file(s) changed since it was decoded, the first is {changed[0]}"
+            return f"{len(changed)} of its source files changed since it was decoded, the first is {changed[0]}"
         return "its code, classes or list of images changed since it was decoded"
 
 

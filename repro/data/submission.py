@@ -142,7 +142,7 @@ def _images(
         yield name, image
     if left:
         raise SubmissionError(
-            f"{len(left)} image(s) of the test set have no prediction, the first is {min(left)}; add it"
+            f"{len(left)} of the test set's images have no prediction, the first is {min(left)}; add it"
         )
 
 

@@ -113,7 +113,7 @@ def refuse_val(ids: tuple[str, ...], home: Path, listed: str) -> None:
     shared = sorted(set(ids) & set(read_list(home / _LISTS / "val.txt")))
     if shared:
         raise DataError(
-            f"training list {home / _LISTS / listed} holds {len(shared)} image(s) of VOC val, the first is "
+            f"training list {home / _LISTS / listed} holds {len(shared)} of VOC val's images, the first is "
             f"{shared[0]}; remove them, or the score on val means nothing"
         )
 

@@ -131,7 +131,7 @@ def _figures(pictures: Sequence[Picture]) -> list[str]:
     lines = [r"\clearpage", r"\section{Figures}"]
     for picture in pictures:
         graphic = f"\\includegraphics[width=\\linewidth,height=0.40\\textheight,keepaspectratio]{{{picture.pdf}}}"
-        number = str(picture.number) if picture.number else escape(picture.name)
+        number = str(picture.number) if picture.number else escape(picture.name.replace("_", " "))
         name = f"\\renewcommand{{\\thefigure}}{{{number}}}"
         caption = f"\\caption{{{escape(picture.title)} ({escape(picture.label)})}}"
         lines.append(f"\\begin{{figure}}[htbp]\\centering{name}{graphic}{caption}\\end{{figure}}")

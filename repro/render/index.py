@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 
 from repro import verdicts
 from repro.findings import Audit
 from repro.render import remaining, words
 from repro.render.markdown import claims, escape, problems, row
 from repro.render.page import Page
-from repro.views import Remaining, TableView
+from repro.render.words import counted
+from repro.views import Picture, Remaining, TableView
 
 METHOD = (
     "A comparison is a weighted sum of cells, computed by seed and from the stored counts of every image. Its "
@@ -37,6 +39,7 @@ def render(page: Page) -> str:
         claims(page.claims, page.places),
         '<a name="tables"></a>\n\n## Tables',
         _coverage(page.views),
+        _figures(page.pictures),
         _lacking(page.lacks),
         _audited(page.audit),
         '<a name="words"></a>\n\n## Words',
@@ -51,6 +54,7 @@ def render(page: Page) -> str:
 
 def _contents(page: Page) -> str:
     links = ["[claims](#claims)", "[tables](#tables)"]
+    links += ["[figures](#figures)"] if page.pictures else []
     links += ["[what was not run, and what it would cost](#lacking)"] if page.lacks else []
     links += ["[the paper against itself](audit.md)"] if page.audit.findings else []
     return "Below: " + ", ".join([*links, "[words and method](#words)"]) + "."
@@ -88,8 +92,24 @@ def _coverage(views: tuple[TableView, ...]) -> str:
         filled = sum(outcome.status in {"measured", "computed", "cited"} for outcome in best)
         words = Counter(outcome.verdict or outcome.status for outcome in best)
         link = f"[{view.own or view.number}: {escape(view.title)}]({view.name}.md)"
-        rows.append([link, str(len(cells)), str(filled), ", ".join(f"{n} {escape(word)}" for word, n in words.items())])
+        rows.append(
+            [link, str(len(cells)), str(filled), ", ".join(escape(counted(n, word)) for word, n in words.items())]
+        )
     return "\n".join(row(cells) for cells in rows)
+
+
+def _figures(pictures: tuple[Picture, ...]) -> str:
+    """Return a line for each figure that was drawn, with its picture behind it."""
+    if not pictures:
+        return ""
+    lines = [
+        f"- [{_name(one)}]({Path(one.pdf).with_suffix('.png').as_posix()}): {escape(one.title)}" for one in pictures
+    ]
+    return '<a name="figures"></a>\n\n## Figures\n\n' + "\n".join(lines)
+
+
+def _name(picture: Picture) -> str:
+    return f"Figure {picture.number}" if picture.number else f"{picture.name.replace('_', ' ')}, the suite's own"
 
 
 def _words() -> str:

@@ -29,9 +29,9 @@ def cost(lack: Lack) -> str:
     parts = [duration(lack.seconds)] if lack.seconds else []
     operations = _operations(lack.flops)
     if lack.unknown and not lack.seconds:
-        parts += [operations or f"{lack.unknown} runs of unknown length"]
+        parts += [operations or f"{lack.unknown} run{'s' * (lack.unknown != 1)} of unknown length"]
     elif lack.unknown:
-        parts += [f"{lack.unknown} runs of unknown length"]
+        parts += [f"{lack.unknown} run{'s' * (lack.unknown != 1)} of unknown length"]
     return " and ".join(parts)
 
 

@@ -13,6 +13,8 @@ from repro.render import numbers, remaining
 from repro.views import ClaimView, Effect, Outcome, Provenance, Remaining, TableView
 
 OWN = "This table is the suite's own: the paper does not print it, so nothing stands beside what was measured."
+PLURALS = {"holds": "hold", "fails": "fail", "matches": "match", "differs": "differ"}
+"""Verdicts that are verbs, as they follow a number above one."""
 
 
 def unit(view: TableView) -> str:
@@ -96,13 +98,13 @@ def audited(audit: Audit) -> str:
 
 def summary(found: Counter[str]) -> str:
     """Return how many claims have which verdict, in one sentence; empty for none."""
-    said = ", ".join(f"{found[word]} {_verb(word, found[word])}" for word in verdicts.CLAIMS if found[word])
+    said = ", ".join(counted(found[word], word) for word in verdicts.CLAIMS if found[word])
     return f"{sum(found.values())} claims: {said}." if said else ""
 
 
-def _verb(word: str, count: int) -> str:
-    """Return ``holds`` and ``fails`` as they follow a number."""
-    return word if count == 1 or word not in {"holds", "fails"} else word[:-1]
+def counted(number: int, word: str) -> str:
+    """Return how many have a verdict: ``1 holds``, ``27 hold``, ``15 undecided``."""
+    return f"{number} {word if number == 1 else PLURALS.get(word, word)}"
 
 
 def glance(views: tuple[TableView, ...], lacks: tuple[Remaining, ...] = ()) -> tuple[str, ...]:
@@ -111,7 +113,7 @@ def glance(views: tuple[TableView, ...], lacks: tuple[Remaining, ...] = ()) -> t
     cells = [cell for view in views for cell in view.cells() if cell.outcomes]
     counts = Counter(cell.outcomes[0].verdict for cell in cells if cell.kind in {"cost", "layout"} and cell.printed)
     told = f"{counts['matches']} of {counts.total()} counts and layouts match the print" if counts else ""
-    differs = f", {counts['differs']} differ{'s' * (counts['differs'] == 1)}" if counts["differs"] else ""
+    differs = f", {counted(counts['differs'], 'differs')}" if counts["differs"] else ""
     scores = [cell for cell in cells if cell.kind == "score"]
     run = [o for cell in scores for o in cell.outcomes if o.status == "measured"]
     seeds = sorted({len(o.measurement.samples) for o in run if o.measurement})
@@ -141,5 +143,5 @@ def _against(outcomes: list[Outcome]) -> str:
     verdict = Counter(o.verdict for o in outcomes if o.verdict)
     if set(verdict) == {"not comparable"}:
         return "; none of them is comparable with the print, the claims speak"
-    said = ", ".join(f"{verdict[word]} {word}" for word in verdicts.CELLS if verdict[word])
+    said = ", ".join(counted(verdict[word], word) for word in verdicts.CELLS if verdict[word])
     return f": {said}" if said else ""
