@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,8 @@ from repro.estimate import Estimates
 from repro.measure import plan
 from repro.profiles import get
 from repro.records import Record, Shelf
+
+ROOT = Path(__file__).parent.parent
 
 
 def _request(tables: str, profile: str, folder: Path) -> Request:
@@ -74,6 +77,14 @@ def test_a_run_is_never_cut(width: int, tmp_path: Path) -> None:
 def test_numbers_have_the_prefix_that_suits_them(number: float, text: str) -> None:
     """So that a small network does not show as 0.0 M."""
     assert costing.metric(number) == text
+
+
+def test_the_readme_says_what_a_plan_says(tmp_path: Path) -> None:
+    """The numbers beside ``repro plan 1-5`` are those that it prints."""
+    said = _shown(_request("1-5", "shapes", tmp_path))
+    told = re.search(r"Tables 1-5: (\d+ score cells, \d+ trainings)", (ROOT / "README.md").read_text(encoding="utf-8"))
+    assert told
+    assert told[1] in said
 
 
 def test_all_leaves_out_own_tables_without_data(tmp_path: Path) -> None:

@@ -187,7 +187,7 @@ def test_the_claims_of_the_readme(runs: Path, tmp_path: Path, capsys: pytest.Cap
     assert f"stale: {page}" in capsys.readouterr().out
     assert call(runs, out, *options) == 0
     assert page.read_text().startswith("mine\n")
-    assert "(out/README.md): " in page.read_text()
+    assert "(out/README.md), " in page.read_text()
     assert call(runs, out, *options, "--check") == 0
     page.write_text("no marks")
     assert call(runs, out, *options) == 2

@@ -41,7 +41,7 @@ def block(
     }
     first = next(iter(folders.values()), "")
     parts = [
-        *(_summary(profile, board, folders[profile]) for profile, board in boards.items()),
+        "\n".join(_summary(profile, board, folders[profile]) for profile, board in boards.items()),
         _table(boards),
         _lacking(lacks),
         f"{words.audited(audit)} [All of it]({first}/audit.md).",
@@ -51,7 +51,7 @@ def block(
 
 def _summary(profile: str, board: Mapping[str, ClaimView], folder: str) -> str:
     told = words.summary(Counter(claim.verdict for claim in board.values()))
-    return f"**`{profile}`**, [with intervals and words]({folder}/README.md): {told}"
+    return f"- [`{profile}`]({folder}/README.md), {told}"
 
 
 def _lacking(lacks: tuple[Remaining, ...]) -> str:
