@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from repro.render import numbers
+from repro.render import numbers, words
 from repro.views import CellView, Outcome, RowView, TableView
 
 Pairs = tuple[tuple[CellView, Outcome | None], ...]
@@ -145,11 +145,11 @@ def _from(row: RowView) -> str:
 
 
 def verdicts(outcomes: list[Outcome]) -> str:
-    """Return one word where all cells share it, else each word with its number: ``3 matches, 1 differs``."""
+    """Return one word where all cells share it, else each word with its number: ``3 match, 1 differs``."""
     found = Counter(outcome.verdict or outcome.status for outcome in outcomes)
     if len(found) == 1:
         return next(iter(found))
-    return ", ".join(f"{n} {word}" for word, n in found.items())
+    return ", ".join(words.counted(n, word) for word, n in found.items())
 
 
 def _tall(view: TableView) -> Grid:

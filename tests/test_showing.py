@@ -1,0 +1,38 @@
+"""Tables in the terminal: whatever its width, no number is cut."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from repro import profiles, records
+from repro.commands.showing import show_tables
+from repro.specs import tables
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="module")
+def shelf() -> records.Shelf:
+    """The records that the project ships."""
+    return records.load({"reference": ROOT / "runs" / "reference"})
+
+
+@pytest.mark.parametrize("number", [2, 7, 11])
+@pytest.mark.parametrize("width", [70, 100])
+def test_no_number_is_cut(number: int, width: int, shelf: records.Shelf) -> None:
+    """A table too wide for the terminal is shown a few columns at a time; each number of the wide one is there."""
+
+    def shown(columns: int) -> str:
+        text = io.StringIO()
+        show_tables(Console(file=text, width=columns), [tables()[number]], profiles.get("shapes"), shelf)
+        return text.getvalue()
+
+    narrow, wide = shown(width), shown(400)
+    assert "…" not in narrow
+    numbers = [word for word in wide.split() if any(letter.isdigit() for letter in word)]
+    assert set(numbers) <= set(narrow.split())
+    assert "not comparable" in " ".join(narrow.split()) or number == 11
