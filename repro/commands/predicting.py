@@ -45,7 +45,7 @@ def predict(out: Console, images: Sequence[Path], key: str, seed: int | None, fo
     model = trained.load(trained.find(runs, key, seed))
     predictor = model.for_pictures
     shrunk = "" if model.reduction == 1 else f", pictures scaled by {model.reduction:g} as in training"
-    out.print(f"{model.record.name}: {model.run.profile}, {model.run.slug}{shrunk}", style="dim", soft_wrap=True)
+    out.print(f"network: {model.record.name}{shrunk}", style="dim", soft_wrap=True)
     for path in images:
         image = read_picture(path)
         labels = predictor.labels([image])[0]
