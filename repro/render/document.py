@@ -23,6 +23,7 @@ PREAMBLE = r"""\documentclass[10pt]{article}
 \usepackage{%s}
 \usepackage[hidelinks,hypertexnames=false]{hyperref}
 \setlength{\emergencystretch}{3em}
+\setlength{\belowcaptionskip}{4pt}
 \renewcommand{\topfraction}{0.95}
 \renewcommand{\textfraction}{0.05}
 \renewcommand{\floatpagefraction}{0.6}
