@@ -23,7 +23,9 @@ class CheckpointError(ValueError):
 
 
 def save(work: Path, state: Mapping[str, Any], step: int, key: str) -> Path:
-    """Write the states of ``state`` after ``step`` finished steps.
+    """Write the states of ``state`` after ``step`` finished steps; of the sound ones before, the last stays.
+
+    Those of later steps go: ``resume`` takes the newest sound one, so they were passed over.
 
     Raises:
         CheckpointError: the disk refuses; earlier checkpoints stay.
@@ -33,7 +35,9 @@ def save(work: Path, state: Mapping[str, Any], step: int, key: str) -> Path:
     payload = buffer.getvalue()
     target = work / f"checkpoint-{step:08d}.pt"
     write(target, hashlib.sha256(payload).digest() + payload)
-    for old in _all(work)[:-KEPT]:
+    found = _all(work)
+    at = found.index(target) + 1
+    for old in found[: max(0, at - KEPT)] + found[at:]:
         old.unlink(missing_ok=True)
     return target
 
@@ -78,13 +82,14 @@ def resume(work: Path, state: Mapping[str, Any], key: str) -> int:
     Raises:
         CheckpointError: a checkpoint belongs to another experiment.
     """
-    for path in reversed(_all(work)):
-        payload = _sound(path)
-        if payload is None:
-            continue
-        loaded = _read(payload)
-        if loaded is None:
-            sys.stderr.write(f"{path}: not a checkpoint of this version, passed over\n")
+    found = _all(work)
+    for path in reversed(found):
+        try:
+            loaded = _read(_sound(path))
+        except _UnsoundError as error:
+            then = "there is none before it, the training begins anew"
+            then = then if path == found[0] else "the one before it is taken"
+            sys.stderr.write(f"{path}: {error}, passed over; {then}\n")
             continue
         if loaded["key"] != key:
             msg = f"{path}: belongs to run {loaded['key']}, not to {key}; move the folder away"
@@ -100,18 +105,27 @@ def _all(work: Path) -> list[Path]:
     return sorted(work.glob("checkpoint-*.pt"))
 
 
-def _sound(path: Path) -> bytes | None:
-    data = path.read_bytes()
+class _UnsoundError(Exception):
+    """Why a file cannot be resumed from."""
+
+
+def _sound(path: Path) -> bytes:
+    """Return what was written; raise ``_UnsoundError`` where the disk gives something else."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise _UnsoundError(f"the checkpoint cannot be read ({error.strerror or error})") from error
     if len(data) > 32 and hashlib.sha256(data[32:]).digest() == data[:32]:  # noqa: PLR2004 - a SHA-256 is 32 bytes
         return data[32:]
-    sys.stderr.write(f"{path}: damaged checkpoint, passed over; the one before it is taken\n")
-    return None
+    raise _UnsoundError("damaged checkpoint")
 
 
-def _read(payload: bytes) -> dict[str, Any] | None:
-    """Return the content; None where it is anything but tensors and plain values (nothing in it is executed)."""
+def _read(payload: bytes) -> dict[str, Any]:
+    """Return the content; refuse anything but tensors and plain values (nothing in it is executed)."""
     try:
         loaded = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError):
-        return None
-    return loaded if isinstance(loaded, dict) and {"step", "key"} <= set(loaded) else None
+        loaded = None
+    if isinstance(loaded, dict) and {"step", "key"} <= set(loaded):
+        return loaded
+    raise _UnsoundError("not a checkpoint of this version")

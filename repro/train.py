@@ -103,11 +103,19 @@ def _trim_log(path: Path, step: int) -> float:
     """Drop lines after the step that a resumed run starts at; return the seconds spent up to it."""
     if not path.exists():
         return 0.0
-    lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.endswith("}")]
-    kept = [line for line in lines if json.loads(line)["step"] <= step]
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    kept = [line for line in lines if 0 < _step_of(line) <= step]
     if len(kept) < len(lines) or not path.read_bytes().endswith(b"\n"):
         checkpoint.write(path, "".join(line + "\n" for line in kept).encode())
     return float(json.loads(kept[-1])["seconds"]) if kept else 0.0
+
+
+def _step_of(line: str) -> int:
+    """Return the step of a line of the log; 0 for one that was cut short or damaged."""
+    try:
+        return int(json.loads(line)["step"])
+    except (ValueError, KeyError, TypeError):
+        return 0
 
 
 @dataclass(eq=False)

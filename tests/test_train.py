@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import random
 import signal
@@ -205,6 +206,36 @@ def test_a_damaged_checkpoint_is_said_and_the_one_before_taken(
     assert _same(net, resumed)
 
 
+def test_where_every_checkpoint_is_damaged_it_begins_anew_and_keeps_the_new_ones(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Both said, the bits those of a first start; the damaged ones, of later steps, do not crowd out the new ones."""
+    whole, _ = _train(run, tmp_path / "whole")
+    work, net = tmp_path / "work", _network(run)
+    work.mkdir()
+    for step in (90, 100):
+        checkpoint.save(work, {"model": net}, step, run.key).write_bytes(bytes(100))
+    (work / "log.jsonl").write_bytes(b'{"step": 90, "loss": 1.0, "seconds": 9.0}\n{"st\xff\x00"}\n')
+    resumed, _ = _train(run, work, seconds=0.0)
+    said = capsys.readouterr().err.splitlines()
+    assert ["the one before it is taken" in line for line in said] == [True, False]
+    assert "begins anew" in said[1]
+    assert _same(whole, resumed)
+    assert [path.stem for path in sorted(work.glob("*.pt"))] == ["checkpoint-00000020", "checkpoint-00000024"]
+    assert _curve(work) == _curve(tmp_path / "whole")
+
+
+def test_a_checkpoint_that_the_disk_does_not_give_back_is_passed_over(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A read error is said like damage, and the one before is taken."""
+    net = _network(run)
+    checkpoint.save(tmp_path, {"model": net}, 5, run.key)
+    (tmp_path / "checkpoint-00000009.pt").mkdir()
+    assert checkpoint.resume(tmp_path, {"model": net}, run.key) == 5
+    assert "cannot be read" in capsys.readouterr().err
+
+
 def test_a_checkpoint_of_another_run_is_refused(run: Run, tmp_path: Path) -> None:
     """The key in the file must be the run's own."""
     net = _network(run)
@@ -286,6 +317,31 @@ def test_a_loss_that_is_not_finite_ends_the_run_as_diverged(run: Run, tmp_path: 
     assert outcome.last_finite_loss is not None
     last = json.loads((tmp_path / "wild" / "log.jsonl").read_text(encoding="utf-8").splitlines()[-1])
     assert last["step"] == outcome.diverged_at - 1
+
+
+def test_a_run_that_diverges_after_a_stop_still_knows_its_last_finite_loss(run: Run, tmp_path: Path) -> None:
+    """Stopped between two lines of the log, then a loss that is not finite: step and loss as without the stop."""
+    fabric, outcomes = open_fabric(Machine(device="cpu", precision="32")), []
+
+    def batch(stop_at: int) -> Callable[[int], tuple[Tensor, Tensor]]:
+        def make(step: int) -> tuple[Tensor, Tensor]:
+            if step == stop_at:
+                os.kill(os.getpid(), signal.SIGTERM)
+            images, labels = _batch(step)
+            return images * (math.nan if step >= 13 else 1.0), labels
+
+        return make
+
+    for name, stop_at in (("whole", -1), ("stopped", 12)):
+        work = tmp_path / name
+        work.mkdir()
+        if stop_at >= 0:
+            with pytest.raises(Interrupted):
+                train(run, _network(run), batch(stop_at), fabric, work)
+        outcomes.append(train(run, _network(run), batch(-1), fabric, work))
+    assert (outcomes[0].status, outcomes[0].diverged_at) == ("diverged", 14)
+    assert [(o.diverged_at, o.last_finite_loss) for o in outcomes] == [(14, outcomes[0].last_finite_loss)] * 2
+    assert _curve(tmp_path / "stopped") == _curve(tmp_path / "whole")
 
 
 def test_void_pixels_do_not_train(run: Run) -> None:
