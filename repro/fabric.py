@@ -16,6 +16,7 @@ from repro.spec import SpecError
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
+    from lightning_fabric.plugins.environments import SLURMEnvironment
 
 
 def open_fabric(place: Machine, *, narrow: bool = False) -> Fabric:
@@ -47,10 +48,31 @@ def open_fabric(place: Machine, *, narrow: bool = False) -> Fabric:
         strategy="ddp" if members.size > 1 else "auto",
         devices=members.local,
         num_nodes=max(1, members.size // members.local),
+        plugins=[_slurm(members)] if group.from_slurm() else None,
         precision=precision(place, accelerator, narrow=narrow),
     )
     fabric.launch()
     return fabric
+
+
+def _slurm(members: group.Group) -> SLURMEnvironment:
+    """Return srun's environment; Lightning's own search passes it over in an interactive allocation (``salloc``).
+
+    It also refuses ``--ntasks`` without ``--ntasks-per-node``.
+
+    Raises:
+        SpecError: the tasks do not spread evenly over the nodes.
+    """
+    from lightning_fabric.plugins.environments import SLURMEnvironment
+
+    nodes = int(os.environ.get("SLURM_STEP_NUM_NODES", "1"))
+    if members.local * nodes != members.size:
+        raise SpecError(
+            f"srun: {members.size} tasks do not spread evenly over {nodes} nodes; give --nodes and --ntasks-per-node"
+        )
+    # Lightning insists on it, and an allocation's own may differ from that of a step in it.
+    os.environ["SLURM_NTASKS_PER_NODE"] = str(members.local)
+    return SLURMEnvironment(auto_requeue=False)
 
 
 def full_float32() -> None:

@@ -22,6 +22,11 @@ class Group:
         return self.rank == 0
 
 
+def from_slurm(environment: Mapping[str, str] = os.environ) -> bool:
+    """Say whether the group of this process was started by srun and not by torchrun."""
+    return "WORLD_SIZE" not in environment and read(environment).size > 1
+
+
 def read(environment: Mapping[str, str] = os.environ) -> Group:
     """Return the group of this process: torchrun's variables, else those of a Slurm step, else it is alone.
 
@@ -34,4 +39,4 @@ def read(environment: Mapping[str, str] = os.environ) -> Group:
     if size == 1:
         return Group()
     nodes = max(1, int(environment.get("SLURM_STEP_NUM_NODES", "1")))
-    return Group(int(environment["SLURM_PROCID"]), size, int(environment.get("SLURM_NTASKS_PER_NODE", size // nodes)))
+    return Group(int(environment["SLURM_PROCID"]), size, max(1, size // nodes))

@@ -11,11 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from lightning_fabric import Fabric
+from lightning_fabric.plugins.environments import SLURMEnvironment
 from short_runs import ROOT, job
 
-from repro import group
+from repro import fabric, group
 from repro.group import Group
 from repro.launch.together import check
+from repro.machine import Machine
 from repro.spec import SpecError
 
 TESTS = Path(__file__).parent
@@ -109,6 +112,45 @@ def test_evaluations_need_no_divisible_batch() -> None:
         check([job(3)], Group(0, 5, 5))
 
 
+def _salloc(rank: int, size: int, port: str) -> dict[str, str]:
+    """Return the variables of `srun --ntasks` in an interactive allocation (`salloc --ntasks-per-node=8`)."""
+    return _srun(rank, size, port) | {"SLURM_JOB_NAME": "interactive", "SLURM_NTASKS_PER_NODE": "8"}
+
+
+def _ntasks(rank: int, size: int, port: str) -> dict[str, str]:
+    """Return the variables of `srun --ntasks` alone."""
+    return {name: text for name, text in _srun(rank, size, port).items() if name != "SLURM_NTASKS_PER_NODE"}
+
+
+@pytest.mark.parametrize("variables", [_salloc, _ntasks])
+def test_every_way_of_srun_joins_the_processes_that_it_started(
+    monkeypatch: pytest.MonkeyPatch, variables: Any
+) -> None:
+    """Neither are processes started beside Slurm's own, nor is there a trace."""
+    launched: list[Any] = []
+
+    class Unlaunched(Fabric):
+        def launch(self) -> None:
+            launched.append(self._strategy)
+
+    monkeypatch.setattr(fabric, "_fabric_class", lambda: Unlaunched)
+    for name, text in variables(1, 2, "1").items():
+        monkeypatch.setenv(name, text)
+    fabric.open_fabric(Machine(device="cpu", precision="32"))
+    (strategy,) = launched
+    assert isinstance(strategy.cluster_environment, SLURMEnvironment)
+    assert strategy.cluster_environment.creates_processes_externally
+    assert (strategy.num_nodes, strategy.num_processes) == (1, 2)
+
+
+def test_tasks_that_spread_unevenly_over_nodes_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Five tasks on two nodes: one sentence."""
+    for name, text in (_ntasks(0, 5, "1") | {"SLURM_STEP_NUM_NODES": "2"}).items():
+        monkeypatch.setenv(name, text)
+    with pytest.raises(SpecError, match="5 tasks do not spread evenly over 2 nodes"):
+        fabric.open_fabric(Machine(device="cpu", precision="32"))
+
+
 def test_the_group_is_read_from_torchrun_or_slurm() -> None:
     """A Slurm batch script without srun is alone, whatever the job asked for."""
     assert group.read({}) == Group(0, 1, 1)
@@ -117,4 +159,7 @@ def test_the_group_is_read_from_torchrun_or_slurm() -> None:
     assert group.read({"SLURM_NTASKS": "8", "SLURM_PROCID": "0", "SLURM_JOB_ID": "1"}) == Group(0, 1, 1)
     two_nodes = _srun(5, 8, "1") | {"SLURM_STEP_NUM_NODES": "2", "SLURM_NTASKS_PER_NODE": "4"}
     assert group.read(two_nodes) == Group(5, 8, 4)
+    assert group.read(two_nodes | {"SLURM_NTASKS_PER_NODE": "8"}) == Group(5, 8, 4)  # an allocation's, not the step's
+    assert group.from_slurm(two_nodes)
+    assert not group.from_slurm(two_nodes | _torchrun(1, 4, "1"))
     assert not group.read(two_nodes).leads
