@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -135,11 +136,33 @@ def _read(path: Path, place: str) -> Record:
     if missing := [name for name in ("key", "seed", "status", "spec") if name not in meta]:
         msg = f"{path}: lacks {', '.join(missing)}, passed over"
         raise RecordError(msg)
+    if not isinstance(meta["key"], str) or not isinstance(meta["seed"], int):
+        msg = f"{path}: key {meta['key']!r} or seed {meta['seed']!r} is of the wrong kind, passed over"
+        raise RecordError(msg)
     return Record(path.parent, meta, place)
 
 
+def stands(root: Path, name: str) -> bool:
+    """Say whether the run of this name has its record, a retracted one not counted.
+
+    Raises:
+        RecordError: there is one that no table would read.
+    """
+    folder = root / name
+    if not (folder / "record.json").exists() or (folder / "retracted.json").exists():
+        return False
+    try:
+        record = _read(folder / "record.json", "local")
+        if name.endswith(f"{record.key}-s{record.seed}") and record.status in {"ok", "diverged"}:
+            return True
+    except ValueError:  # RecordError, or a seed that is no number
+        pass
+    msg = f"{folder}: its record cannot be used; withdraw it (repro retract {name} --why damaged) and run again"
+    raise RecordError(msg)
+
+
 def append(root: Path, name: str, meta: Mapping[str, Any], counts: Counts, extra: Iterable[Path] = ()) -> Path:
-    """Write a record whole or not at all; refuse to overwrite one.
+    """Write a record whole or not at all; refuse to overwrite one. A retracted one of its name moves aside.
 
     Args:
         root: folder of records, such as ``runs/local``.
@@ -155,7 +178,8 @@ def append(root: Path, name: str, meta: Mapping[str, Any], counts: Counts, extra
     import tempfile
 
     target = root / name
-    if (target / "record.json").exists():
+    retracted = (target / "retracted.json").exists()
+    if (target / "record.json").exists() and not retracted:
         msg = f"{target}: a record is never overwritten; retract it first (repro retract {name})"
         raise RecordError(msg)
     try:
@@ -163,7 +187,11 @@ def append(root: Path, name: str, meta: Mapping[str, Any], counts: Counts, extra
         partial = Path(tempfile.mkdtemp(prefix=f".{name}.", dir=root))
         try:
             _fill(partial, meta, counts, extra)
+            if retracted:
+                free = (root / f"{name}-retracted-{n}" for n in range(1, 1000))
+                target.replace(next(path for path in free if not path.exists()))
             partial.replace(target)
+            _through(root)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
     except OSError as error:
@@ -186,6 +214,19 @@ def _fill(folder: Path, meta: Mapping[str, Any], counts: Counts, extra: Iterable
     text = json.dumps({"schema": SCHEMA, **meta}, indent=1, sort_keys=True, allow_nan=False)
     (folder / "record.json").write_text(text + "\n", encoding="utf-8")
     folder.chmod(0o755)
+    for path in (*folder.iterdir(), folder):
+        _through(path)
+
+
+def _through(path: Path) -> None:
+    """Have the disk keep a file or folder: the checkpoints are deleted next, and a power cut may follow."""
+    if path.is_dir() and os.name == "nt":  # which opens no folder
+        return
+    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _smallest(array: NDArray[np.int64]) -> NDArray[Any]:
@@ -199,5 +240,10 @@ def _smallest(array: NDArray[np.int64]) -> NDArray[Any]:
 
 def retract(record: Record, why: str) -> None:
     """Withdraw a record by a file beside it that says why; nothing is deleted."""
+    retract_folder(record.folder, why)
+
+
+def retract_folder(folder: Path, why: str) -> None:
+    """Withdraw the record of a folder, which may be unreadable."""
     text = json.dumps({"why": why}, ensure_ascii=False)
-    (record.folder / "retracted.json").write_text(text + "\n", encoding="utf-8")
+    (folder / "retracted.json").write_text(text + "\n", encoding="utf-8")

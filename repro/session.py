@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
-from repro import initialise, machine
+from repro import checkpoint, initialise, machine
 from repro.data import Dataset, load
 from repro.data import store as stores
 from repro.data.ahead import Ahead
@@ -176,9 +176,13 @@ class Session:
         )  # fmt: skip
 
     def export(self) -> Path:
-        """Write the trained weights beside the log; return the file."""
+        """Write the trained weights beside the log; return the file.
+
+        Raises:
+            CheckpointError: the disk refuses; the last checkpoint stays.
+        """
         path = self.work / "weights.safetensors"
-        save_file({n: v.detach().cpu().contiguous() for n, v in self.net.state_dict().items()}, path)
+        checkpoint.write(path, save({n: v.detach().cpu().contiguous() for n, v in self.net.state_dict().items()}))
         return path
 
 

@@ -63,6 +63,7 @@ def held(name: str, place: Machine) -> Iterator[str]:
 
     Raises:
         WorkError: the folder of unfinished runs cannot be written.
+        RecordError: there is a record that cannot be used.
     """
     try:
         (place.work / name).mkdir(parents=True, exist_ok=True)
@@ -76,7 +77,7 @@ def held(name: str, place: Machine) -> Iterator[str]:
             f"{place.work}: cannot be written ({error.strerror or error}); choose another --runs folder"
         ) from error
     try:
-        done = (place.local / name / "record.json").exists()
+        done = records.stands(place.local, name)
         if done:
             tidy(name, place)
         yield "ok" if done else "go"

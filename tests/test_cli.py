@@ -131,6 +131,19 @@ def test_a_mistake_is_one_sentence_and_exit_code_2(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_damaged_record_can_be_retracted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What cannot be read can be withdrawn by its name; what its text holds is no markup of the terminal."""
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "runs" / "local" / "shapes-x-s0"
+    folder.mkdir(parents=True)
+    (folder / "record.json").write_text('{"schema": "[/x]"}', encoding="utf-8")
+    monkeypatch.setattr(sys, "argv", ["repro", "status", "table2"])
+    cli.main()
+    monkeypatch.setattr(sys, "argv", ["repro", "retract", "shapes-x-s0", "--why", "damaged"])
+    cli.main()
+    assert (folder / "retracted.json").exists()
+
+
 def test_a_mistake_in_a_real_process_has_no_traceback(tmp_path: Path) -> None:
     """The same through the shell: exit code 2, one line."""
     done = _repro("run", "banana", cwd=tmp_path)

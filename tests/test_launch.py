@@ -176,6 +176,22 @@ def test_half_a_record_is_no_record(tmp_path: Path, cache: Path) -> None:
     assert not torn.exists()
 
 
+def test_a_retracted_run_is_done_again(tmp_path: Path, cache: Path) -> None:
+    """As every sentence that names `repro retract` promises; a damaged record is neither run over nor taken for one."""
+    from repro import records
+
+    where, task = place(tmp_path, cache), job(3)
+    assert execute(task, where).status == "ok"
+    text = (record(where, task) / "record.json").read_text(encoding="utf-8")
+    (record(where, task) / "record.json").write_text(text[:50], encoding="utf-8")
+    with pytest.raises(records.RecordError, match="repro retract"):
+        execute(task, where)
+    records.retract_folder(record(where, task), "damaged")
+    assert execute(task, where).status == "ok"
+    assert [found.name for found in records.load({"local": where.local}).records] == [task.name]
+    assert (where.local / f"{task.name}-retracted-1" / "record.json").read_text(encoding="utf-8") == text[:50]
+
+
 def test_workers_end_when_the_command_is_killed(tmp_path: Path, cache: Path) -> None:
     """The command killed with -9: its worker saves and ends, it does not train on alone."""
     where, task = place(tmp_path, cache, 1e9), job(100_000)

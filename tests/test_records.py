@@ -63,7 +63,10 @@ def test_nan_is_refused_in_meta(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [('{"schema": 1, "key"', "cut short"), ('{"schema": 99}', "schema 99"), ('{"schema": 1, "key": "a"}', "lacks")],
+    [
+        ('{"schema": 1, "key"', "cut short"), ('{"schema": 99}', "schema 99"), ('{"schema": 1, "key": "a"}', "lacks"),
+        ('{"schema": 1, "key": "a", "seed": "one", "status": "ok", "spec": {}}', "wrong kind"),
+    ],
 )
 def test_bad_records_are_said_and_passed_over(tmp_path: Path, text: str, said: str) -> None:
     """A record cut short, of an unknown schema or without its key is named and left in place."""
@@ -113,6 +116,52 @@ def test_retracted_records_are_not_read_and_not_deleted(tmp_path: Path) -> None:
     assert records.load({"local": tmp_path}).records == ()
     assert json.loads((tmp_path / "one" / "retracted.json").read_text(encoding="utf-8")) == {"why": "wrong split"}
     assert (tmp_path / "one" / "record.json").exists()
+
+
+def test_a_retracted_record_makes_room_for_the_right_one(tmp_path: Path) -> None:
+    """Its run has none any more; the new one takes the name, the old one stays beside it and is not read."""
+    name, (first, second) = "one-abc-s0", (META | {"final_loss": loss} for loss in (9.0, 1.0))
+    records.append(tmp_path, name, first, COUNTS)
+    assert records.stands(tmp_path, name)
+    records.retract(records.load({"local": tmp_path}).records[0], "wrong split")
+    assert not records.stands(tmp_path, name)
+    records.append(tmp_path, name, second, COUNTS)
+    assert records.stands(tmp_path, name)
+    assert [record.meta["final_loss"] for record in records.load({"local": tmp_path}).records] == [1.0]
+    assert json.loads((tmp_path / f"{name}-retracted-1" / "record.json").read_text("utf-8"))["final_loss"] == 9.0
+
+
+@pytest.mark.parametrize(
+    "changes", [{"schema": 2}, {"status": "interrupted"}, {"key": "other"}, {"seed": 1}, {"seed": "x"}]
+)
+def test_a_record_that_no_table_reads_is_not_taken_for_done(tmp_path: Path, changes: dict[str, object]) -> None:
+    """Nor is it run over: the sentence says how to withdraw it."""
+    folder = records.append(tmp_path, "one-abc-s0", META, COUNTS)
+    (folder / "record.json").write_text(json.dumps({"schema": 1, **META, **changes}), encoding="utf-8")
+    with pytest.raises(RecordError, match="repro retract one-abc-s0"):
+        records.stands(tmp_path, "one-abc-s0")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="os.fsync of folders")
+def test_a_record_is_on_the_disk_before_it_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A power cut right after cannot leave a record of empty files: every one was synced before the renaming."""
+    synced: set[int] = set()
+    fsync, replace = os.fsync, Path.replace
+
+    def noted(descriptor: int) -> None:
+        synced.add(os.fstat(descriptor).st_ino)
+        fsync(descriptor)
+
+    def checked(self: Path, target: Path) -> Path:
+        assert {path.stat().st_ino for path in (self, *self.iterdir())} <= synced
+        return replace(self, target)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    monkeypatch.setattr(Path, "replace", checked)
+    log = tmp_path / "log.jsonl"
+    log.write_text("{}", encoding="utf-8")
+    records.append(tmp_path / "runs", "one", META, COUNTS, [log])
+    assert (tmp_path / "runs").stat().st_ino in synced
 
 
 def test_folders_merge(tmp_path: Path) -> None:

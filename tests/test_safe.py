@@ -83,7 +83,7 @@ FULL = """
 import resource, sys
 from pathlib import Path
 from short_runs import differences, execute, job, place
-task, where = job(40), place(Path(sys.argv[1]), Path(sys.argv[2]))
+task, where = job(40), place(Path(sys.argv[1]), Path(sys.argv[2]), float(sys.argv[4]))
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]), int(sys.argv[3])))
 try:
     execute(task, where)
@@ -93,13 +93,14 @@ except ValueError as error:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="file size limits")
-def test_a_full_disk_is_one_sentence_and_loses_nothing(tmp_path: Path, cache: Path) -> None:
-    """No byte of a checkpoint fits: a sentence, the log whole; with room again the run ends with the same bits."""
+@pytest.mark.parametrize("seconds", ["0", "inf"])
+def test_a_full_disk_is_one_sentence_and_loses_nothing(tmp_path: Path, cache: Path, seconds: str) -> None:
+    """No checkpoint fits, or no weights: a sentence, the log whole; with room again the run ends with the same bits."""
     where, whole, task = place(tmp_path / "full", cache), place(tmp_path / "whole", cache, 1e9), job(40)
     execute(task, whole)
     env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(Path(__file__).parent)])}
     words = [sys.executable, "-c", FULL, where.runs, cache]
-    done = subprocess.run([*words, "4096"], env=env, capture_output=True, text=True, check=False, timeout=300)
+    done = subprocess.run([*words, "4096", seconds], env=env, capture_output=True, text=True, check=False, timeout=300)
     assert (done.returncode, done.stderr) == (0, "")
     assert len(done.stdout.splitlines()) == 1
     assert "cannot be written" in done.stdout

@@ -84,7 +84,7 @@ def show(out: Console, request: Request, *, as_json: bool, tflops: float = 0.0) 
             soft_wrap=True,
         )
     for fault in shelf.passed_over:
-        out.print(f"passed over: {fault}", style="yellow", soft_wrap=True)
+        out.print(f"passed over: {fault}", style="yellow", soft_wrap=True, markup=False)
 
 
 def _processes(request: Request, planned: Plan) -> int:
@@ -228,11 +228,11 @@ def status(out: Console, request: Request, *, as_json: bool) -> None:
         )
     out.print(grid)
     for name in diverged:
-        out.print(f"diverged: {name} (its record says when; the tables show it as such)", soft_wrap=True)
+        out.print(f"diverged: {name} (its record says when; the tables show it as such)", soft_wrap=True, markup=False)
     for name in work:
-        out.print(f"unfinished: {name} (the same repro run takes it up again)", soft_wrap=True)
+        out.print(f"unfinished: {name} (the same repro run takes it up again)", soft_wrap=True, markup=False)
     for fault in shelf.passed_over:
-        out.print(f"passed over: {fault}", style="yellow", soft_wrap=True)
+        out.print(f"passed over: {fault}", style="yellow", soft_wrap=True, markup=False)
 
 
 def retract(out: Console, name: str, why: str, runs: Path) -> None:
@@ -241,13 +241,19 @@ def retract(out: Console, name: str, why: str, runs: Path) -> None:
         raise RecordError(f"{name}: a withdrawal needs its reason; say it in words after --why")
     place = Machine(runs=runs)
     shelf = records.load({"reference": place.reference, "local": place.local})
-    found = [record for record in shelf.records if record.name == name]
+    found = [root / name for root in (place.reference, place.local) if _holds(root, name)]
     for answer in (answer for answer in shelf.answers if answer.name == name):
         answers.retract(answer, why)
-        out.print(f"retracted {answer.folder}", soft_wrap=True)
+        out.print(f"retracted {answer.folder}", soft_wrap=True, markup=False)
         return
     if not found:
         raise RecordError(f"{name}: no record of this name under {runs}; repro status lists them")
-    for record in found:
-        records.retract(record, why)
-        out.print(f"retracted {record.folder}", soft_wrap=True)
+    for folder in found:
+        records.retract_folder(folder, why)
+        out.print(f"retracted {folder}", soft_wrap=True, markup=False)
+
+
+def _holds(root: Path, name: str) -> bool:
+    """Say whether a record of this name is there, readable or not, and was not retracted before."""
+    folder = root / name
+    return folder.parent == root and (folder / "record.json").exists() and not (folder / "retracted.json").exists()

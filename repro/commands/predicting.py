@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 from rich.console import Console
 from rich.table import Table as Grid
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from repro.commands import trained
@@ -113,8 +114,9 @@ def export(out: Console, key: str, seed: int | None, file: Path, runs: Path) -> 
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         save_file(tensors, file, metadata=described)
-    except OSError as error:
-        raise SpecError(f"{file}: cannot be written ({error.strerror or error}); choose another --out") from error
+    except (OSError, SafetensorError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise SpecError(f"{file}: cannot be written ({why}); choose another --out") from error
     out.print(f"written: {file} ({file.stat().st_size / 1e6:.1f} MB, {record.name})", soft_wrap=True)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 
 from repro import group, records
 from repro.commands.planning import Request
@@ -62,7 +63,7 @@ def start(out: Console, request: Request, how: How) -> int:
     _weighted(jobs, place)
     launcher = _launcher(request, how, jobs, place)
     for fault in shelf.passed_over:
-        out.print(f"passed over: {fault}", style="yellow", soft_wrap=True)
+        out.print(f"passed over: {fault}", style="yellow", soft_wrap=True, markup=False)
     try:
         ended = _run(out, request, plan, jobs, launcher, place) if jobs or members.size > 1 else []
     except Stopped as stopped:
@@ -172,7 +173,7 @@ def _run(
         shutil.rmtree(place.work / name, ignore_errors=True)
     cached = len(plan.jobs) - len(plan.missing)
     out.print(
-        f"[bold]{request.profile}[/]: {len(jobs)} runs to do ({cached} done before), {launcher.about}",
+        f"[bold]{request.profile}[/]: {len(jobs)} runs to do ({cached} done before), {escape(launcher.about)}",
         soft_wrap=True,
     )
     with display(out, len(jobs)) as watch:
@@ -202,7 +203,7 @@ def _complain(out: Console, ended: list[Ended]) -> None:
     bad = [e for e in ended if e.status not in {"ok", "diverged"}]
     sentences: Mapping[str, Any] = {e.message: e for e in bad}
     for message, e in sentences.items():
-        out.print(f"{e.status}: {message or e.name}", style="red", soft_wrap=True)
+        out.print(f"{e.status}: {message or e.name}", style="red", soft_wrap=True, markup=False)
     if ended:
         spent = clock(sum(e.seconds for e in ended))
         done = len(ended) - len(bad)
