@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
 import sys
 import threading
@@ -9,6 +11,7 @@ import time
 from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,6 +19,7 @@ from short_runs import differences, execute, job, place, record
 
 from repro.launch import cluster
 from repro.spec import SpecError
+from repro.stop import Stopped
 
 STEPS = 300
 
@@ -32,7 +36,7 @@ def test_an_address_that_nobody_answers_is_said_soon() -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{closed.getsockname()[1]}"
-    for asked in (address, "no-such-host.invalid:6379", "192.0.2.1:6379"):
+    for asked in (address, "no-such-host.invalid:6379", "192.0.2.1:6379", "a..b:6379", f"{'x' * 70}:6379"):
         began = time.monotonic()
         with pytest.raises(SpecError, match="nobody answers"):
             cluster.check_address(asked)
@@ -56,6 +60,64 @@ def test_a_word_that_is_no_address_is_said(address: str) -> None:
     """The form is named."""
     with pytest.raises(SpecError, match="host:port"):
         cluster.check_address(address)
+
+
+class Rayless:
+    """What the launcher asks of Ray, answered by a cluster of given nodes on which no task ever starts."""
+
+    def __init__(self, *nodes: Mapping[str, float]) -> None:
+        """Take what each node has."""
+        self.found = [{"Alive": True, "Resources": dict(node)} for node in nodes]
+
+    def nodes(self) -> list[dict[str, Any]]:
+        """Return the nodes as Ray does, a dead one with everything among them."""
+        return [*self.found, {"Alive": False, "Resources": {"CPU": 99, "GPU": 9}}]
+
+    def remote(self, _: object) -> Any:
+        """Return a task; it takes any options."""
+        return SimpleNamespace(options=lambda **_: SimpleNamespace(remote=lambda *_: object()))
+
+    def wait(self, *_: object, **__: object) -> tuple[list[Any], list[Any]]:
+        """Return that nothing has ended."""
+        return [], []
+
+    def cancel(self, *_: object, **__: object) -> None:
+        """Cancel nothing."""
+
+    def shutdown(self) -> None:
+        """Leave nothing."""
+
+
+def _launcher(monkeypatch: pytest.MonkeyPatch, address: str, ray: Rayless, *, threads: int, gpu: bool) -> Any:
+    for name in ("check_address", "check_cluster"):
+        monkeypatch.setattr(cluster, name, lambda _: None)
+    monkeypatch.setattr(cluster, "import_ray", lambda: ray)
+    launcher = cluster.Cluster(address, place(Path("runs"), Path("cache")), threads=threads, gpu=gpu)
+    monkeypatch.setattr(launcher, "_join", lambda: None)
+    monkeypatch.setattr(launcher, "_relay", lambda _: None)
+    return launcher
+
+
+@pytest.mark.parametrize(("threads", "gpu"), [(1, True), (4, False)])
+def test_a_machine_without_room_for_a_run_says_so(monkeypatch: pytest.MonkeyPatch, threads: int, gpu: bool) -> None:
+    """A GPU or cores that a Ray of this machine alone does not have: said at once, where Ray would wait for ever."""
+    launcher = _launcher(monkeypatch, "", Rayless({"CPU": 2}), threads=threads, gpu=gpu)
+    with pytest.raises(SpecError, match="this machine has no"):
+        launcher.run([job(3)], frozenset(), lambda *_: None)
+
+
+def test_a_cluster_without_room_is_waited_for_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may grow: the run shows what no node has, until it is stopped."""
+    launcher = _launcher(monkeypatch, "head:6379", Rayless({"CPU": 8}, {"GPU": 1}), threads=1, gpu=True)
+    said: list[str] = []
+
+    def watch(_: str, event: Mapping[str, Any]) -> None:
+        said.append(event["phase"])
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(Stopped):
+        launcher.run([job(3)], frozenset(), watch)
+    assert said == ["waiting: no node has 1 cores and a GPU for a run"]
 
 
 @pytest.mark.stress

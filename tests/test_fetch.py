@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import http.server
 import io
+import stat
 import tarfile
 import threading
 import zipfile
@@ -123,21 +124,85 @@ def test_a_server_that_does_not_answer(server: str, tmp_path: Path) -> None:
         fetch("coco", tmp_path, archives=archives)
 
 
-def test_an_archive_cannot_leave_its_folder(tmp_path: Path) -> None:
-    """Members with .. or an absolute path are refused, in zip and tar."""
-    (tmp_path / "x.zip").write_bytes(zipped({"../evil": b"x"}))
+def _member(name: str, kind: bytes = tarfile.REGTYPE, to: str = "") -> tarfile.TarInfo:
+    member = tarfile.TarInfo(name)
+    member.type, member.linkname, member.size = kind, to, int(kind == tarfile.REGTYPE)
+    return member
+
+
+def _linked(name: str) -> zipfile.ZipInfo:
+    """Return a zip member that says of itself that it is a symbolic link."""
+    member = zipfile.ZipInfo(name)
+    member.create_system, member.external_attr = 3, (stat.S_IFLNK | 0o777) << 16
+    return member
+
+
+@pytest.mark.parametrize("members", [
+    [_member("../evil")],
+    [_member("a/../../evil")],
+    [_member("link", tarfile.SYMTYPE, ".."), _member("link/evil")],
+    [_member("link", tarfile.SYMTYPE, "/etc")],
+    [_member("link", tarfile.LNKTYPE, "../outside")],
+    [_member("device", tarfile.CHRTYPE)],
+    [_member("pipe", tarfile.FIFOTYPE)],
+], ids=["..", "a/../..", "through a link", "absolute link", "hard link", "device", "pipe"])  # fmt: skip
+def test_a_tar_cannot_leave_its_folder(tmp_path: Path, members: list[tarfile.TarInfo]) -> None:
+    """Nothing is written, linked or made outside; what lies outside stays as it is."""
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/outside").write_bytes(b"mine")
     with tarfile.open(tmp_path / "x.tar", "w") as archive:
-        member = tarfile.TarInfo("../evil")
-        member.size = 1
-        archive.addfile(member, io.BytesIO(b"x"))
-    for name, words in (("x.zip", "would leave"), ("x.tar", "cannot be unpacked")):
-        with pytest.raises(DataError, match=words):
-            unpack(tmp_path / name, tmp_path / "in/here")
+        for member in members:
+            archive.addfile(member, io.BytesIO(b"x"))
+    with pytest.raises(DataError, match="cannot be unpacked"):
+        unpack(tmp_path / "x.tar", tmp_path / "in/here")
+    assert sorted(path.name for path in (tmp_path / "in").iterdir()) == ["here", "outside"]
+    assert (tmp_path / "in/outside").stat().st_nlink == 1
+    assert list((tmp_path / "in/here").iterdir()) == []
+
+
+def test_an_absolute_name_in_a_tar_stays_inside(tmp_path: Path) -> None:
+    """Its root is taken for the folder."""
+    with tarfile.open(tmp_path / "x.tar", "w") as archive:
+        archive.addfile(_member(f"{tmp_path}/evil"), io.BytesIO(b"x"))
+    unpack(tmp_path / "x.tar", tmp_path / "in")
+    assert not (tmp_path / "evil").exists()
+    assert (tmp_path / "in" / str(tmp_path / "evil").lstrip("/")).read_bytes() == b"x"
+
+
+@pytest.mark.parametrize("name", ["../evil", "a/../../evil", "/evil-at-the-root"])
+def test_a_zip_cannot_leave_its_folder(tmp_path: Path, name: str) -> None:
+    """Refused before anything is unpacked."""
+    (tmp_path / "x.zip").write_bytes(zipped({"good": b"x", name: b"x"}))
+    with pytest.raises(DataError, match="would leave"):
+        unpack(tmp_path / "x.zip", tmp_path / "in/here")
+    assert list((tmp_path / "in/here").iterdir()) == []
     assert not (tmp_path / "in/evil").exists()
+
+
+def test_a_link_in_a_zip_is_a_file(tmp_path: Path) -> None:
+    """Nothing is reached through it."""
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
+        archive.writestr(_linked("link"), "..")
+    unpack(tmp_path / "x.zip", tmp_path / "in")
+    assert (tmp_path / "in/link").read_bytes() == b".."
+    assert not (tmp_path / "in/link").is_symlink()
+
+
+def test_a_python_that_cannot_unpack_safely_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first ones of 3.11 know no filter."""
+    with tarfile.open(tmp_path / "x.tar", "w") as archive:
+        archive.addfile(_member("good"), io.BytesIO(b"x"))
+    monkeypatch.delattr(tarfile, "data_filter")
+    with pytest.raises(DataError, match=r"3\.11\.4 or newer"):
+        unpack(tmp_path / "x.tar", tmp_path / "in")
 
 
 def test_a_damaged_archive_is_named(tmp_path: Path) -> None:
     """With the remedy."""
+    whole = zipped({"a": bytes(range(256)) * 40})
+    (tmp_path / "x.zip").write_bytes(whole[:40] + b"\xff" * 20 + whole[60:])
+    with pytest.raises(DataError, match=r"x\.zip cannot be unpacked"):
+        unpack(tmp_path / "x.zip", tmp_path / "in")
     (tmp_path / "x.tar").write_bytes(b"no archive")
     with pytest.raises(DataError, match=r"x\.tar cannot be unpacked .*fetch it again"):
         unpack(tmp_path / "x.tar", tmp_path / "in")

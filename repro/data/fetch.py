@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -145,10 +146,12 @@ def unpack(archive: Path, folder: Path) -> None:
             with zipfile.ZipFile(archive) as file:
                 _refuse_outside(file.namelist(), folder, archive)
                 file.extractall(folder)  # noqa: S202 - looked at one line above
+        elif not hasattr(tarfile, "data_filter"):
+            raise DataError(f"{archive}: this Python's tarfile cannot unpack safely; use 3.11.4 or newer")
         else:
             with tarfile.open(archive) as file:
                 file.extractall(folder, filter="data")
-    except (tarfile.TarError, zipfile.BadZipFile, EOFError) as error:
+    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError) as error:
         raise DataError(f"{archive} cannot be unpacked ({_short(error)}); delete it and fetch it again") from error
 
 

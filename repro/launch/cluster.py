@@ -46,9 +46,10 @@ def check_address(address: str) -> None:
         raise SpecError(f"--address {address}: give host:port of the cluster's head, such as 10.0.0.1:6379, or auto")
     try:
         socket.create_connection((host, int(port)), timeout=ANSWER_SECONDS).close()
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # the latter for a name with an empty or an endless part
+        why = getattr(error, "strerror", None) or error
         raise SpecError(
-            f"--address {address}: nobody answers ({error.strerror or error}); "
+            f"--address {address}: nobody answers ({why}); "
             "start the head there by `ray start --head`, or check the address"
         ) from error
 
@@ -98,10 +99,16 @@ class Cluster:
         return f"on the Ray cluster {self.address}" if self.address else "on a Ray of this machine"
 
     def run(self, jobs: Iterable[Job], have: frozenset[str], watch: Watch) -> list[Ended]:
-        """Run jobs; see ``order.Launcher``."""
+        """Run jobs; see ``order.Launcher``.
+
+        Raises:
+            SpecError: there is no cluster to join, or a Ray of this machine alone that has no room for a job.
+        """
         order = Order(jobs, have, watch, DEATHS)
         self._join()
         try:
+            if not self.address and not self._has_room():
+                raise SpecError(f"--launcher ray: this machine has no {self._asked}; use --device cpu or other --jobs")
             with StopFlag() as stop:
                 self._until_done(order, stop)
         finally:
@@ -119,6 +126,15 @@ class Cluster:
 
         self.queue = Queue(actor_options={"num_cpus": 0, **self._at_home()})
 
+    @property
+    def _asked(self) -> str:
+        return f"{self.threads} cores{' and a GPU' * self.gpu} for a run"
+
+    def _has_room(self) -> bool:
+        """Whether a node of the cluster, were it idle, could take a job; Ray waits for one without a word."""
+        have = [node["Resources"] for node in self.ray.nodes() if node["Alive"]]
+        return any(node.get("CPU", 0) >= self.threads and node.get("GPU", 0) >= self.gpu for node in have)
+
     def _at_home(self) -> dict[str, Any]:
         """Keep the way back on the driver's own node: it must not be lost with another."""
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -135,6 +151,8 @@ class Cluster:
             for job in order.take(len(order.waiting)):
                 running[task.remote(job, self.place, self.queue)] = job
             self._collect(order, running)
+            if running and not self._has_room():  # a cluster may grow
+                order.watch(next(iter(running.values())).name, {"phase": f"waiting: no node has {self._asked}"})
         if stop.raised:
             self._stop(order, running)
             raise Stopped(stop.number)
