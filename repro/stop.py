@@ -20,6 +20,11 @@ def numbers(*names: str) -> tuple[int, ...]:
 class Interrupted(Exception):  # noqa: N818 - not an error: a stop that was asked for
     """The run was asked to stop; its checkpoint holds every step that was finished."""
 
+    def __init__(self, number: int = 0) -> None:
+        """Keep the signal's number; 0 where another process of the group was asked."""
+        super().__init__(number)
+        self.number = number
+
 
 class Stopped(KeyboardInterrupt):
     """The command was asked to stop, and everything below it has saved and stopped."""
@@ -54,8 +59,8 @@ class StopFlag:
         self.raised, self.number = True, number
 
 
-def _interrupt(*_: object) -> None:
-    raise Interrupted
+def _interrupt(number: int, _: object) -> None:
+    raise Interrupted(number)
 
 
 def interruptible() -> None:

@@ -180,7 +180,7 @@ class _Loop:
                 self._maybe_save(step + 1)
             if not last and self._stops(stop, logs=logs):
                 self._save(step + 1)
-                raise Interrupted
+                raise Interrupted(stop.number)
         if self.checkpoint_seconds < float("inf"):
             self._save(self.run.steps)
         return self._outcome("ok", self.run.steps)

@@ -30,7 +30,7 @@ from repro.commands import blueprints, examples, figuring, gathering, sizing, tr
 from repro.data.dataset import Dataset
 from repro.data.shapes import CLASSES
 from repro.models.architectures import architecture
-from repro.render.figures import figure3, figure6, style, training_curves
+from repro.render.figures import class_gains, figure3, figure6, style, training_curves
 from repro.render.figures.blueprint import FigureError, Map
 from repro.spec import GCN, Classifier, Conv, Conv1x1, Model, Stack
 
@@ -257,6 +257,15 @@ def test_gains_add_up(runs: Path) -> None:
     base, gcn, refined = (part.found.mean for part in material.shown)
     assert shown.series[0].gains[-1].estimate == pytest.approx(gcn - base)
     assert shown.series[1].gains[-1].estimate == pytest.approx(refined - gcn)
+
+
+def test_a_class_of_a_record_is_no_formula() -> None:
+    """A name from a record is drawn as it is, not set (or refused) as mathematics."""
+    gain = class_gains.Gain(1.0, 0.5, 1.5)
+    shown = class_gains.Gains("tiny", "local", 3, 9, (r"$\frac{$",), (class_gains.Series("gcn", "GCN", (gain,) * 2),))
+    figure = class_gains.draw(shown)
+    figure.canvas.draw()
+    assert r"$\frac{$" in [label.get_text() for label in figure.axes[0].get_yticklabels()]
 
 
 def test_accuracy_by_size_is_that_of_the_counts(runs: Path, tmp_path: Path) -> None:

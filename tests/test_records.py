@@ -64,7 +64,9 @@ def test_nan_is_refused_in_meta(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ('{"schema": 1, "key"', "cut short"), ('{"schema": 99}', "schema 99"), ('{"schema": 1, "key": "a"}', "lacks"),
+        ('{"schema": 1, "key"', "cut short"),
+        ('{"schema": 99}', "schema 99"),
+        ('{"schema": 1, "key": "a"}', "lacks"),
         ('{"schema": 1, "key": "a", "seed": "one", "status": "ok", "spec": {}}', "wrong kind"),
     ],
 )

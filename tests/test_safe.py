@@ -10,15 +10,17 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
-from data_files import make_camvid, make_cityscapes, make_voc
+from data_files import make_camvid, make_cityscapes, make_coco, make_imagenet, make_voc, square
 from short_runs import ROOT, differences, execute, job, place, record
 
 from repro import checkpoint, train
 from repro.data import load, splits
+from repro.data.coco import NAMES
 from repro.data.store import open_store
 
 
@@ -51,14 +53,21 @@ def test_a_checkpoint_cannot_execute_anything(tmp_path: Path, capsys: pytest.Cap
     assert traps[0].exists()
 
 
+def _coco(root: Path) -> None:
+    drawn = {"image_id": 1, "category_id": 1, "segmentation": square(2, 2, 12)}
+    make_coco(root, dict(enumerate(NAMES, 1)), {"train": [drawn], "val": [drawn]}, "2014")
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # pycocotools' own
 @pytest.mark.parametrize(("make", "dataset"), [
-    (make_voc, "voc"), (make_camvid, "camvid"), (make_cityscapes, "cityscapes"),
+    (make_voc, "voc"), (make_camvid, "camvid"), (make_camvid, "camvid_half"), (make_cityscapes, "cityscapes"),
+    (make_imagenet, "imagenet"), (_coco, "coco"),
 ])  # fmt: skip
-def test_a_data_root_is_never_written_to(tmp_path: Path, make: object, dataset: str) -> None:
+def test_a_data_root_is_never_written_to(tmp_path: Path, make: Callable[[Path], object], dataset: str) -> None:
     """Every split decoded: the same files, bytes and times as before, and no new name."""
     root = tmp_path / "data"
     root.mkdir()
-    make(root)  # type: ignore[operator]
+    make(root)
     before = _snapshot(root)
     for split in splits(dataset):
         try:

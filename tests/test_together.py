@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +96,28 @@ def test_the_command_on_two_processes_makes_one_record_and_speaks_once(tmp_path:
     assert {path.name for path in found[0].parent.iterdir()} >= {"weights.safetensors", "counts.npz", "log.jsonl"}
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+def test_slurms_warning_stops_all_processes_with_one_checkpoint(tmp_path: Path, cache: Path) -> None:
+    """SIGUSR1 to every process, as Slurm sends it: saved, each ends by the signal's number, without a trace."""
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "REPRO_CACHE": str(cache)}
+    words = [sys.executable, "-m", "repro", "run", "table2", "--steps", "90000", "--only", "gcn-k3"]
+    port = _port()
+    both = [
+        subprocess.Popen(words, cwd=tmp_path, env=env | _srun(rank, 2, port), stdout=subprocess.PIPE,
+                         stderr=subprocess.STDOUT, text=True)
+        for rank in range(2)
+    ]  # fmt: skip
+    deadline = time.monotonic() + 200
+    while not list(tmp_path.glob("runs/local/.work/*/log.jsonl")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    for process in both:
+        process.send_signal(signal.SIGUSR1)
+    said = [process.communicate(timeout=200)[0] for process in both]
+    assert [process.returncode for process in both] == [128 + signal.SIGUSR1] * 2, said
+    assert "Traceback" not in "".join(said)
+    assert len(list(tmp_path.glob("runs/local/.work/*/checkpoint-*.pt"))) == 1
+
+
 def test_a_batch_that_does_not_divide_is_said_before_anything_is_trained(tmp_path: Path) -> None:
     """One sentence, by one process, no folder made."""
     words = ["-m", "repro", "run", "table2", "--steps", "3", "--only", "gcn-k3"]
@@ -123,9 +147,7 @@ def _ntasks(rank: int, size: int, port: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("variables", [_salloc, _ntasks])
-def test_every_way_of_srun_joins_the_processes_that_it_started(
-    monkeypatch: pytest.MonkeyPatch, variables: Any
-) -> None:
+def test_every_way_of_srun_joins_the_processes_that_it_started(monkeypatch: pytest.MonkeyPatch, variables: Any) -> None:
     """Neither are processes started beside Slurm's own, nor is there a trace."""
     launched: list[Any] = []
 

@@ -35,7 +35,7 @@ class Together:
 
     def __init__(self, group: Group, place: Machine) -> None:
         """Take the group and the folders, which all its machines must share."""
-        self.group = group
+        self.group, self.signal = group, numbers("SIGTERM")[0]
         # Slurm binds each task to its own cores; torchrun leaves the machine's to all of its processes.
         own = int(os.environ.get("SLURM_CPUS_PER_TASK", "0"))
         self.place = replace(place, threads=own or max(1, cores() // group.local))
@@ -58,7 +58,7 @@ class Together:
             watch(job.name, {"ended": end})
             ended.append(end)
             if end.status == "interrupted":
-                raise Stopped(numbers("SIGTERM")[0])
+                raise Stopped(self.signal)
             if end.status not in {"ok", "diverged"}:
                 break
         return ended
@@ -67,7 +67,8 @@ class Together:
         """Do one job and say how it ended; a follower's fault is said by itself."""
         try:
             return self._shared(job, fabric, watch)
-        except Interrupted:
+        except Interrupted as stopped:
+            self.signal = stopped.number or self.signal
             return Ended(job.name, "interrupted", "its checkpoint is kept; the same command takes it up again")
         except Exception as error:  # noqa: BLE001 - said, then every process ends
             end = Ended(job.name, "error", str(error)) if is_ours(error) else failed(job, self.place, error)

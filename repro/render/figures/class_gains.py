@@ -56,7 +56,7 @@ def draw(shown: Gains) -> Figure:
             axes.plot(gain.estimate, place, marker, color=colour, label=series.name if y == 0 else None)
     axes.axvline(0, color=style.INK, linewidth=0.6)
     axes.axhline(len(rows) - 1.5, color=style.INK, linewidth=0.4)
-    axes.set_yticks(range(len(rows)), [names[i].replace("_", " ") for i in rows])
+    axes.set_yticks(range(len(rows)), [names[i].replace("_", " ") for i in rows], parse_math=False)
     axes.set_ylim(len(rows) - 0.5, -0.5)
     low, high = axes.get_xlim()
     axes.set_xlim(max(low, -102), min(high, 102))

@@ -83,5 +83,7 @@ def _legend(figure: Figure, shown: Examples) -> None:
             f"Profile {shown.profile}, seed {shown.seed}. Rows: {shown.rule}".replace(" + ", "\u00a0+\u00a0"), LINE
         )
     )
-    figure.legend(handles=patches, loc="outside lower center", ncols=LEGEND_COLUMNS, handlelength=1.0,
-                  columnspacing=1.2, title=rule, alignment="left")  # fmt: skip
+    legend = figure.legend(handles=patches, loc="outside lower center", ncols=LEGEND_COLUMNS, handlelength=1.0,
+                           columnspacing=1.2, title=rule, alignment="left")  # fmt: skip
+    for text in legend.get_texts():
+        text.set_parse_math(False)  # names from a record
