@@ -19,6 +19,7 @@ from short_runs import ROOT, job
 
 from repro import fabric, group
 from repro.group import Group
+from repro.launch import together
 from repro.launch.together import check
 from repro.machine import Machine
 from repro.spec import SpecError
@@ -127,6 +128,16 @@ def test_a_batch_that_does_not_divide_is_said_before_anything_is_trained(tmp_pat
     assert len(ended[0][1].splitlines()) == 1
     assert [text for _, text in ended[1:]] == ["", ""]
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(("told", "bound", "threads"), [("", 8, 4), ("6", 8, 6), ("6", 1, 1)])
+def test_a_task_takes_no_more_threads_than_it_has_cores(
+    monkeypatch: pytest.MonkeyPatch, told: str, bound: int, threads: int
+) -> None:
+    """Its share of the machine, else what Slurm gives it, at most the cores that it is bound to."""
+    monkeypatch.setenv("SLURM_CPUS_PER_TASK", told or "0")
+    monkeypatch.setattr(together, "cores", lambda: bound)
+    assert together.Together(Group(0, 2, 2), Machine()).place.threads == threads
 
 
 def test_evaluations_need_no_divisible_batch() -> None:

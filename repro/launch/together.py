@@ -36,8 +36,9 @@ class Together:
     def __init__(self, group: Group, place: Machine) -> None:
         """Take the group and the folders, which all its machines must share."""
         self.group, self.signal = group, numbers("SIGTERM")[0]
-        # Slurm binds each task to its own cores; torchrun leaves the machine's to all of its processes.
-        own = int(os.environ.get("SLURM_CPUS_PER_TASK", "0"))
+        # Slurm binds each task to its own cores; torchrun leaves the machine's to all of its processes. A script's
+        # own --cpus-per-task is in the environment even where srun, not told of it, binds the task to one core.
+        own = min(int(os.environ.get("SLURM_CPUS_PER_TASK", "0")), cores())
         self.place = replace(place, threads=own or max(1, cores() // group.local))
 
     @property
