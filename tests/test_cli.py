@@ -90,6 +90,7 @@ def test_planning_starts_without_what_reads_images_and_counts() -> None:
         (("plan", "table2", "--steps", "-4"), "positive"),
         (("run", "table2", "--jobs", "0"), "at least one process"),
         (("run", "table2", "--device", "tpu"), "choose from auto, cpu, cuda"),
+        (("run", "table2", "--device", "cuda"), "torch sees no CUDA device here"),
         (("run", "table2", "--launcher", "slurm"), "choose from local, ray"),
         (("run", "table2", "--address", "host:6379"), "only --launcher ray has an address"),
         (("run", "table2", "--only", "gnc"), "no run of this plan"),
@@ -120,6 +121,7 @@ def test_a_mistake_is_one_sentence_and_exit_code_2(
     """The sentence names the thing and the remedy; nothing is written."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("REPRO_DATA", raising=False)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     monkeypatch.setattr(sys, "argv", ["repro", *words])
     monkeypatch.setattr(cli, "err", Console(file=sys.stderr, width=10_000))
     with pytest.raises(SystemExit) as ended:

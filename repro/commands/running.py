@@ -18,7 +18,7 @@ from repro.commands.showing import show_tables
 from repro.estimate import clock
 from repro.experiment import Job, Start
 from repro.launch import Ended, Launcher, Local
-from repro.launch.devices import gpus
+from repro.launch.devices import gpus, torch_sees_cuda
 from repro.machine import Machine, cores, from_environment
 from repro.measure import Plan
 from repro.progress import display
@@ -111,6 +111,8 @@ def _launcher(request: Request, how: How, jobs: tuple[Job, ...], place: Machine)
         from repro.launch.cluster import Cluster
 
         return Cluster(how.address, place, threads=_threads(request, how), gpu=_on_gpu(how, here))
+    if jobs and how.device == "cuda" and not here and not torch_sees_cuda():
+        raise SpecError("--device cuda: torch sees no CUDA device here; use --device cpu or auto")
     if how.jobs is not None and here and how.jobs > len(here):
         raise SpecError(
             f"--jobs {how.jobs}: more processes than the {len(here)} GPUs here; ask for fewer, or --device cpu"
