@@ -95,6 +95,14 @@ def test_all_leaves_out_own_tables_without_data(tmp_path: Path) -> None:
     assert [table.own for table in _request("control", "paper", tmp_path).selected] == ["control"]
 
 
+def test_an_evaluation_trains_no_step(tmp_path: Path) -> None:
+    """Multi-scale and CRF scores are of a network that another row trains."""
+    lines = _shown(_request("7", "paper", tmp_path)).split("what the runs compute")[0].splitlines()
+    steps = {line.split()[0]: line.split()[2] for line in lines if line.startswith("paper-")}
+    assert {name for name, count in steps.items() if count == "none"} == {name for name in steps if "-ms-" in name}
+    assert len(steps) == 11
+
+
 def test_every_run_of_the_paper_is_counted(tmp_path: Path) -> None:
     """Data, steps, parameters, multiply-adds of each; hours where a speed is known."""
     text = io.StringIO()

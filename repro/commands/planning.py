@@ -98,7 +98,7 @@ def _lines(planned: Plan, times: estimate.Estimates, width: int) -> Iterator[tup
     Names are never cut, since other commands take them. The second of each pair is the style.
     """
     rows = [("run", "starts from", "steps", "expected")]
-    rows += [(job.name, _start(job), f"{job.run.steps:,}", _expected(times, job, planned)) for job in planned.jobs]
+    rows += [(job.name, _start(job), _steps(job), _expected(times, job, planned)) for job in planned.jobs]
     name, start, steps, expected = (max(map(len, column)) for column in zip(*rows, strict=True))
     lines = [f"{a:{name}}  {b:{start}}  {c:>{steps}}  {d:>{expected}}" for a, b, c, d in rows]
     fills = [
@@ -119,6 +119,11 @@ def _expected(times: estimate.Estimates, job: Job, planned: Plan) -> str:
         return "done"
     seconds = times.seconds(job.run)
     return "unknown" if seconds is None else estimate.clock(seconds)
+
+
+def _steps(job: Job) -> str:
+    """Return the steps that a run trains; an evaluation of another's weights trains none."""
+    return f"{job.run.steps:,}" if job.trains else "none"
 
 
 def _start(job: Job) -> str:
