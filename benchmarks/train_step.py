@@ -193,7 +193,7 @@ def main() -> None:
         share_of_matrix_rate={
             name: round(step.operations / table[name]["ms"] / peak, 3) for name, step in steps.items()
         },
-        loss="ours: repro.train; peers: torch's cross entropy",
+        loss="ours: repro.loss; peers: torch's cross entropy",
     )
 
 

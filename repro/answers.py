@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from repro.withdrawn import move_aside, withdraw, withdrawn
+
 SCHEMA = 1
 FOLDER = "scores"
 """Below a root of records, one folder an answer."""
@@ -44,7 +46,7 @@ def load(roots: Mapping[str, Path]) -> tuple[tuple[Answer, ...], tuple[str, ...]
     passed_over: list[str] = []
     for place, root in roots.items():
         for path in sorted((root / FOLDER).glob("*/score.json")):
-            if (path.parent / "retracted.json").exists():
+            if withdrawn(path.parent):
                 continue
             try:
                 found.append(_read(path, place))
@@ -98,9 +100,8 @@ def append(root: Path, key: str, server: str, miou: float, date: str) -> Answer:
 
 def retract(answer: Answer, why: str) -> None:
     """Withdraw an answer by a file beside it that says why, under a name that frees its own for the right one."""
-    (answer.folder / "retracted.json").write_text(json.dumps({"why": why}, ensure_ascii=False) + "\n", encoding="utf-8")
-    free = (answer.folder.with_name(f"{answer.name}-retracted-{n}") for n in range(1, 1000))
-    answer.folder.rename(next(path for path in free if not path.exists()))
+    withdraw(answer.folder, why)
+    move_aside(answer.folder)
 
 
 def _check(miou: float) -> None:

@@ -7,8 +7,10 @@ from dataclasses import dataclass, field, replace
 
 from repro import answers, paper, statistics
 from repro.answers import Answer
+from repro.comparisons import bounds, comparison, labelled
 from repro.keys import key
 from repro.measured import Evidence, Measurement
+from repro.plural import many
 from repro.profiles import Profile
 from repro.spec import Cell, Cited, Claim, Contrast, Cost, Layout, Ref, Score, Submitted, Table
 from repro.views import ClaimView, Effect
@@ -97,7 +99,7 @@ def _verdict(effects: tuple[Effect, ...]) -> tuple[str, str]:
 
 def _effect(contrast: Contrast, table: int, desk: Desk, place: str, comparisons: int) -> Effect:
     terms = [_term(weight, ref, table, desk, place) for weight, ref in contrast.terms]
-    effect = Effect(_text(_spoken(contrast, table, desk), table), float("nan"), bounds=_bounds(contrast))
+    effect = Effect(comparison(contrast, table, desk.tables), float("nan"), bounds=bounds(contrast))
     if missing := tuple(f"{term.name} ({term.missing})" for term in terms if term.missing):
         return replace(effect, missing=missing)
     fixed = sum(term.weight * term.exact for term in terms if term.exact is not None)
@@ -137,8 +139,8 @@ def _outside(low: float, high: float, contrast: Contrast) -> bool:
 
 
 def _term(weight: float, ref: Ref, table: int, desk: Desk, place: str) -> _Term:
-    name, number = _label(_said(ref, table, desk), table), ref.table or table
-    term = _Term(name, weight)
+    number = ref.table or table
+    term = _Term(labelled(ref, table, desk.tables), weight)
     match cell := desk.cell(ref, table):
         case Cost():
             ours = desk.counts.get(key(cell))
@@ -177,82 +179,15 @@ def _draws(term: _Term, evidence: Evidence) -> Draws:
 def _note(terms: list[_Term], found: statistics.Interval) -> str:
     """Say which seeds are left out and why, and what the interval could not include."""
     left = [
-        f"{t.name}: {_many(len(t.measurement.diverged), 'seed')} diverged"
+        f"{t.name}: {many(len(t.measurement.diverged), 'seed')} diverged"
         for t in terms
         if t.measurement and t.measurement.diverged
     ]
     most = max(len(t.measurement.samples) for t in terms if t.measurement)
     if found.paired and most > found.seeds > 0:
-        left.append(f"{_many(found.seeds, 'seed')} that all cells share")
+        left.append(f"{many(found.seeds, 'seed')} that all cells share")
     if not found.paired:
         left.append("no shared seeds: not paired over seeds")
     if found.images < statistics.FEWEST_IMAGES:
-        left.append(f"{_many(found.images, 'image')}: too few for an interval")
+        left.append(f"{many(found.images, 'image')}: too few for an interval")
     return "; ".join(left)
-
-
-def _many(count: int, noun: str) -> str:
-    return f"{count} {noun}{'s' * (count != 1)}"
-
-
-def _spoken(contrast: Contrast, table: int, desk: Desk) -> Contrast:
-    """Return a comparison for reading."""
-    return replace(contrast, terms=tuple((weight, _said(ref, table, desk)) for weight, ref in contrast.terms))
-
-
-def _said(ref: Ref, table: int, desk: Desk) -> Ref:
-    """Return a cell as a sentence names it: a column that is a bare number says of what, such as ``k=15``."""
-    held = desk.tables.get(ref.table or table)
-    letter = held.corner.partition(" ")[0] if held else ""
-    return replace(ref, column=f"{letter}={ref.column}") if len(letter) == 1 and ref.column.isdigit() else ref
-
-
-def _label(ref: Ref, table: int) -> str:
-    name = f"{ref.row}, {ref.column}"
-    return f"Table {ref.table}: {name}" if ref.table not in (0, table) else name
-
-
-def _text(contrast: Contrast, table: int) -> str:
-    """Return the comparison in words, without the labels that all of its cells share."""
-    refs = [ref for _, ref in contrast.terms]
-    if gains := _gains(contrast, table):
-        return gains
-    if any(ref.table not in (0, table) for ref in refs):
-        names = [_label(ref, table) for ref in refs]
-    elif len({ref.row for ref in refs}) == 1:
-        names = [ref.column for ref in refs]
-    elif len({ref.column for ref in refs}) == 1:
-        names = [ref.row for ref in refs]
-    else:
-        names = [_label(ref, table) for ref in refs]
-    shared = {ref.column for ref in refs} if len({ref.row for ref in refs}) > 1 else {ref.row for ref in refs}
-    parts = [_signed(weight, name) for (weight, _), name in zip(contrast.terms, names, strict=True)]
-    text = " ".join(parts).removeprefix("+ ")
-    return f"{text} ({shared.pop()})" if len(shared) == 1 and names != [_label(ref, table) for ref in refs] else text
-
-
-def _gains(contrast: Contrast, table: int) -> str:
-    """Return a difference of two gains as such, each with the label that its two cells share; else nothing."""
-    if [weight for weight, _ in contrast.terms] != [1.0, -1.0, -1.0, 1.0]:
-        return ""
-    pairs = [tuple(ref for _, ref in contrast.terms[i : i + 2]) for i in (0, 2)]
-    parts = []
-    for after, before in pairs:
-        if any(ref.table not in (0, table) for ref in (after, before)):
-            return ""
-        if after.row == before.row:
-            parts.append(f"({after.column} − {before.column}) of {after.row}")  # noqa: RUF001 - a minus sign
-        elif after.column == before.column:
-            parts.append(f"({after.row} − {before.row}) of {after.column}")  # noqa: RUF001 - a minus sign
-    return " − ".join(parts) if len(parts) == len(pairs) else ""  # noqa: RUF001 - a minus sign
-
-
-def _signed(weight: float, name: str) -> str:
-    size = "" if abs(weight) == 1 else f"{abs(weight):.3g} x "
-    return f"{'+' if weight > 0 else '−'} {size}{name}"  # noqa: RUF001 - a minus sign
-
-
-def _bounds(contrast: Contrast) -> str:
-    above = "" if contrast.above is None else f"> {contrast.above:g}"
-    below = "" if contrast.below is None else f"< {contrast.below:g}"
-    return " and ".join(part for part in (above, below) if part).replace("-", "−")  # noqa: RUF001 - a minus sign

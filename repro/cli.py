@@ -28,9 +28,8 @@ class Sections(click.Group):
     """A group whose help names its commands under headings."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        """Return the commands as the headings order them, then those under none."""
-        placed = [name for names in SECTIONS.values() for name in names]
-        return [*(name for name in placed if name in self.commands), *sorted(self.commands.keys() - set(placed))]
+        """Return the commands as the headings order them."""
+        return [name for names in SECTIONS.values() for name in names]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write each command with its line below its heading."""
@@ -142,10 +141,10 @@ def run(
 @options.as_json
 def status(*, tables: tuple[str, ...], as_json: bool, **words: Any) -> None:  # noqa: ANN401 - as above
     """Say what has been run, what is unfinished and what was passed over."""
-    from repro.commands import planning
+    from repro.commands import keeping
 
     words |= {"tables": tables or ("all",), "steps": 0, "recipe": ""}
-    planning.status(out, _request(words), as_json=as_json)
+    keeping.status(out, _request(words), as_json=as_json)
 
 
 @app.command(short_help="withdraw a wrong record, with the reason")
@@ -154,9 +153,9 @@ def status(*, tables: tuple[str, ...], as_json: bool, **words: Any) -> None:  # 
 @options.runs
 def retract(*, name: str, why: str, runs: Path) -> None:
     """Withdraw the wrong record NAME by a file beside it that says why."""
-    from repro.commands import planning
+    from repro.commands import keeping
 
-    planning.retract(out, name, why, runs)
+    keeping.retract(out, name, why, runs)
 
 
 @app.command(short_help="which sentences of the paper hold, fail or stay undecided")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Literal
 
+from repro.errors import WorkError
 from repro.keys import head_name, key
 from repro.spec import Classifier, Evaluation, Model
 
@@ -95,6 +97,11 @@ class Run:
         """One value, so that its key is computed once."""
         return replace(self, evaluation=Evaluation())
 
+    @property
+    def from_file(self) -> bool:
+        """Whether its training starts from a file of ImageNet weights."""
+        return isinstance(self.start, Start) and self.start.weights != "random"
+
     @cached_property
     def slug(self) -> str:
         """Readable first part of the folder's name."""
@@ -104,6 +111,15 @@ class Run:
             name = head_name(self.model.head) + ("-br" if self.model.refine else "")
         suffix = "" if self.evaluation == Evaluation() else "-" + _protocol(self.evaluation)
         return f"{self.profile}-{name}{suffix}"
+
+
+def check_weights(run: Run, weights: Path | None) -> None:
+    """Raise ``WorkError`` where a run trains from a file of ImageNet weights that was not given."""
+    if run.trained() == run and run.from_file and weights is None:
+        raise WorkError(
+            f"profile {run.profile} starts from ImageNet weights of {run.model.backbone}; "
+            "give --weights FILE (or REPRO_WEIGHTS), a safetensors file with torchvision's names"
+        )
 
 
 def _protocol(evaluation: Evaluation) -> str:

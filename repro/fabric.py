@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from repro import group
-from repro.machine import Machine, Precision, cpu_has_bf16
+from repro.machine import NO_CUDA, Machine, Precision, cpu_has_bf16
 from repro.spec import SpecError
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def open_fabric(place: Machine, *, narrow: bool = False) -> Fabric:
         SpecError: a GPU was asked for and there is none.
     """
     if place.device == "cuda" and not torch.cuda.is_available():
-        raise SpecError("--device cuda: torch sees no CUDA device here; use --device cpu or auto")
+        raise SpecError(NO_CUDA)
     accelerator = "cuda" if place.device != "cpu" and torch.cuda.is_available() else "cpu"
     members = group.read()
     if accelerator == "cuda" and members.local > torch.cuda.device_count():

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from repro import initialise, machine
+from repro import machine
 from repro.keys import canonical
 from repro.session import Session
 
@@ -45,7 +45,7 @@ def facts(session: Session) -> dict[str, Any]:
 def _weights_file(session: Session) -> str | None:
     """Return name and checksum of the file that the training started from; None where it read none."""
     path = session.place.weights
-    if path is None or not initialise.from_file(session.run):
+    if path is None or not session.run.from_file:
         return None
     with path.open("rb") as file:
         return f"{path.name} sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"

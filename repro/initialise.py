@@ -9,23 +9,9 @@ from torch import nn
 
 from repro import models
 from repro.errors import WorkError
-from repro.experiment import Run, Start
+from repro.experiment import Run
 from repro.records import Record
 from repro.spec import Classifier
-
-
-def from_file(run: Run) -> bool:
-    """Say whether a run's training starts from a file of ImageNet weights."""
-    return isinstance(run.start, Start) and run.start.weights != "random"
-
-
-def check(run: Run, weights: Path | None) -> None:
-    """Raise ``WorkError`` where a training needs a weight file that was not given."""
-    if from_file(run) and weights is None:
-        raise WorkError(
-            f"{run.slug}: profile {run.profile} starts from ImageNet weights of {run.model.backbone}; "
-            "give --weights FILE (or REPRO_WEIGHTS), a safetensors file with torchvision's names"
-        )
 
 
 def network(run: Run, seed: int, classes: int, weights: Path | None, parent: Record | None) -> nn.Module:
@@ -48,7 +34,7 @@ def network(run: Run, seed: int, classes: int, weights: Path | None, parent: Rec
         if not part:
             _refuse_other_classes(run, classes, parent)
         models.inherit(net, parent.folder / "weights.safetensors", part)
-    elif weights is not None and from_file(run):
+    elif weights is not None and run.from_file:
         models.load_backbone(net.backbone, weights)
     if run.recipe.frozen_bn:
         models.freeze_bn(net.backbone)

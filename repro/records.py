@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from repro import answers
 from repro.answers import Answer
+from repro.withdrawn import move_aside, withdrawn
 
 if TYPE_CHECKING:  # a plan reads records without their counts, and starts without numpy
     import numpy as np
@@ -113,7 +115,7 @@ def load(roots: Mapping[str, Path]) -> Shelf:
     passed_over: list[str] = []
     for place, root in roots.items():
         for path in sorted(root.glob("*/record.json")):
-            if path.parent.name.startswith(".") or (path.parent / "retracted.json").exists():
+            if path.parent.name.startswith(".") or withdrawn(path.parent):
                 continue  # a hidden folder is a record that is being written
             try:
                 records.append(_read(path, place))
@@ -142,6 +144,11 @@ def _read(path: Path, place: str) -> Record:
     return Record(path.parent, meta, place)
 
 
+def present(folder: Path) -> bool:
+    """Say whether a folder holds a record, readable or not, that was not retracted."""
+    return (folder / "record.json").exists() and not withdrawn(folder)
+
+
 def stands(root: Path, name: str) -> bool:
     """Say whether the run of this name has its record, a retracted one not counted.
 
@@ -149,14 +156,12 @@ def stands(root: Path, name: str) -> bool:
         RecordError: there is one that no table would read.
     """
     folder = root / name
-    if not (folder / "record.json").exists() or (folder / "retracted.json").exists():
+    if not present(folder):
         return False
-    try:
+    with suppress(RecordError):
         record = _read(folder / "record.json", "local")
         if name.endswith(f"{record.key}-s{record.seed}") and record.status in {"ok", "diverged"}:
             return True
-    except ValueError:  # RecordError, or a seed that is no number
-        pass
     msg = f"{folder}: its record cannot be used; withdraw it (repro retract {name} --why damaged) and run again"
     raise RecordError(msg)
 
@@ -178,8 +183,7 @@ def append(root: Path, name: str, meta: Mapping[str, Any], counts: Counts, extra
     import tempfile
 
     target = root / name
-    retracted = (target / "retracted.json").exists()
-    if (target / "record.json").exists() and not retracted:
+    if present(target):
         msg = f"{target}: a record is never overwritten; retract it first (repro retract {name})"
         raise RecordError(msg)
     try:
@@ -187,9 +191,8 @@ def append(root: Path, name: str, meta: Mapping[str, Any], counts: Counts, extra
         partial = Path(tempfile.mkdtemp(prefix=f".{name}.", dir=root))
         try:
             _fill(partial, meta, counts, extra)
-            if retracted:
-                free = (root / f"{name}-retracted-{n}" for n in range(1, 1000))
-                target.replace(next(path for path in free if not path.exists()))
+            if withdrawn(target):
+                move_aside(target)
             partial.replace(target)
             _through(root)
         finally:
@@ -236,14 +239,3 @@ def _smallest(array: NDArray[np.int64]) -> NDArray[Any]:
     if array.size and array.min() >= 0 and array.max() < 2**32:
         return array.astype(np.uint32)
     return array
-
-
-def retract(record: Record, why: str) -> None:
-    """Withdraw a record by a file beside it that says why; nothing is deleted."""
-    retract_folder(record.folder, why)
-
-
-def retract_folder(folder: Path, why: str) -> None:
-    """Withdraw the record of a folder, which may be unreadable."""
-    text = json.dumps({"why": why}, ensure_ascii=False)
-    (folder / "retracted.json").write_text(text + "\n", encoding="utf-8")

@@ -24,7 +24,7 @@ from repro.data.stream import SideStream
 from repro.data.transforms import Batches, eval_images
 from repro.errors import WorkError
 from repro.evaluate import Counts, background_of, evaluate_classifier, evaluate_images, interleave, share_weights
-from repro.experiment import Run
+from repro.experiment import Run, check_weights
 from repro.fabric import open_fabric, repeatable
 from repro.machine import Machine
 from repro.models.architectures import architecture
@@ -57,8 +57,7 @@ class Session:
         machine.keep_memory()
         repeatable()
         self.stillborn = parent is not None and parent.status == "diverged"
-        if self.trains:
-            initialise.check(run, place.weights)
+        check_weights(run, place.weights)
         self.fabric = open_fabric(place, narrow=architecture(run.model.backbone).narrow)
         self.leads = bool(self.fabric.is_global_zero)
         self.precision = str(self.fabric._precision.precision)  # noqa: SLF001 - Fabric has no public name for it

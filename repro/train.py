@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +12,7 @@ import torch
 from torch import nn
 
 from repro import checkpoint
+from repro.curve import Curve
 from repro.experiment import Run
 from repro.loss import loss_function
 from repro.models.synchronise import synchronise
@@ -99,42 +98,6 @@ def _agreed(step: int, fabric: Any, work: Path) -> int:  # noqa: ANN401 - see tr
     return step
 
 
-def _trim_log(path: Path, step: int) -> float:
-    """Drop lines after the step that a resumed run starts at; return the seconds spent up to it."""
-    if not path.exists():
-        return 0.0
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    kept = [line for line in lines if 0 < _step_of(line) <= step]
-    if len(kept) < len(lines) or not path.read_bytes().endswith(b"\n"):
-        checkpoint.write(path, "".join(line + "\n" for line in kept).encode())
-    return float(json.loads(kept[-1])["seconds"]) if kept else 0.0
-
-
-def _step_of(line: str) -> int:
-    """Return the step of a line of the log; 0 for one that was cut short or damaged."""
-    try:
-        return int(json.loads(line)["step"])
-    except (ValueError, KeyError, TypeError):
-        return 0
-
-
-@dataclass(eq=False)
-class _Losses:
-    """What a training knows of its losses beside the log; checkpoints keep it."""
-
-    device: torch.device
-    pending: list[torch.Tensor] = field(default_factory=list)
-    """Of the steps since the last line of the log."""
-    last_finite: float | None = None
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"pending": [loss.cpu() for loss in self.pending], "last_finite": self.last_finite}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.pending = [loss.to(self.device) for loss in state["pending"]]
-        self.last_finite = state["last_finite"]
-
-
 @dataclass(eq=False)
 class _Loop:
     """The loop's parts in one place; one instance lives for one training."""
@@ -154,16 +117,16 @@ class _Loop:
 
     def __post_init__(self) -> None:
         self.loss = loss_function(self.run, self.fabric.world_size)
-        self.losses = _Losses(self.fabric.device)
+        self.curve = Curve(self.work / "log.jsonl", self.fabric)
         optimizer = getattr(self.optimizer, "optimizer", self.optimizer)
-        parts = {"random": RandomStates(), "losses": self.losses, "spent": self.spent}
+        parts = {"random": RandomStates(), "losses": self.curve, "spent": self.spent}
         self.state = {"model": self.net, "optimizer": optimizer, **parts}
         self.began = self.saved = self.shown = time.perf_counter()
 
     def resume(self) -> int:
         """Take up the last checkpoint where there is one; return the step to go on from."""
         step = _agreed(checkpoint.resume(self.work, self.state, self.run.key), self.fabric, self.work)
-        before = _trim_log(self.work / "log.jsonl", step) if self.fabric.is_global_zero else 0.0
+        before = self.curve.cut(step) if self.fabric.is_global_zero else 0.0
         self.saved = self.shown = time.perf_counter()
         self.began = self.saved - before
         return step
@@ -171,11 +134,11 @@ class _Loop:
     def run_from(self, first: int, stop: StopFlag) -> Outcome:
         self.model.train()
         for step in range(first, self.run.steps):
-            self.losses.pending.append(self._step(step).detach())
+            self.curve.add(self._step(step))
             last = step + 1 == self.run.steps
             logs = last or (step + 1) % LOG_EVERY == 0
             if logs:
-                if (bad := self._flush(step)) is not None:
+                if (bad := self.curve.settle(step + 1, self._log)) is not None:
                     return self._outcome("diverged", bad)
                 self._maybe_save(step + 1)
             if not last and self._stops(stop, logs=logs):
@@ -208,26 +171,12 @@ class _Loop:
         self.optimizer.step()
         return loss
 
-    def _flush(self, step: int) -> int | None:
-        """Log the losses since the last call; return the first step (from 1) whose loss is not finite."""
-        losses = self.fabric.all_reduce(torch.stack(self.losses.pending), reduce_op="mean").tolist()
-        self.losses.pending.clear()
-        first = step + 1 - len(losses)
-        for offset, value in enumerate(losses):
-            if not math.isfinite(value):
-                if offset:  # the curve up to the end is part of the result
-                    self._log(first + offset, sum(losses[:offset]) / offset)
-                return first + offset + 1
-            self.losses.last_finite = value
-        self._log(step + 1, sum(losses) / len(losses))
-        return None
-
     def _log(self, step: int, loss: float) -> None:
         seconds = time.perf_counter() - self.began
         if not self.fabric.is_global_zero:
             return
         line = {"step": step, "loss": loss, "lr": self.optimizer.param_groups[0]["lr"], "seconds": round(seconds, 2)}
-        checkpoint.append_line(self.work / "log.jsonl", json.dumps(line))
+        self.curve.write(line)
         if time.perf_counter() - self.shown > 0.5 or step == self.run.steps:  # noqa: PLR2004 - twice a second is enough for an eye
             self.shown = time.perf_counter()
             self.progress({"step": step, "steps": self.run.steps, "loss": loss})
@@ -250,7 +199,7 @@ class _Loop:
             steps=step,
             seconds=seconds,
             images_per_second=images / max(seconds, 1e-9),
-            final_loss=None if diverged else self.losses.last_finite,
+            final_loss=None if diverged else self.curve.last_finite,
             diverged_at=step if diverged else None,
-            last_finite_loss=self.losses.last_finite if diverged else None,
+            last_finite_loss=self.curve.last_finite if diverged else None,
         )

@@ -10,7 +10,7 @@ from rich.console import Console
 from repro import answers, compare, profiles, records, specs
 from repro.answers import AnswerError
 from repro.claims import Desk
-from repro.commands import planning, scoring
+from repro.commands import keeping, scoring
 from repro.counts import Counts
 from repro.measured import Evidence
 from repro.records import Shelf
@@ -41,7 +41,7 @@ def test_an_answer_fills_its_cell_until_it_is_retracted(tmp_path: Path) -> None:
     assert (found.status, found.words, found.verdict) == ("answered", "81.7 (2026-11-21)", "one seed")
     assert found.value == pytest.approx(81.7)
     assert found.difference == pytest.approx(-0.5)
-    planning.retract(OUT, f"{_key(8)}-2026-11-21", "typed wrongly", tmp_path)
+    keeping.retract(OUT, f"{_key(8)}-2026-11-21", "typed wrongly", tmp_path)
     assert _view(tmp_path).cells()[-1].outcomes[0].status == "awaiting the test server"
     scoring.score(OUT, _key(8), 82.1, "2026-11-21", tmp_path)
     assert _view(tmp_path).cells()[-1].outcomes[0].value == pytest.approx(82.1)

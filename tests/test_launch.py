@@ -25,6 +25,7 @@ from repro.launch import Ended, Local, devices
 from repro.machine import cores
 from repro.spec import SpecError
 from repro.stop import Stopped
+from repro.withdrawn import withdraw
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
 STEPS = 120
@@ -186,7 +187,7 @@ def test_a_retracted_run_is_done_again(tmp_path: Path, cache: Path) -> None:
     (record(where, task) / "record.json").write_text(text[:50], encoding="utf-8")
     with pytest.raises(records.RecordError, match="repro retract"):
         execute(task, where)
-    records.retract_folder(record(where, task), "damaged")
+    withdraw(record(where, task), "damaged")
     assert execute(task, where).status == "ok"
     assert [found.name for found in records.load({"local": where.local}).records] == [task.name]
     assert (where.local / f"{task.name}-retracted-1" / "record.json").read_text(encoding="utf-8") == text[:50]

@@ -12,6 +12,7 @@ import pytest
 
 from repro import arrays, records
 from repro.records import RecordError
+from repro.withdrawn import withdraw
 
 META = {"key": "abc", "seed": 0, "status": "ok", "spec": {}}
 COUNTS = {"classes": np.arange(18, dtype=np.int64).reshape(3, 2, 3)}
@@ -114,7 +115,7 @@ def test_arrays_are_those_that_numpy_reads(tmp_path: Path, order: Literal["C", "
 def test_retracted_records_are_not_read_and_not_deleted(tmp_path: Path) -> None:
     """A retraction is a file beside the record that says why."""
     records.append(tmp_path, "one", META, COUNTS)
-    records.retract(records.load({"local": tmp_path}).records[0], "wrong split")
+    withdraw(records.load({"local": tmp_path}).records[0].folder, "wrong split")
     assert records.load({"local": tmp_path}).records == ()
     assert json.loads((tmp_path / "one" / "retracted.json").read_text(encoding="utf-8")) == {"why": "wrong split"}
     assert (tmp_path / "one" / "record.json").exists()
@@ -125,7 +126,7 @@ def test_a_retracted_record_makes_room_for_the_right_one(tmp_path: Path) -> None
     name, (first, second) = "one-abc-s0", (META | {"final_loss": loss} for loss in (9.0, 1.0))
     records.append(tmp_path, name, first, COUNTS)
     assert records.stands(tmp_path, name)
-    records.retract(records.load({"local": tmp_path}).records[0], "wrong split")
+    withdraw(records.load({"local": tmp_path}).records[0].folder, "wrong split")
     assert not records.stands(tmp_path, name)
     records.append(tmp_path, name, second, COUNTS)
     assert records.stands(tmp_path, name)

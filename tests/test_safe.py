@@ -19,6 +19,7 @@ from data_files import make_camvid, make_cityscapes, make_coco, make_imagenet, m
 from short_runs import ROOT, differences, execute, job, place, record
 
 from repro import checkpoint, train
+from repro.curve import Curve
 from repro.data import load, splits
 from repro.data.coco import NAMES
 from repro.data.store import open_store
@@ -125,10 +126,10 @@ def test_a_log_is_trimmed_without_being_lost(tmp_path: Path, monkeypatch: pytest
     before = log.read_bytes()
     monkeypatch.setattr(checkpoint.os, "fsync", lambda _: (_ for _ in ()).throw(OSError(28, "No space left on device")))
     with pytest.raises(checkpoint.CheckpointError, match="No space left"):
-        train._trim_log(log, 10)
+        Curve(log, None).cut(10)
     assert log.read_bytes() == before
     monkeypatch.undo()
-    assert train._trim_log(log, 10) == 1.0
+    assert Curve(log, None).cut(10) == 1.0
     assert log.read_text(encoding="utf-8") == '{"step": 10, "seconds": 1.0}\n'
 
 

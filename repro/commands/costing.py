@@ -13,6 +13,7 @@ from repro import compute
 from repro.commands.scoring import submitted
 from repro.experiment import Job
 from repro.measure import Plan, plan
+from repro.plural import many
 from repro.profiles import Profile
 from repro.records import Shelf
 from repro.spec import SpecError, Table
@@ -47,7 +48,7 @@ def speed(tflops: float, shelf: Shelf, planned: Plan) -> Speed | None:
     if tflops:
         return Speed(tflops, "as given")
     found, count = compute.measured(shelf, (job.run for job in planned.jobs))
-    return Speed(found, f"measured here over {count} training{'s' * (count != 1)}") if count else None
+    return Speed(found, f"measured here over {many(count, 'training')}") if count else None
 
 
 def show(out: Console, planned: Plan, tables: Iterable[Table], profile: Profile, pace: Speed | None) -> None:

@@ -1,4 +1,4 @@
-"""`repro plan`, `status`, `retract`: what would run, what has run, what was withdrawn."""
+"""`repro plan`: what would run, what each run fills, and what it will cost."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table as Grid
 
-from repro import answers, estimate, profiles, records
+from repro import estimate, profiles, records
 from repro.commands import costing
 from repro.experiment import Job
 from repro.machine import Machine, cores
 from repro.measure import Place, Plan, plan
-from repro.records import RecordError, Shelf
+from repro.plural import many
+from repro.records import Shelf
 from repro.select import seeds_from, select_tables
 from repro.spec import Table
 
@@ -148,7 +148,7 @@ def _time(whole: estimate.Whole, runs: int, source: str) -> str:
     """Return the sentence on how long it will take."""
     if whole.unknown == runs:
         return f"expected: unknown, no run like these {runs} has a record yet"
-    rest = f", and {whole.unknown} run{'s' * (whole.unknown != 1)} of unknown length" if whole.unknown else ""
+    rest = f", and {many(whole.unknown, 'run')} of unknown length" if whole.unknown else ""
     side = (
         f", {estimate.clock(whole.wall)} in the {whole.processes} that repro run starts here"
         if whole.processes > 1
@@ -193,72 +193,3 @@ def _tree(
             for job in planned.jobs
         ],
     }
-
-
-def status(out: Console, request: Request, *, as_json: bool) -> None:
-    """Print, by table, how many cells have records of every seed; then what is unfinished or passed over."""
-    shelf = request.shelf
-    planned = request.plan(shelf)
-    rows: dict[int | str, list[tuple[int, int, int]]] = defaultdict(list)
-    for (table, _, _), run in planned.cells.items():
-        if run is not None:
-            here = len(shelf.of(run.key, "local"))
-            rows[table].append((here > 0, len(shelf.of(run.key, "reference")) > 0, here))
-    work = sorted(path.name for path in Machine(runs=request.runs).work.glob("*/") if path.is_dir())
-    diverged = sorted(
-        r.name for r in shelf.records if r.status == "diverged" and r.meta.get("profile") == request.profile
-    )
-    if as_json:
-        tree = {str(t): {"cells": len(r), "local": sum(x[0] for x in r), "reference": sum(x[1] for x in r)}
-                for t, r in rows.items()}  # fmt: skip
-        out.print_json(
-            json.dumps(
-                {"tables": tree, "unfinished": work, "diverged": diverged, "passed_over": list(shelf.passed_over)}
-            )
-        )
-        return
-    out.print(
-        f"[bold]{request.profile}[/]: cells that have a record, of the project (reference) and of this machine (local)",
-        soft_wrap=True,
-    )
-    grid = Grid("table", "cells", "reference", "local", box=None, padding=(0, 2, 0, 0))
-    for column in grid.columns[1:]:
-        column.justify = "right"
-    for table, found in rows.items():
-        grid.add_row(
-            f"table{table}" if isinstance(table, int) else table,
-            str(len(found)),
-            str(sum(x[1] for x in found)),
-            str(sum(x[0] for x in found)),
-        )
-    out.print(grid)
-    for name in diverged:
-        out.print(f"diverged: {name} (its record says when; the tables show it as such)", soft_wrap=True, markup=False)
-    for name in work:
-        out.print(f"unfinished: {name} (the same repro run takes it up again)", soft_wrap=True, markup=False)
-    for fault in shelf.passed_over:
-        out.print(f"passed over: {fault}", style="yellow", soft_wrap=True, markup=False)
-
-
-def retract(out: Console, name: str, why: str, runs: Path) -> None:
-    """Withdraw a record of this machine or the project; raise ``RecordError`` where there is none, or no reason."""
-    if not why.strip():
-        raise RecordError(f"{name}: a withdrawal needs its reason; say it in words after --why")
-    place = Machine(runs=runs)
-    shelf = records.load({"reference": place.reference, "local": place.local})
-    found = [root / name for root in (place.reference, place.local) if _holds(root, name)]
-    for answer in (answer for answer in shelf.answers if answer.name == name):
-        answers.retract(answer, why)
-        out.print(f"retracted {answer.folder}", soft_wrap=True, markup=False)
-        return
-    if not found:
-        raise RecordError(f"{name}: no record of this name under {runs}; repro status lists them")
-    for folder in found:
-        records.retract_folder(folder, why)
-        out.print(f"retracted {folder}", soft_wrap=True, markup=False)
-
-
-def _holds(root: Path, name: str) -> bool:
-    """Say whether a record of this name is there, readable or not, and was not retracted before."""
-    folder = root / name
-    return folder.parent == root and (folder / "record.json").exists() and not (folder / "retracted.json").exists()

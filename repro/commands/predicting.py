@@ -13,8 +13,7 @@ import torch
 from PIL import Image
 from rich.console import Console
 from rich.table import Table as Grid
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
 from repro.commands import trained
 from repro.commands.pictures import overlay, read_picture
@@ -113,10 +112,9 @@ def export(out: Console, key: str, seed: int | None, file: Path, runs: Path) -> 
     described |= {"spec": json.dumps(meta["spec"]), "classes": json.dumps(meta.get("classes", [])), "format": "pt"}
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        save_file(tensors, file, metadata=described)
-    except (OSError, SafetensorError) as error:
-        why = getattr(error, "strerror", None) or error
-        raise SpecError(f"{file}: cannot be written ({why}); choose another --out") from error
+        file.write_bytes(save(tensors, metadata=described))
+    except OSError as error:
+        raise SpecError(f"{file}: cannot be written ({error.strerror or error}); choose another --out") from error
     out.print(f"written: {file} ({file.stat().st_size / 1e6:.1f} MB, {record.name})", soft_wrap=True)
 
 

@@ -16,10 +16,10 @@ from repro import group, records
 from repro.commands.planning import Request
 from repro.commands.showing import show_tables
 from repro.estimate import clock
-from repro.experiment import Job, Start
+from repro.experiment import Job, check_weights
 from repro.launch import Ended, Launcher, Local
 from repro.launch.devices import gpus, torch_sees_cuda
-from repro.machine import Machine, cores, from_environment
+from repro.machine import NO_CUDA, Machine, cores, from_environment
 from repro.measure import Plan
 from repro.progress import display
 from repro.spec import SpecError
@@ -60,7 +60,8 @@ def start(out: Console, request: Request, how: How) -> int:
     shelf = request.shelf
     plan = request.plan(shelf)
     jobs = _wanted(plan, how.only)
-    _weighted(jobs, place)
+    for job in jobs:
+        check_weights(job.run, place.weights)
     launcher = _launcher(request, how, jobs, place)
     for fault in shelf.passed_over:
         out.print(f"passed over: {fault}", style="yellow", soft_wrap=True, markup=False)
@@ -112,7 +113,7 @@ def _launcher(request: Request, how: How, jobs: tuple[Job, ...], place: Machine)
 
         return Cluster(how.address, place, threads=_threads(request, how), gpu=_on_gpu(how, here))
     if jobs and how.device == "cuda" and not here and not torch_sees_cuda():
-        raise SpecError("--device cuda: torch sees no CUDA device here; use --device cpu or auto")
+        raise SpecError(NO_CUDA)
     if how.jobs is not None and here and how.jobs > len(here):
         raise SpecError(
             f"--jobs {how.jobs}: more processes than the {len(here)} GPUs here; ask for fewer, or --device cpu"
@@ -147,16 +148,6 @@ def _wanted(plan: Plan, only: str) -> tuple[Job, ...]:
         todo += [name for name in before if name not in wanted]
         wanted |= set(before)
     return tuple(job for job in plan.missing if job.name in wanted)
-
-
-def _weighted(jobs: tuple[Job, ...], place: Machine) -> None:
-    """Raise ``SpecError`` where a training starts from a file of ImageNet weights and none was given."""
-    for run in (job.run for job in jobs if job.trains and place.weights is None):
-        if isinstance(run.start, Start) and run.start.weights != "random":
-            raise SpecError(
-                f"profile {run.profile} starts from ImageNet weights of {run.model.backbone}; give --weights FILE (or "
-                "REPRO_WEIGHTS), a safetensors file with torchvision's names"
-            )
 
 
 def _processes(request: Request, how: How, jobs: tuple[Job, ...], here: int) -> int:

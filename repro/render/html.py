@@ -93,7 +93,7 @@ def _helpers() -> dict[str, Any]:
     return {
         "tone": _tone,
         "tally": words.tally,
-        "counted": words.counted,
+        "after": words.after,
         "evidence": words.evidence,
         "measured": numbers.measured,
         "value": numbers.value,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from repro.plural import many
 from repro.views import Lack, Remaining
 
 TFLOPS = 100.0
@@ -29,9 +30,9 @@ def cost(lack: Lack) -> str:
     parts = [duration(lack.seconds)] if lack.seconds else []
     operations = _operations(lack.flops)
     if lack.unknown and not lack.seconds:
-        parts += [operations or f"{lack.unknown} run{'s' * (lack.unknown != 1)} of unknown length"]
+        parts += [operations or f"{many(lack.unknown, 'run')} of unknown length"]
     elif lack.unknown:
-        parts += [f"{lack.unknown} run{'s' * (lack.unknown != 1)} of unknown length"]
+        parts += [f"{many(lack.unknown, 'run')} of unknown length"]
     return " and ".join(parts)
 
 
@@ -82,4 +83,4 @@ def runs(lack: Lack) -> str:
     """Return how many runs are to be done, and what they cost."""
     if not lack.runs:
         return "nothing"
-    return f"{lack.runs} run{'s' * (lack.runs != 1)}, {cost(lack)}"
+    return f"{many(lack.runs, 'run')}, {cost(lack)}"

@@ -9,6 +9,7 @@ from itertools import groupby
 
 from repro import verdicts
 from repro.findings import Audit, Check, Reading
+from repro.plural import many
 from repro.render import numbers, remaining
 from repro.views import ClaimView, Effect, Outcome, Provenance, Remaining, TableView
 
@@ -64,7 +65,7 @@ def origin(found: Provenance) -> str:
         ("commit", found.commits),
     ]
     named = "; ".join(f"{name} {', '.join(values)}" for name, values in parts if values)
-    return f"{found.place}: {len(found.runs)} run{'s' * (len(found.runs) != 1)}; {named}"
+    return f"{found.place}: {many(len(found.runs), 'run')}; {named}"
 
 
 def checks(found: Iterable[Check]) -> str:
@@ -104,7 +105,12 @@ def summary(found: Counter[str]) -> str:
 
 def counted(number: int, word: str) -> str:
     """Return how many have a verdict: ``1 holds``, ``27 hold``, ``15 undecided``."""
-    return f"{number} {word if number == 1 else PLURALS.get(word, word)}"
+    return f"{number} {after(number, word)}"
+
+
+def after(number: int, word: str) -> str:
+    """Return a verdict as it follows a number."""
+    return word if number == 1 else PLURALS.get(word, word)
 
 
 def glance(views: tuple[TableView, ...], lacks: tuple[Remaining, ...] = ()) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from repro.plural import many
 from repro.render.figures import style
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def draw(shown: BoundaryProfile) -> Figure:
     upper.set_ylabel("pixel accuracy (%)")
     lower.set_ylabel("gain (points)")
     lower.set_xlim(0.5, shown.distance[-1] + 0.5)
-    style.letter(upper, f"Profile {shown.profile}, {style.seeds(shown.seeds)}")
+    style.letter(upper, f"Profile {shown.profile}, {many(shown.seeds, 'seed')}")
     lower.set_xlabel(
         "distance to the nearest other label (pixels)\n"
         f"grey: boundary region, up to {shown.within} pixels; bands: 95 % interval"

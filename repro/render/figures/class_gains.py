@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from repro.plural import many
 from repro.render.figures import style
 
 if TYPE_CHECKING:
@@ -69,4 +70,4 @@ def draw(shown: Gains) -> Figure:
 
 
 def _title(shown: Gains) -> str:
-    return f"Profile {shown.profile}, {style.seeds(shown.seeds)}, {shown.images} images"
+    return f"Profile {shown.profile}, {many(shown.seeds, 'seed')}, {shown.images} images"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import TYPE_CHECKING
 
+from repro.plural import many
 from repro.render.figures import style
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def draw(curve: Curve) -> Figure:
     axes.set_xlabel(f"kernel size k  (1: the baseline 1 × 1)\n{_ranks(curve)}")
     axes.set_ylabel("area of the field (% of the image)")
     seeds = max(len(p.seeds) for p in curve.points)
-    style.letter(axes, f"Profile {curve.profile}, {style.seeds(seeds)}, {curve.images} images")
+    style.letter(axes, f"Profile {curve.profile}, {many(seeds, 'seed')}, {curve.images} images")
     return figure
 
 

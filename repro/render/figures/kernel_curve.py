@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from repro.plural import many
 from repro.render.figures import style
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def draw(curve: Curve) -> Figure:
     _line(lower, [(p.k, p.mean) for p in curve.points], style.GCN_COLOUR, "-")
     for point in curve.points:
         _interval(lower, point)
-    style.letter(lower, f"Measured: profile {curve.profile}, {style.seeds(curve.seeds)}")
+    style.letter(lower, f"Measured: profile {curve.profile}, {many(curve.seeds, 'seed')}")
     over = "seeds and images; dots: seeds" if curve.seeds > 1 else "images"
     lower.set_xlabel(f"kernel size k  (1: the baseline 1 × 1)\nbars: 95 % interval over {over}")
     lower.set_xticks([p.k for p in curve.points])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from repro.plural import many
 from repro.render.figures import style
 from repro.render.figures.boundary_profile import Band, draw_band
 
@@ -46,6 +47,6 @@ def draw(shown: SizeProfile) -> Figure:
     ends = [*shown.sizes, 2 * shown.sizes[-1]]
     lower.set_xticks(ends, [f"{end:,}" for end in ends])
     lower.minorticks_off()
-    style.letter(upper, f"Profile {shown.profile}, {style.seeds(shown.seeds)}")
+    style.letter(upper, f"Profile {shown.profile}, {many(shown.seeds, 'seed')}")
     lower.set_xlabel("size of the object that a pixel lies in (pixels)\nbands: 95 % interval")
     return figure

@@ -72,11 +72,6 @@ def label(model: Model, *, size: bool = True) -> str:
     return f"{text} {k}".strip() + (" + BR" if model.refine else "")
 
 
-def seeds(count: int) -> str:
-    """Return ``1 seed`` or ``3 seeds``."""
-    return f"{count} seed" + ("s" if count != 1 else "")
-
-
 RC: dict[str, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": TEXT,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import TYPE_CHECKING
 
+from repro.plural import many
 from repro.render.figures import style
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def draw(shown: Logs) -> Figure:
     panels[0][-1].legend(handles=_handles(shown), loc="upper right", borderaxespad=0.2)
     count = len({log.seed for log in shown.logs})
     figure.suptitle(
-        f"Profile {shown.profile}, {style.seeds(count)}",
+        f"Profile {shown.profile}, {many(count, 'seed')}",
         fontsize=style.TEXT + 0.5,
         fontweight="bold",
         x=0.02,
