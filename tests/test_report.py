@@ -60,6 +60,12 @@ def test_second_run_writes_nothing(runs: Path, tmp_path: Path, capsys: pytest.Ca
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "out").iterdir()} == before
 
 
+def test_the_projects_own_pages_follow_its_records(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every committed table, page and the claims of README.md are what the reference records give today."""
+    monkeypatch.chdir(ROOT)
+    assert main(["--format", "md,tex,csv,json,html", "--check"]) == 0
+
+
 def test_check_names_what_is_stale(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A changed table and a missing one are named, exit code 1, nothing written."""
     out = tmp_path / "out"
