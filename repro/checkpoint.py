@@ -13,6 +13,8 @@ from typing import Any
 
 import torch
 
+from repro import identity as identities
+
 KEPT = 2
 ADDED = {"random", "losses", "spent"}
 """Parts that checkpoints of earlier versions lack."""
@@ -22,8 +24,10 @@ class CheckpointError(ValueError):
     """A checkpoint that cannot be written or does not belong to the run, in one sentence."""
 
 
-def save(work: Path, state: Mapping[str, Any], step: int, key: str) -> Path:
+def save(work: Path, state: Mapping[str, Any], step: int, key: str, identity: Mapping[str, Any] | None = None) -> Path:
     """Write the states of ``state`` after ``step`` finished steps; of the sound ones before, the last stays.
+
+    ``identity`` holds seed, data, start weights and arithmetic as plain values, which ``resume`` compares.
 
     Those of later steps go: ``resume`` takes the newest sound one, so they were passed over.
 
@@ -31,7 +35,8 @@ def save(work: Path, state: Mapping[str, Any], step: int, key: str) -> Path:
         CheckpointError: the disk refuses; earlier checkpoints stay.
     """
     buffer = io.BytesIO()
-    torch.save({"step": step, "key": key, **{name: part.state_dict() for name, part in state.items()}}, buffer)
+    belongs = {"step": step, "key": key, "identity": None if identity is None else dict(identity)}
+    torch.save({**belongs, **{name: part.state_dict() for name, part in state.items()}}, buffer)
     payload = buffer.getvalue()
     target = work / f"checkpoint-{step:08d}.pt"
     write(target, hashlib.sha256(payload).digest() + payload)
@@ -74,13 +79,13 @@ def _refused(path: Path, error: OSError) -> CheckpointError:
     return CheckpointError(f"{path}: cannot be written ({why}); what was written before is kept: make room, run again")
 
 
-def resume(work: Path, state: Mapping[str, Any], key: str) -> int:
+def resume(work: Path, state: Mapping[str, Any], key: str, identity: Mapping[str, Any] | None = None) -> int:
     """Load the newest sound checkpoint into ``state``; return its step, 0 where there is none.
 
     A damaged file is said on standard error and the one before it is taken.
 
     Raises:
-        CheckpointError: a checkpoint belongs to another experiment.
+        CheckpointError: a checkpoint belongs to another experiment, seed, data, start weights or arithmetic.
     """
     found = _all(work)
     for path in reversed(found):
@@ -94,11 +99,30 @@ def resume(work: Path, state: Mapping[str, Any], key: str) -> int:
         if loaded["key"] != key:
             msg = f"{path}: belongs to run {loaded['key']}, not to {key}; move the folder away"
             raise CheckpointError(msg)
+        if identity is not None:
+            _refuse_other(path, loaded.get("identity"), identity)
         for name, part in state.items():
             if name in loaded or name not in ADDED:
                 part.load_state_dict(loaded[name])
         return int(loaded["step"])
     return 0
+
+
+def _refuse_other(path: Path, theirs: object, ours: Mapping[str, Any]) -> None:
+    """Raise ``CheckpointError`` where a checkpoint was begun under another identity, or does not say which."""
+    if not isinstance(theirs, Mapping):
+        raise CheckpointError(
+            f"{path}: an earlier version wrote it and did not note data, weights and precision; remove the folder "
+            f"{path.parent} to begin anew"
+        )
+    found = identities.changes(identities.from_tree(theirs), identities.from_tree(ours))
+    if theirs.get("seed") != ours.get("seed"):
+        found.insert(0, f"seed {theirs.get('seed')} there, {ours.get('seed')} here")
+    if found:
+        raise CheckpointError(
+            f"{path}: was begun under other conditions ({'; '.join(found)}); give the first ones again to go on, "
+            f"or remove the folder {path.parent} to begin anew"
+        )
 
 
 def _all(work: Path) -> list[Path]:

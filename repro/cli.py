@@ -17,7 +17,7 @@ from repro.options import err, out
 HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 SECTIONS = {
     "Ask": ("list", "plan", "status", "cost", "claims", "audit"),
-    "Measure and draw": ("run", "figure", "report", "vrf-area", "retract"),
+    "Measure and draw": ("run", "figure", "report", "vrf-area", "verify", "retract"),
     "Use a trained network": ("predict", "vrf", "export", "crf-grid"),
     "Data and test servers": ("data", "submit", "score"),
 }
@@ -145,6 +145,41 @@ def status(*, tables: tuple[str, ...], as_json: bool, **words: Any) -> None:  # 
 
     words |= {"tables": tables or ("all",), "steps": 0, "recipe": ""}
     keeping.status(out, _request(words), as_json=as_json)
+
+
+@app.command(short_help="make records anew and say whether they come out the same")
+@options.tables
+@options.profile
+@options.seeds
+@options.runs
+@options.data_root
+@options.weights
+@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda")
+@click.option("--jobs", type=click.IntRange(1), help="processes side by side where records are trained again")
+@click.option(
+    "--within", type=click.FloatRange(0), default=0.1, show_default=True, help="points that count as the same result"
+)
+@options.as_json
+def verify(
+    *,
+    data_root: Path | None,
+    weights: Path | None,
+    device: str,
+    jobs: int | None,
+    within: float,
+    as_json: bool,
+    **words: Any,  # noqa: ANN401 - the fields of planning.Request
+) -> None:
+    """Make records anew: from their weights where they are here, else by training again.
+
+    TABLE is table2, 2, 1,3-5 or all, or the key or name of a record. Nothing that exists is changed. Exits with 1
+    where an outcome differs.
+    """
+    from repro.commands import verifying
+
+    request = _request(words | {"steps": 0, "recipe": ""})
+    place = verifying.machine(request, data_root, weights, device)
+    sys.exit(verifying.verify(out, request, place, within=within, jobs=jobs, as_json=as_json))
 
 
 @app.command(short_help="withdraw a wrong record, with the reason")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from repro.errors import WorkError
+from repro.identity import weights_of
 from repro.keys import head_name, key
 from repro.spec import Classifier, Evaluation, Model
 
@@ -113,6 +114,15 @@ class Run:
         return f"{self.profile}-{name}{suffix}"
 
 
+def source_names(run: Run) -> frozenset[str]:
+    """Return the names of all data and start weights that an outcome comes from, those of earlier stages too."""
+    own = {f"{source.dataset}/{source.split}" for source in (*run.train, run.test)}
+    if run.from_file:
+        own.add(weights_of(run.model.backbone))
+    before = run.start if isinstance(run.start, Run) else None
+    return frozenset(own) | (source_names(before) if before else frozenset())
+
+
 def check_weights(run: Run, weights: Path | None) -> None:
     """Raise ``WorkError`` where a run trains from a file of ImageNet weights that was not given."""
     if run.trained() == run and run.from_file and weights is None:
@@ -147,11 +157,13 @@ class Job:
     seed: int
     after: tuple[str, ...] = ()
     """Names of the jobs that come first."""
+    folder: str = ""
+    """Folder name where that is not the usual one, which a record of other data has taken."""
 
     @cached_property
     def name(self) -> str:
         """Folder name of its record."""
-        return folder_name(self.run, self.seed)
+        return self.folder or folder_name(self.run, self.seed)
 
     @property
     def trains(self) -> bool:

@@ -36,7 +36,8 @@ def facts(session: Session) -> dict[str, Any]:
         "torch": torch.__version__,
         "platform": platform.system(),
         "git_commit": machine.git_commit(),
-        "data": _fingerprints(session),
+        "data": session.data,
+        "identity": session.identity.as_tree(),
         "weights_file": _weights_file(session),
         "weights_from": None if session.parent is None else session.parent.name,
     }
@@ -55,11 +56,3 @@ def _device(session: Session) -> str:
     if session.fabric.device.type == "cuda":
         return str(torch.cuda.get_device_name(session.fabric.device))
     return machine.cpu_name()
-
-
-def _fingerprints(session: Session) -> dict[str, str]:
-    """Return the fingerprint of every split that the run used: where it trains those of the mix, then the test's."""
-    used = [(session.run.test, session.test)]
-    if session.trains:
-        used = [*zip(session.run.train, session.train_stores, strict=True), *used]
-    return {f"{source.dataset}/{source.split}": store.fingerprint for source, store in used}

@@ -6,11 +6,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from repro.experiment import Job, Run, folder_name
+from repro.experiment import Job, Run, folder_name, source_names
+from repro.identity import Sources, conflicts, majority, suffix
 from repro.profiles import Profile
-from repro.records import Shelf
+from repro.records import Record, Shelf
 from repro.spec import Score, Table
 
+ENDED = frozenset({"ok", "diverged"})
+"""Statuses of a record after which its run is not done again."""
 Place = tuple[int | str, str, str]
 """Table (its number, or the name of one of the suite's own), row label, column label."""
 
@@ -67,9 +70,13 @@ def plan(
     seeds: Iterable[int],
     shelf: Shelf,
     places: tuple[str, ...] = ("local",),
+    wished: Sources | None = None,
 ) -> Plan:
-    """Plan the runs of some tables: each experiment once, first stages first, what has a record in a place marked."""
-    return plan_runs(profile.name, score_cells(tables, profile), seeds, shelf, places)
+    """Plan the runs of some tables: each experiment once, first stages first, what has a record in a place marked.
+
+    See ``plan_runs`` for ``wished``.
+    """
+    return plan_runs(profile.name, score_cells(tables, profile), seeds, shelf, places, wished)
 
 
 def plan_runs(
@@ -78,27 +85,63 @@ def plan_runs(
     seeds: Iterable[int],
     shelf: Shelf,
     places: tuple[str, ...] = ("local",),
+    wished: Sources | None = None,
 ) -> Plan:
-    """Plan the runs of resolved cells; all runs of a seed come before the next seed's."""
-    jobs: dict[str, Job] = {}
+    """Plan the runs of resolved cells; all runs of a seed come before the next seed's.
+
+    Args:
+        profile: its name.
+        cells: the run of each cell.
+        seeds: what each run is repeated with.
+        shelf: all records.
+        places: where a record counts as done.
+        wished: the data and weights that the user has named. A record of others does not count, and a run whose
+            folder name such a record has gets a name of its own. None: the sources of most records of the profile.
+    """
     runs = {run.key: run for run in cells.values() if run is not None}
+    names = _Names(profile, [record for record in shelf.records if record.place in places], wished)
+    jobs: dict[str, Job] = {}
     for seed in seeds:
         for run in runs.values():
-            for job in _chain(run, seed):
+            for job in _chain(run, seed, names):
                 jobs.setdefault(job.name, job)
-    recorded = {(r.key, r.seed) for r in shelf.records if r.place in places and r.status in {"ok", "diverged"}}
-    done = frozenset(job.name for job in jobs.values() if (job.run.key, job.seed) in recorded)
+    done = frozenset(job.name for job in jobs.values() if names.done(job.run, job.seed))
     return Plan(profile, dict(cells), tuple(jobs.values()), done)
 
 
-def _chain(run: Run, seed: int) -> Iterator[Job]:
+class _Names:
+    """Which outcomes stand already, and the folder names of those that do not."""
+
+    def __init__(self, profile: str, records: list[Record], wished: Sources | None) -> None:
+        mine = (record.identity.sources for record in records if record.meta.get("profile") == profile)
+        self.sources = majority(mine, wished)
+        self.wished = wished
+        self.standing: dict[tuple[str, int], str] = {}
+        self.taken: set[str] = set()
+        for record in records:
+            self.taken.add(record.name)
+            if record.status in ENDED and not conflicts(record.identity.sources, self.sources):
+                self.standing.setdefault((record.key, record.seed), record.name)
+
+    def done(self, run: Run, seed: int) -> bool:
+        return (run.key, seed) in self.standing
+
+    def of(self, run: Run, seed: int) -> str:
+        """Return the name of the record that stands, else the one to be written."""
+        name = folder_name(run, seed)
+        if self.done(run, seed) or name not in self.taken or not self.wished:
+            return self.standing.get((run.key, seed), name)
+        mine = source_names(run)
+        return f"{name}-{suffix({name: value for name, value in self.wished.items() if name in mine})}"
+
+
+def _chain(run: Run, seed: int, names: _Names) -> Iterator[Job]:
     """Yield what must run before a run, then the run."""
     before: list[str] = []
     trained = run.trained()
-    if trained != run:
-        yield from _chain(trained, seed)
-        before.append(folder_name(trained, seed))
-    elif isinstance(run.start, Run):
-        yield from _chain(run.start, seed)
-        before.append(folder_name(run.start, seed))
-    yield Job(run, seed, tuple(before))
+    first = trained if trained != run else run.start
+    if isinstance(first, Run):
+        yield from _chain(first, seed, names)
+        before.append(names.of(first, seed))
+    name = names.of(run, seed)
+    yield Job(run, seed, tuple(before), name if name != folder_name(run, seed) else "")

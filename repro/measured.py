@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections import defaultdict
-from collections.abc import Mapping
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from repro import areas, metrics, statistics, trust
+from repro.identity import Sources, conflicts, majority
 from repro.records import Record, RecordError, Shelf
 
 Array = NDArray[np.int64]
@@ -36,6 +37,10 @@ class Measurement:
     diverged: tuple[Record, ...] = ()
     interrupted: tuple[Record, ...] = ()
     faults: tuple[str, ...] = ()
+    other_data: tuple[Sample, ...] = ()
+    """Scores of the same experiment on other data or from other start weights; never pooled with the samples."""
+    other_arithmetic: tuple[Sample, ...] = ()
+    """Scores of seeds that stand among the samples already, made on another device or in another precision."""
 
     @property
     def values(self) -> tuple[float, ...]:
@@ -66,16 +71,24 @@ class Measurement:
             return "no score" if math.isnan(self.mean) else "measured"
         if self.diverged:
             return "diverged"
-        return "unusable" if self.faults else "not run"
+        if self.faults:
+            return "unusable"
+        return "other data" if self.other_data else "not run"
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """Records by key and place, each read once; ``faults`` names those that cannot be used at all."""
+    """Records by key and place, each read once; ``faults`` names those that cannot be used at all.
+
+    In each place, the records of one profile are taken that agree on their data and start weights: those that the
+    user's data root and weights give (``wished``), else those of the largest set. The others stand apart.
+    """
 
     shelf: Shelf
+    wished: Sources = field(default_factory=dict)
     faults: tuple[str, ...] = field(init=False)
     _sound: Mapping[tuple[str, str], tuple[Record, ...]] = field(init=False, repr=False)
+    _apart: Mapping[tuple[str, str], tuple[Record, ...]] = field(init=False, repr=False)
     _counts: dict[Record, dict[str, Array]] = field(init=False, repr=False, default_factory=dict)
     _measured: dict[tuple[str, str, str], Measurement] = field(init=False, repr=False, default_factory=dict)
     _beside: dict[tuple[Record, str], Mapping[str, NDArray[Any]] | None] = field(
@@ -85,19 +98,20 @@ class Evidence:
 
     def __post_init__(self) -> None:
         """Sort the records by key and place, and name the ones without a usable key, seed or status."""
-        sound: dict[tuple[str, str], list[Record]] = defaultdict(list)
         faults = list(self.shelf.passed_over)
+        usable: list[Record] = []
         for record in self.shelf.records:
             if fault := trust.fault(record):
                 faults.append(fault)
             else:
-                sound[record.key, record.place].append(record)
-        ordered = {name: tuple(sorted(found, key=lambda r: (r.seed, r.name))) for name, found in sound.items()}
-        object.__setattr__(self, "_sound", ordered)
+                usable.append(record)
+        together, apart = divided(usable, self.wished)
+        object.__setattr__(self, "_sound", _by_key(together))
+        object.__setattr__(self, "_apart", _by_key(apart))
         object.__setattr__(self, "faults", tuple(faults))
 
     def keys(self) -> dict[str, list[Record]]:
-        """Return every usable record by its key."""
+        """Return every usable record by its key; those of other data are left out."""
         found: dict[str, list[Record]] = defaultdict(list)
         for (key, _), records in self._sound.items():
             found[key] += records
@@ -142,10 +156,18 @@ class Evidence:
     def _measure(self, key: str, place: str, metric: str) -> Measurement:
         records = self._sound.get((key, place), ())
         faults: list[str] = []
-        single = self._single(tuple(r for r in records if r.status == "ok"), faults)
-        samples = tuple(sample for record in single if (sample := self._sample(record, metric, faults)))
+        single, doubles = self._single(tuple(r for r in records if r.status == "ok"), faults)
+        samples = self._samples(single, metric, faults)
+        apart = (record for record in self._apart.get((key, place), ()) if record.status == "ok")
         by = {status: tuple(r for r in records if r.status == status) for status in trust.STATUSES}
-        return Measurement(place, samples, by["diverged"], by["interrupted"], tuple(faults))
+        return Measurement(
+            place, samples, by["diverged"], by["interrupted"], tuple(faults),
+            other_data=self._samples(apart, metric, faults),
+            other_arithmetic=self._samples(doubles, metric, faults),
+        )  # fmt: skip
+
+    def _samples(self, records: Iterable[Record], metric: str, faults: list[str]) -> tuple[Sample, ...]:
+        return tuple(sample for record in records if (sample := self._sample(record, metric, faults)))
 
     def _sample(self, record: Record, metric: str, faults: list[str]) -> Sample | None:
         try:
@@ -156,19 +178,27 @@ class Evidence:
             faults.append(text if record.name in text else f"{record.name} ({record.place}): {text}")
             return None
 
-    def _single(self, records: tuple[Record, ...], faults: list[str]) -> list[Record]:
-        """Return one record a seed: the first of equal ones, none of those that disagree."""
+    def _single(self, records: tuple[Record, ...], faults: list[str]) -> tuple[list[Record], list[Record]]:
+        """Return one record a seed, and those beside them that another arithmetic made.
+
+        Of equal records the first is taken. Of records whose arithmetic differs (a CPU's beside a GPU's), the one
+        whose arithmetic the most records of this key share; the other is shown, not pooled. Records that disagree
+        although their arithmetic is the same are not used at all.
+        """
+        common = Counter(_arithmetic(record) for record in records)
         seeds: dict[int, list[Record]] = defaultdict(list)
-        for record in records:
+        for record in sorted(records, key=lambda r: (-common[_arithmetic(r)], r.name)):
             seeds[record.seed].append(record)
-        single = []
-        for seed, same in seeds.items():
+        single, doubles = [], []
+        for seed, (first, *others) in sorted(seeds.items()):
+            same = [first, *(r for r in others if _arithmetic(r) == _arithmetic(first))]
             if len(same) > 1 and not self._agree(same):
                 names = ", ".join(record.name for record in same)
-                faults.append(f"{names} ({same[0].place}): disagree under one key and seed {seed}, so none is used")
-            else:
-                single.append(same[0])
-        return single
+                faults.append(f"{names} ({first.place}): disagree under one key and seed {seed}, so none is used")
+                continue
+            single.append(first)
+            doubles += [record for record in others if record not in same]
+        return single, doubles
 
     def _agree(self, records: list[Record]) -> bool:
         try:
@@ -179,6 +209,40 @@ class Evidence:
             other.keys() == first.keys() and all(np.array_equal(other[name], first[name]) for name in first)
             for other in others
         )
+
+
+def divided(records: Iterable[Record], wished: Sources | None = None) -> tuple[list[Record], list[Record]]:
+    """Part records into those that may stand in one table and those of other data or start weights.
+
+    Args:
+        records: of any places and profiles; each profile of each place is divided by itself.
+        wished: the sources that the user has named now, which local records must agree with; elsewhere, and where
+            it is None or empty, those of most records decide.
+
+    Returns:
+        The records that agree, and the others, each in the order given.
+    """
+    given = list(records)
+    groups: dict[tuple[str, str], list[Record]] = defaultdict(list)
+    for record in given:
+        groups[record.place, str(record.meta.get("profile"))].append(record)
+    common = {
+        (place, profile): majority((r.identity.sources for r in found), wished if place == "local" else None)
+        for (place, profile), found in groups.items()
+    }
+    fits = {id(r): not conflicts(r.identity.sources, common[name]) for name, found in groups.items() for r in found}
+    return [r for r in given if fits[id(r)]], [r for r in given if not fits[id(r)]]
+
+
+def _by_key(records: Iterable[Record]) -> dict[tuple[str, str], tuple[Record, ...]]:
+    found: dict[tuple[str, str], list[Record]] = defaultdict(list)
+    for record in records:
+        found[record.key, record.place].append(record)
+    return {name: tuple(sorted(same, key=lambda r: (r.seed, r.name))) for name, same in found.items()}
+
+
+def _arithmetic(record: Record) -> str:
+    return fingerprint(dict(record.identity.arithmetic))
 
 
 def _fields(record: Record) -> dict[str, NDArray[Any]] | None:

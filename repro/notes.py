@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from repro import metrics, paper
+from repro.identity import Identity, Sources, conflicts, shown
 from repro.keys import key
 from repro.profiles import Profile
 from repro.spec import PAPER_CHANNELS, Evaluation, Model, Stack, Table
@@ -23,9 +24,63 @@ def notes(table: Table, profile: Profile, cells: Iterable[CellView], counts: Map
         cells: the table's cells as measured.
         counts: stored counts, by key.
     """
+    cells = tuple(cells)
+    yield from _other_data(cells)
+    yield from _other_arithmetic(cells)
     yield from _widths(table, profile)
     yield from _boundary(table, cells)
     yield from _readings(table, counts)
+
+
+def _other_data(cells: Iterable[CellView]) -> Iterator[str]:
+    """Name the scores that come from other data or start weights than the table's, and both fingerprints."""
+    used: dict[str, Sources] = {}
+    apart: dict[tuple[str, str], list[str]] = {}
+    for cell in cells:
+        for outcome in cell.outcomes:
+            for sample in outcome.measurement.samples if outcome.measurement else ():
+                used[outcome.place] = {**used.get(outcome.place, {}), **sample.record.identity.sources}
+    for cell in cells:
+        for outcome in cell.outcomes:
+            for sample in outcome.measurement.other_data if outcome.measurement else ():
+                theirs, ours = sample.record.identity.sources, used.get(outcome.place, {})
+                names = conflicts(theirs, ours)
+                what = shown(theirs, names) + (f" instead of {shown(ours, names)}" if names else "")
+                text = f"{_at(cell)} {sample.value:.1f} (seed {sample.seed})"
+                apart.setdefault((outcome.place, what), []).append(text)
+    for (place, what), scores in apart.items():
+        yield f"other data ({place}), {what}: {'; '.join(scores)}; not pooled or compared with the rest"
+    here, there = used.get("local", {}), used.get("reference", {})
+    if names := conflicts(here, there):
+        yield (
+            f"local and reference are of different data ({shown(here, names)} local, {shown(there, names)} "
+            "reference): their scores are not to be compared"
+        )
+
+
+def _other_arithmetic(cells: Iterable[CellView]) -> Iterator[str]:
+    """Lay scores of one seed that two devices or precisions gave beside each other."""
+    for cell in cells:
+        for outcome in cell.outcomes:
+            found = outcome.measurement
+            taken = {sample.seed: sample for sample in found.samples} if found else {}
+            for sample in found.other_arithmetic if found else ():
+                if sample.seed in taken:
+                    ours = taken[sample.seed]
+                    yield (
+                        f"{_at(cell)}, seed {sample.seed}, twice ({outcome.place}): {ours.value:.1f} by "
+                        f"{_by(ours.record.identity)}, {sample.value:.1f} by {_by(sample.record.identity)}; "
+                        "the first counts"
+                    )
+
+
+def _at(cell: CellView) -> str:
+    return f"{cell.row}, {cell.column}:"
+
+
+def _by(identity: Identity) -> str:
+    made = identity.arithmetic
+    return f"{made.get('device_type')} in {made.get('precision')}"
 
 
 def _widths(table: Table, profile: Profile) -> Iterator[str]:

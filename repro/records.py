@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -13,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from repro import answers
 from repro.answers import Answer
+from repro.identity import Identity
+from repro.identity import read as read_identity
 from repro.withdrawn import move_aside, withdrawn
 
 if TYPE_CHECKING:  # a plan reads records without their counts, and starts without numpy
@@ -64,6 +67,21 @@ class Record:
     def name(self) -> str:
         """The folder's name, which names the run in every output."""
         return self.folder.name
+
+    @cached_property
+    def identity(self) -> Identity:
+        """The data, start weights and arithmetic behind the outcome."""
+        return read_identity(self.meta)
+
+    @cached_property
+    def digest(self) -> str:
+        """sha256 of ``record.json`` as it lies there, by which descendants name the record; empty where it is gone."""
+        import hashlib
+
+        try:
+            return hashlib.sha256((self.folder / "record.json").read_bytes()).hexdigest()
+        except OSError:
+            return ""
 
     def counts(self) -> dict[str, NDArray[np.int64]]:
         """Read the raw counts; raise ``RecordError`` where they are missing or damaged."""
@@ -160,7 +178,8 @@ def stands(root: Path, name: str) -> bool:
         return False
     with suppress(RecordError):
         record = _read(folder / "record.json", "local")
-        if name.endswith(f"{record.key}-s{record.seed}") and record.status in {"ok", "diverged"}:
+        own = re.search(rf"{re.escape(record.key)}-s{record.seed}(-d[0-9a-f]+)?$", name)
+        if own and record.status in {"ok", "diverged"}:
             return True
     msg = f"{folder}: its record cannot be used; withdraw it (repro retract {name} --why damaged) and run again"
     raise RecordError(msg)

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from repro import checkpoint, initialise, machine
+from repro import checkpoint, initialise, machine, sources
 from repro.data import Dataset, load
 from repro.data import store as stores
 from repro.data.ahead import Ahead
@@ -26,6 +26,7 @@ from repro.errors import WorkError
 from repro.evaluate import Counts, background_of, evaluate_classifier, evaluate_images, interleave, share_weights
 from repro.experiment import Run, check_weights
 from repro.fabric import open_fabric, repeatable
+from repro.identity import NUMERICS, Identity, conflicts, shown, weights_of
 from repro.machine import Machine
 from repro.models.architectures import architecture
 from repro.predictor import Predictor, Refine, frame_of
@@ -57,7 +58,8 @@ class Session:
         machine.keep_memory()
         repeatable()
         self.stillborn = parent is not None and parent.status == "diverged"
-        check_weights(run, place.weights)
+        if self.trains:
+            check_weights(run, place.weights)
         self.fabric = open_fabric(place, narrow=architecture(run.model.backbone).narrow)
         self.leads = bool(self.fabric.is_global_zero)
         self.precision = str(self.fabric._precision.precision)  # noqa: SLF001 - Fabric has no public name for it
@@ -82,6 +84,45 @@ class Session:
         """The decoded stores of the training mix."""
         return tuple(stores.open_store(load(s.dataset, s.split, self.place.data_root), self.place.cache)
                      for s in self.run.train)  # fmt: skip
+
+    @cached_property
+    def data(self) -> dict[str, str]:
+        """The fingerprint of every split that the job uses: where it trains those of the mix, then the test's."""
+        used = [(self.run.test, self.test)]
+        if self.trains:
+            used = [*zip(self.run.train, self.train_stores, strict=True), *used]
+        return {f"{source.dataset}/{source.split}": store.fingerprint for source, store in used}
+
+    @cached_property
+    def identity(self) -> Identity:
+        """Sources and arithmetic of what the job will have computed.
+
+        Raises:
+            WorkError: the record that it builds on comes from other data or weights.
+        """
+        own = dict(self.data)
+        if self.trains and self.run.from_file:
+            own[weights_of(self.run.model.backbone)] = sources.checksum(self.place.weights)
+        before = self.parent.identity.sources if self.parent else {}
+        if self.parent and (other := conflicts(before, own)):
+            raise WorkError(
+                f"{self.parent.name}: was made from other data or weights ({shown(before, other)}) than are here "
+                f"({shown(own, other)}); run the table that trains it on these, or name the first ones"
+            )
+        kind = self.fabric.device.type
+        return Identity(
+            sources={**before, **own},
+            arithmetic={
+                "precision": self.precision,
+                "layout": str(self.layout).removeprefix("torch."),
+                "device_type": kind,
+                "threads": torch.get_num_threads() if kind == "cpu" else 0,
+                "world_size": self.fabric.world_size,
+                "compile": self.place.compile,
+                "numerics": NUMERICS,
+            },
+            parent=self.parent.digest if self.parent else "",
+        )
 
     @property
     def normalise(self) -> Callable[[Tensor], Tensor]:
@@ -112,6 +153,7 @@ class Session:
                 self.run, self.net, source, self.fabric, self.work,
                 progress=lambda event: emit({"phase": "train", "batch": size, **event}),
                 checkpoint_seconds=self.place.checkpoint_seconds, compile_net=self.place.compile, spent=spent,
+                identity={"seed": self.seed, **self.identity.as_tree()},
             )  # fmt: skip
 
     def _ahead(self, batches: BatchSource) -> AbstractContextManager[BatchSource]:

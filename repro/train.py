@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,6 +50,7 @@ def train(
     checkpoint_seconds: float = 30.0,
     compile_net: bool = False,
     spent: Spent | None = None,
+    identity: Mapping[str, Any] | None = None,
 ) -> Outcome:
     """Train ``net`` in place from its last checkpoint in ``work``, or from the start.
 
@@ -64,16 +65,20 @@ def train(
         checkpoint_seconds: time between two checkpoints.
         compile_net: train through ``torch.compile``; checkpoints and ``net`` itself stay as they are.
         spent: the job's clock; a resumed training sets it to what was spent before.
+        identity: seed, data, start weights and arithmetic as plain values, kept in each checkpoint; a checkpoint of
+            another identity is refused.
 
     Raises:
         Interrupted: a stop signal came; every finished step is in the checkpoint.
-        CheckpointError: the disk refuses; what was written before stays.
+        CheckpointError: the disk refuses, and what was written before stays; or a checkpoint is another run's.
     """
     if fabric.world_size > 1:
         synchronise(net)
     optimizer = build_optimizer(net, run.recipe)
     model, optimizer = fabric.setup(_compiled(net, fabric) if compile_net else net, optimizer)
-    loop = _Loop(run, net, model, optimizer, batch, fabric, work, progress, checkpoint_seconds, spent or Spent())
+    loop = _Loop(
+        run, net, model, optimizer, batch, fabric, work, progress, checkpoint_seconds, spent or Spent(), identity
+    )
     first = loop.resume()
     with StopFlag() as stop:
         return loop.run_from(first, stop)
@@ -114,6 +119,7 @@ class _Loop:
     progress: Progress
     checkpoint_seconds: float
     spent: Spent
+    identity: Mapping[str, Any] | None
 
     def __post_init__(self) -> None:
         self.loss = loss_function(self.run, self.fabric.world_size)
@@ -125,7 +131,7 @@ class _Loop:
 
     def resume(self) -> int:
         """Take up the last checkpoint where there is one; return the step to go on from."""
-        step = _agreed(checkpoint.resume(self.work, self.state, self.run.key), self.fabric, self.work)
+        step = _agreed(checkpoint.resume(self.work, self.state, self.run.key, self.identity), self.fabric, self.work)
         before = self.curve.cut(step) if self.fabric.is_global_zero else 0.0
         self.saved = self.shown = time.perf_counter()
         self.began = self.saved - before
@@ -187,7 +193,7 @@ class _Loop:
 
     def _save(self, step: int) -> None:
         if self.fabric.is_global_zero:
-            checkpoint.save(self.work, self.state, step, self.run.key)
+            checkpoint.save(self.work, self.state, step, self.run.key, self.identity)
         self.saved = time.perf_counter()
 
     def _outcome(self, status: str, step: int) -> Outcome:

@@ -17,6 +17,7 @@ STATUSES = {
     "no score": "the run ended, but a score is undefined (no pixel or image was counted)",
     "unusable": "there are records, and none that can be trusted; the problems below the table say why",
     "not run": "there is no record for this cell (or no stored count, no measured area)",
+    "other data": "there are records, all of other data or start weights than the rest of the table; a note names them",
     "no data": "this profile has no data that could stand for the cell's",
     "awaiting the test server": "labels are secret; only the server's answer can fill the cell",
     "answered": "what the test server answered to our predictions, and the day",

@@ -13,10 +13,11 @@ from typing import Any
 
 import filelock
 
-from repro import records
+from repro import records, sources
 from repro.errors import WorkError
-from repro.experiment import Run
+from repro.experiment import Run, source_names
 from repro.facts import facts
+from repro.identity import conflicts
 from repro.machine import Machine
 from repro.session import Session
 from repro.spent import Spent
@@ -141,6 +142,9 @@ def _parent(run: Run, seed: int, place: Machine) -> records.Record | None:
     if not isinstance(needed, Run):
         return None
     found = [r for r in records.load({"local": place.local}).of(needed.key) if r.seed == seed]
+    if len(found) > 1:  # of several data sets or weights, those that are here
+        wished = sources.known_here(source_names(run), place)
+        found = [r for r in found if not conflicts(r.identity.sources, wished)]
     if not found:
         raise WorkError(f"{needed.slug}-{needed.key}-s{seed}: no record on this machine; run the table that trains it")
     if found[0].status == "ok" and not (found[0].folder / "weights.safetensors").exists():

@@ -14,6 +14,7 @@ from rich.console import Console
 from repro import estimate, profiles, records
 from repro.commands import costing
 from repro.experiment import Job
+from repro.identity import Sources
 from repro.machine import Machine, cores
 from repro.measure import Place, Plan, plan
 from repro.plural import many
@@ -58,9 +59,9 @@ class Request:
         place = Machine(runs=self.runs)
         return records.load({"reference": place.reference, "local": place.local})
 
-    def plan(self, shelf: Shelf) -> Plan:
-        """The plan of all of it."""
-        return plan(self.selected, self.resolved, seeds_from(self.seeds), shelf)
+    def plan(self, shelf: Shelf, wished: Sources | None = None) -> Plan:
+        """The plan of all of it; see ``measure.plan_runs`` for ``wished``."""
+        return plan(self.selected, self.resolved, seeds_from(self.seeds), shelf, wished=wished)
 
 
 def show(out: Console, request: Request, *, as_json: bool, tflops: float = 0.0) -> None:

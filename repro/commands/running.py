@@ -16,12 +16,15 @@ from repro import group, records
 from repro.commands.planning import Request
 from repro.commands.showing import show_tables
 from repro.estimate import clock
-from repro.experiment import Job, check_weights
+from repro.experiment import Job, check_weights, source_names
+from repro.identity import Sources
 from repro.launch import Ended, Launcher, Local
 from repro.launch.devices import gpus, torch_sees_cuda
 from repro.machine import NO_CUDA, Machine, cores, from_environment
-from repro.measure import Plan
+from repro.measure import ENDED, Plan
 from repro.progress import display
+from repro.records import Shelf
+from repro.sources import known_here
 from repro.spec import SpecError
 from repro.stop import Stopped
 
@@ -58,8 +61,11 @@ def start(out: Console, request: Request, how: How) -> int:
     out = out if members.leads else Console(quiet=True)
     place = _machine(request, how)
     shelf = request.shelf
-    plan = request.plan(shelf)
+    with out.status("comparing data and weights with the records"):
+        wished = _wished(request, shelf, place)
+    plan = request.plan(shelf, wished)
     jobs = _wanted(plan, how.only)
+    _refuse_other_wishes(how, _chosen(plan, how.only), shelf)
     for job in jobs:
         check_weights(job.run, place.weights)
     launcher = _launcher(request, how, jobs, place)
@@ -72,9 +78,40 @@ def start(out: Console, request: Request, how: How) -> int:
     after = records.load({"reference": place.reference, "local": place.local})
     endings = {e.status for e in ended}
     if endings != {"error"}:  # nothing new: the mistake alone is said
-        show_tables(out, request.selected, request.resolved, after)
+        show_tables(out, request.selected, request.resolved, after, wished or _wished(request, after, place))
     _complain(out, ended)
     return 1 if endings & {"failed", "interrupted"} else 2 if "error" in endings else 0
+
+
+def _wished(request: Request, shelf: Shelf, place: Machine) -> Sources:
+    """Return the fingerprints of the data and weights that are named now; nothing where no record could differ."""
+    runs = request.plan(shelf).cells.values()
+    mine = any(r.place == "local" and r.meta.get("profile") == request.profile for r in shelf.records)
+    return known_here({name for run in runs if run for name in source_names(run)}, place) if mine else {}
+
+
+def _refuse_other_wishes(how: How, plan: tuple[Job, ...], shelf: Shelf) -> None:
+    """Raise ``SpecError`` where a run was done before, and with another device, precision or layout than asked for."""
+    asked: dict[str, Any] = {}
+    if how.precision != "auto":
+        asked["precision"] = "32-true" if how.precision == "32" else "bf16-mixed"
+    if how.layout != "auto":
+        asked["layout"] = "channels_last" if how.layout == "channels_last" else "contiguous_format"
+    if how.device != "auto":
+        asked["device_type"] = how.device
+    if how.compile:
+        asked["compile"] = True
+    standing = {record.name: record for record in shelf.records if record.place == "local"}
+    for job in plan:
+        record = standing.get(job.name)
+        have = record.identity.arithmetic if record and record.status in ENDED else {}
+        for name, value in asked.items():
+            if have.get(name, value) != value:
+                option = {"device_type": "device"}.get(name, name)
+                raise SpecError(
+                    f"{job.name}: was done before with {option} {have[name]}, and {value} is asked for; leave "
+                    f"--{option} out to use that record, or name another folder by --runs to have both"
+                )
 
 
 def _machine(request: Request, how: How) -> Machine:
@@ -135,8 +172,13 @@ def _threads(request: Request, how: How) -> int:
 
 def _wanted(plan: Plan, only: str) -> tuple[Job, ...]:
     """Return the missing jobs, or those of them whose names match, with what they build on."""
+    return tuple(job for job in _chosen(plan, only) if job.name not in plan.done)
+
+
+def _chosen(plan: Plan, only: str) -> tuple[Job, ...]:
+    """Return all jobs, or those whose names match with what they build on, done before or not."""
     if not only:
-        return plan.missing
+        return plan.jobs
     words = [word.strip() for word in only.split(",") if word.strip()]
     by_name = {job.name: job for job in plan.jobs}
     wanted = {name for name in by_name if any(word in name for word in words)}
@@ -147,7 +189,7 @@ def _wanted(plan: Plan, only: str) -> tuple[Job, ...]:
         before = by_name[todo.pop()].after
         todo += [name for name in before if name not in wanted]
         wanted |= set(before)
-    return tuple(job for job in plan.missing if job.name in wanted)
+    return tuple(job for job in plan.jobs if job.name in wanted)
 
 
 def _processes(request: Request, how: How, jobs: tuple[Job, ...], here: int) -> int:

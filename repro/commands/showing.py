@@ -13,6 +13,7 @@ from rich.table import Table as Frame
 
 from repro import compare
 from repro.counts import load_counts
+from repro.identity import Sources
 from repro.measured import Evidence
 from repro.profiles import Profile
 from repro.records import Shelf
@@ -28,9 +29,11 @@ UNBOUNDED = 10_000
 """Columns of a terminal in which every table has its own width."""
 
 
-def show_tables(out: Console, tables: list[Table], profile: Profile, shelf: Shelf) -> None:
-    """Print tables of a profile from all records."""
-    evidence = Evidence(shelf)
+def show_tables(
+    out: Console, tables: list[Table], profile: Profile, shelf: Shelf, wished: Sources | None = None
+) -> None:
+    """Print tables of a profile from all records; local ones of other data than ``wished`` stand apart."""
+    evidence = Evidence(shelf, wished or {})
     counts = load_counts()
     for table in tables:
         view = compare.compare(table, profile, evidence, counts, all_tables(), ("reference", "local"))

@@ -19,6 +19,7 @@ from repro.data.dataset import Colour
 from repro.data.normalise import normalise
 from repro.data.palette import VOC_PALETTE
 from repro.experiment import Run
+from repro.identity import conflicts
 from repro.machine import Machine
 from repro.models import Network
 from repro.predictor import Predictor, frame_of
@@ -82,7 +83,12 @@ def find(runs: Path, name: str, seed: int | None = None) -> Record:
         raise RecordError(
             f"{fitting[0].name}: its weights are not on this machine; train them with: {command(fitting[0])}"
         )
-    return min(ready, key=lambda record: record.seed)
+    first = min(ready, key=lambda record: record.seed)
+    same = [record for record in ready if record.seed == first.seed]
+    if any(conflicts(record.identity.sources, first.identity.sources) for record in same):
+        names = ", ".join(record.name for record in same)
+        raise RecordError(f"--key {name}: was trained on several data sets or start weights; name one of {names}")
+    return first
 
 
 def _known(shelf: Shelf) -> str:
