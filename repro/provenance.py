@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from repro.measured import fingerprint
 from repro.records import Record
@@ -24,7 +24,7 @@ def provenance(place: str, records: tuple[Record, ...]) -> Provenance | None:
     def every(name: str) -> tuple[str, ...]:
         return tuple(sorted({fingerprint(r.meta[name]) for r in records if r.meta.get(name) not in (None, "")}))
 
-    data = {f"{k} {fingerprint(v)[:12]}" for r in records for k, v in _mapping(r.meta.get("data")).items()}
+    data = {f"{name} {value[:12]}" for record in records for name, value in record.identity.sources.items()}
     return Provenance(
         place=place,
         recipes=every("recipe"),
@@ -38,6 +38,3 @@ def provenance(place: str, records: tuple[Record, ...]) -> Provenance | None:
         runs=tuple(record.name for record in records),
     )
 
-
-def _mapping(value: object) -> Mapping[str, object]:
-    return value if isinstance(value, Mapping) else {}
