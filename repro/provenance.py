@@ -37,4 +37,3 @@ def provenance(place: str, records: tuple[Record, ...]) -> Provenance | None:
         torch=every("torch"),
         runs=tuple(record.name for record in records),
     )
-
