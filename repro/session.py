@@ -8,6 +8,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
+import cv2
 import torch
 from safetensors.torch import save
 from torch import Tensor, nn
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 from repro import checkpoint, initialise, machine, sources
 from repro.data import Dataset, load
 from repro.data import store as stores
-from repro.data.ahead import Ahead
+from repro.data.ahead import DEPTH, Ahead
 from repro.data.normalise import IMAGENET_MEAN, IMAGENET_STD, normalise
 from repro.data.places import keep_places
 from repro.data.resident import Resident, fits
@@ -61,6 +62,7 @@ class Session:
         if self.trains:
             check_weights(run, place.weights)
         self.fabric = open_fabric(place, narrow=architecture(run.model.backbone).narrow)
+        cv2.setNumThreads(max(1, place.threads // self._makers))
         self.leads = bool(self.fabric.is_global_zero)
         self.precision = str(self.fabric._precision.precision)  # noqa: SLF001 - Fabric has no public name for it
 
@@ -145,10 +147,9 @@ class Session:
         """Train, or return None where another run's weights are evaluated; checkpoints keep what was spent."""
         if not self.trains:
             return None
-        batches = self._batches()
         size = self.run.recipe.batch_size
         emit({"phase": "train", "batch": size})
-        with self._ahead(batches) as source:
+        with self._ahead() as source:
             return train(
                 self.run, self.net, source, self.fabric, self.work,
                 progress=lambda event: emit({"phase": "train", "batch": size, **event}),
@@ -156,14 +157,24 @@ class Session:
                 identity={"seed": self.seed, **self.identity.as_tree()},
             )  # fmt: skip
 
-    def _ahead(self, batches: BatchSource) -> AbstractContextManager[BatchSource]:
-        """Return the batches; on a GPU each is made while the one before is used, which saves a CPU nothing."""
+    @property
+    def _makers(self) -> int:
+        """Threads that make batches on the host: on a GPU's host some of this job's, on a CPU the one that trains."""
+        return min(DEPTH, self.place.threads) if self.fabric.device.type == "cuda" else 1
+
+    def _ahead(self) -> AbstractContextManager[BatchSource]:
+        """Return the batches; on a GPU they are made while those before are used, which saves a CPU nothing.
+
+        A thread suffices where it only has the device make them; several on the host, where scaling takes its time.
+        """
+        batches, held = self._batches()
         if self.fabric.device.type != "cuda":
             return nullcontext(batches)
         side = SideStream(batches, self.fabric.device)
-        return Ahead(side.make, side.take)
+        return Ahead(side.make, side.take, depth=DEPTH, threads=1 if held else self._makers)
 
-    def _batches(self) -> BatchSource:
+    def _batches(self) -> tuple[BatchSource, bool]:
+        """Return the batches, on the device, and whether their pixels are held there."""
         recipe, source = self.run.recipe, self.run.train[0]
         world, rank = self.fabric.world_size, self.fabric.global_rank
         if recipe.batch_size % world:
@@ -173,11 +184,11 @@ class Session:
             flip_vertical=recipe.flip_vertical, rotate=recipe.rotate,
             scale=recipe.scale, rank=rank, world=world,
         )  # fmt: skip
-        device = self.fabric.device
-        held = Resident(batches, device).ready if fits(batches, device) else partial(batches.ready, device=device)
-        mean, std = colours(self.run.test.dataset)
-        ready = partial(held, mean=mean, std=std)
-        return ready if self.layout == torch.channels_last else partial(_laid_out, ready, self.layout)
+        device, (mean, std) = self.fabric.device, colours(self.run.test.dataset)
+        held = fits(batches, device)
+        make = Resident(batches, device).ready if held else partial(batches.ready, device=device)
+        ready = partial(make, mean=mean, std=std)
+        return ready if self.layout == torch.channels_last else partial(_laid_out, ready, self.layout), held
 
     def evaluate(self, emit: Emit) -> Counts:
         """Evaluate every test image once, each process its share, and return the raw counts of all."""

@@ -53,6 +53,55 @@ def test_a_fault_is_raised_at_its_own_step() -> None:
             ahead(2)
 
 
+def test_several_are_made_at_a_time_and_handed_out_in_order() -> None:
+    """Three threads, three steps ahead: all are at work at once, no more than three wait, in the order of the steps."""
+    together = threading.Barrier(3)
+    made: list[int] = []
+
+    def make(step: int) -> int:
+        made.append(step)
+        if 1 <= step <= 3:
+            together.wait(10)  # broken, and so an error at its step, unless three threads come here at once
+        return step * step
+
+    with Ahead(make, depth=3, threads=3) as ahead:
+        assert ahead(0) == 0
+        assert [ahead(step) for step in (1, 2, 3)] == [1, 4, 9]
+        assert sorted(made)[:4] == [0, 1, 2, 3]
+        assert max(made) <= 6
+        assert [ahead(step) for step in (4, 5, 20, 21, 4)] == [16, 25, 400, 441, 16]
+
+
+def test_a_fault_waits_for_its_step_and_spares_the_others() -> None:
+    """Of steps made side by side, the one that fails is raised when it is asked for; the rest stand."""
+
+    def make(step: int) -> int:
+        if step == 2:
+            raise ValueError("two")
+        return step
+
+    with Ahead(make, depth=3, threads=3) as ahead:
+        assert [ahead(0), ahead(1)] == [0, 1]
+        with pytest.raises(ValueError, match="two"):
+            ahead(2)
+        assert ahead(3) == 3
+
+
+def test_threads_end_with_an_interrupt() -> None:
+    """Ctrl-C in the training: what has not begun is dropped, the threads end, the interrupt goes on."""
+    before, made = threading.active_count(), []
+
+    def training() -> None:
+        with Ahead(made.append, depth=3, threads=2) as ahead:
+            ahead(0)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        training()
+    assert threading.active_count() == before
+    assert set(made) <= {0, 1, 2, 3}
+
+
 class Streams:
     """Stands for ``torch.cuda``: writes down what is asked of streams, and in which order."""
 

@@ -79,14 +79,18 @@ def test_the_same_seed_gives_the_same_bits_on_a_gpu(tmp_path: Path, cache: Path)
 
 
 @needs_gpu
-def test_batches_from_the_gpu_are_those_of_the_host(cache: Path) -> None:
-    """Held there, cut there, made on a side stream one ahead: byte for byte the host's."""
+@pytest.mark.parametrize("scale", [(1.0, 1.0), (0.7, 1.4)])
+def test_batches_from_the_gpu_are_those_of_the_host(cache: Path, scale: tuple[float, float]) -> None:
+    """Held there, scaled and cut there, made on a side stream ahead: byte for byte the host's."""
     device = torch.device("cuda", 0)
     store = open_store(load("shapes", "wide"), cache)
-    batches = Batches((store,), Source("shapes", "wide", 96, 96, crop=True), 8, 0, flip_vertical=True)
+    batches = Batches((store,), Source("shapes", "wide", 96, 96, crop=True), 8, 0, flip_vertical=True, scale=scale)
     assert fits(batches, device)
-    side = SideStream(Resident(batches, device).ready, device)
-    with Ahead(side.make, side.take) as ahead:
+    held = Resident(batches, device)
+    for one, other in zip(held.batch(0), batches.draw(0), strict=True):
+        assert torch.equal(one.cpu(), other)
+    side = SideStream(held.ready, device)
+    with Ahead(side.make, side.take, depth=3) as ahead:
         for step in range(20):
             images, labels = ahead(step)
             torch.randn(2000, 2000, device=device) @ torch.randn(2000, 2000, device=device)  # the training is busy

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,10 @@ import pytest
 import torch
 from data_files import make_imagenet, make_voc, noise, save, save_mask
 
-from repro.data import DataError, load
+from repro.data import DataError, load, resident, resize
+from repro.data.geometry import scaled, scaled_size
 from repro.data.normalise import IMAGENET_MEAN, IMAGENET_STD, normalise
-from repro.data.resident import SHARE, Resident, fits
+from repro.data.resident import SHARE, Resident, _noise, agrees, fits
 from repro.data.store import Store, open_store
 from repro.data.transforms import Batches, eval_images
 from repro.experiment import Source
@@ -183,6 +185,35 @@ def test_scaling_keeps_labels_whole(voc: Store) -> None:
     assert len(areas) > 15
 
 
+def test_scaling_tables_are_those_of_opencv() -> None:
+    """Random sizes and factors, blocks of 2 x 2 and 3 x 3, black and white beside noise: every byte of every image."""
+    random = np.random.default_rng(0)
+    factors = [1 / 4, 1 / 3, 1 / 2, 0.99999, 1.0, 2.0]
+    for trial in range(300):
+        old = tuple(random.integers(1, (12, 60, 200)[trial % 3], 2).tolist())
+        factor = factors[trial // 3 % 6] if trial % 4 == 0 else float(random.uniform(0.2, 2.5))
+        image = random.integers(0, 256, (*old, 3), dtype=np.uint8)
+        image = image if trial % 2 else np.where(image < 128, 0, 255).astype(np.uint8)
+        labels = random.integers(0, 256, old, dtype=np.uint8)
+        expected, truth = scaled([image, labels], factor)
+        new = scaled_size(old, factor)
+        how = resize.scaling(old, new, reduce=factor < 1)
+        assert how.fixed == (factor >= 1 or old == (2 * new[0], 2 * new[1]))
+        np.testing.assert_array_equal(by_tables(image, how), expected)
+        np.testing.assert_array_equal(labels[resize.nearest(old[0], new[0])][:, resize.nearest(old[1], new[1])], truth)
+
+
+def by_tables(image: np.ndarray, how: resize.Scaling) -> np.ndarray:
+    """Return an image (h, w, 3) scaled by tables, along rows first, in NumPy: the products one after the other."""
+    across, down = how.columns, how.rows
+    line = sum(image[:, i] * w[:, None] for i, w in zip(across.index, across.weight, strict=True))
+    if how.fixed:
+        parts = (((line[i] >> 4) * w[:, None, None]) >> 16 for i, w in zip(down.index, down.weight, strict=True))
+        return ((sum(parts) + 2) >> 2).clip(0, 255).astype(np.uint8)
+    parts = (line[i] * w[:, None, None] for i, w in zip(down.index, down.weight, strict=True))
+    return np.rint(sum(parts) * np.float32(how.share)).clip(0, 255).astype(np.uint8)
+
+
 def test_ready_pads_with_exact_zeros(voc: Store) -> None:
     """Padding is zero after mean subtraction, wherever the label says padding; the images are the drawn ones."""
     batches = Batches([voc], FRAME, 3, seed=0)
@@ -212,15 +243,31 @@ def test_pixels_held_on_a_device_give_the_same_batches(voc: Store, rotate: bool,
             assert torch.equal(one, other)
 
 
+@pytest.mark.parametrize("rotate", [False, True])
+@pytest.mark.parametrize("scale", [(0.7, 1.4), (0.2, 1.0), (1.0, 3.0), (0.5, 0.5), (1 / 3, 1 / 3)])
+def test_scaling_on_a_device_gives_the_same_batches(voc: Store, scale: tuple[float, float], rotate: bool) -> None:
+    """Reduced, enlarged or both in one batch, then turned, cut, mirrored and padded: OpenCV's bytes."""
+    mixed = replace(_noise((1, 1), (96, 96), (37, 53), (90, 7), (24, 48)), classes=voc.classes)
+    frame = Source("voc", "trainval", 30, 24, crop=True)
+    batches = Batches([voc, mixed], frame, 8, seed=5, rotate=rotate, flip_vertical=True, scale=scale)
+    held = Resident(batches, "cpu")
+    for step in range(12):
+        for one, other in zip(held.batch(step), batches.draw(step), strict=True):
+            assert torch.equal(one, other)
+        for one, other in zip(held.ready(step), batches.ready(step), strict=True):
+            assert torch.equal(one, other)
+
+
 def test_held_classification_batches_are_the_same(imagenet: Store) -> None:
-    """Windows of images, and the class of each."""
-    batches = Batches([imagenet], Source("imagenet", "val", 224, 224, crop=True), 4, seed=0)
-    for one, other in zip(Resident(batches, "cpu").batch(1), batches.draw(1), strict=True):
-        assert torch.equal(one, other)
+    """Windows of images, scaled or not, and the class of each."""
+    for scale in ((1.0, 1.0), (0.8, 1.2)):
+        batches = Batches([imagenet], Source("imagenet", "val", 224, 224, crop=True), 4, seed=0, scale=scale)
+        for one, other in zip(Resident(batches, "cpu").batch(1), batches.draw(1), strict=True):
+            assert torch.equal(one, other)
 
 
-def test_what_is_held(voc: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A GPU with room for it, and no scaling; never a CPU, which has the file mapped."""
+def test_what_is_held(voc: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """A GPU with room for it, which scales as OpenCV does, or it is said; never a CPU, which has the file mapped."""
     batches = Batches([voc], FRAME, 3, seed=0)
     size = voc.pixels.size
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (int(size / SHARE) + 1, 10**12))
@@ -228,7 +275,24 @@ def test_what_is_held(voc: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     assert fits(batches, cuda)
     assert not fits(batches, torch.device("cpu"))
     assert not fits(Batches([voc, voc], FRAME, 3, seed=0), cuda)
-    assert not fits(Batches([voc], FRAME, 3, seed=0, scale=(0.5, 0.9)), cuda)
+    scaled = Batches([voc], FRAME, 3, seed=0, scale=(0.5, 0.9))
+    for same in (True, False):
+        monkeypatch.setattr(resident, "agrees", lambda *_, same=same: same)
+        assert fits(scaled, cuda) is same
+    assert "made on the host" in caplog.text
+
+
+def test_another_arithmetic_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """OpenCV's scaling is compared before a device is trusted with it: one weight in 2048 more is told."""
+    device = torch.device("cpu")
+    agrees.cache_clear()
+    assert agrees((0.7, 1.4), device)
+    agrees.cache_clear()
+    monkeypatch.setattr(resize, "ONE", resize.ONE + 8)
+    resize._linear.cache_clear()
+    assert not agrees((0.7, 1.4), device)
+    resize._linear.cache_clear()
+    agrees.cache_clear()
 
 
 def test_classification_batches(imagenet: Store) -> None:

@@ -13,13 +13,17 @@ FILL = (124, 116, 104)
 """Colour of padded pixels before normalisation (ImageNet's mean); ``normalise`` makes them exactly zero."""
 
 
+def scaled_size(size: tuple[int, int], factor: float) -> tuple[int, int]:
+    """Return height and width of an image scaled by a factor, at least one pixel each."""
+    return max(1, round(size[0] * factor)), max(1, round(size[1] * factor))
+
+
 def scaled(pair: list[Bytes], factor: float) -> list[Bytes]:
-    """Scale an image (area or linear) and its labels (nearest) by one factor."""
-    h, w = pair[0].shape[:2]
-    size = (max(1, round(w * factor)), max(1, round(h * factor)))
+    """Scale an image (area or linear) and its labels (nearest) by one factor; ``resize.scaling`` has the same bytes."""
+    h, w = scaled_size((pair[0].shape[0], pair[0].shape[1]), factor)
     smooth = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
     modes = (smooth, cv2.INTER_NEAREST_EXACT)
-    return [cv2.resize(x, size, interpolation=m) if x.ndim else x for x, m in zip(pair, modes, strict=True)]  # type: ignore[misc]
+    return [cv2.resize(x, (w, h), interpolation=m) if x.ndim else x for x, m in zip(pair, modes, strict=True)]  # type: ignore[misc]
 
 
 def span(side: int, most: int, draw: float) -> tuple[int, int]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from repro.data.dataset import Bytes, DataError
 from repro.data.draws import permutation, uniform
 from repro.data.frames import Array, Pool
-from repro.data.geometry import blanks, centre_crop, scaled, span, window
+from repro.data.geometry import blanks, centre_crop, scaled, scaled_size, span, window
 from repro.data.normalise import IMAGENET_MEAN, IMAGENET_STD, in_place, normalise
 from repro.data.store import Store
 from repro.experiment import Source
@@ -25,11 +25,15 @@ HALF = 0.5
 
 @dataclass(frozen=True)
 class Piece:
-    """What a batch shows of one image that is not scaled: quarter turns, a window, mirrors, in this order."""
+    """What a batch shows of one image: scaled, turned, a window of it, mirrored, in this order."""
 
     store: int
     index: int
     """Of the image in its store."""
+    scaled: tuple[int, int] | None
+    """Height and width that the image is scaled to; None where a recipe scales nothing."""
+    reduced: bool
+    """Whether it is scaled by area, to fewer pixels."""
     turns: int
     """Quarter turns clockwise."""
     top: int
@@ -157,7 +161,7 @@ class Batches:
         return np.array([orders[int(e)][p] for e, p in zip(epochs, places, strict=True)], dtype=np.int64)
 
     def pieces(self, step: int) -> list[Piece]:
-        """Return what this process's share of ``batch(step)`` shows, for batches that scale nothing."""
+        """Return what this process's share of ``batch(step)`` shows, image by image."""
         chosen, draws = self._share(step)
         return [self._piece(index, draw) for index, draw in zip(chosen.tolist(), draws, strict=True)]
 
@@ -169,11 +173,22 @@ class Batches:
 
     def _piece(self, index: int, draws: NDArray[np.float64]) -> Piece:
         part, i = self._located(index)
+        h, w = self.stores[part].sizes[i].tolist()
+        factor = self._factor(draws[0])
+        scaled = None if factor is None else scaled_size((h, w), factor)
         turns = int(draws[1] * 4) if self.rotate else 0
-        sides = self.stores[part].sizes[i].tolist()[:: -1 if turns % 2 else 1]
+        sides = (scaled or (h, w))[:: -1 if turns % 2 else 1]
         spans = [span(n, most, float(draw)) for n, most, draw in zip(sides, self._frame, draws[2:4], strict=True)]
         mirrored = (bool(self.flip_vertical and draws[5] < HALF), bool(self.flip and draws[4] < HALF))
-        return Piece(part, i, turns, spans[0][0], spans[1][0], spans[0][1], spans[1][1], mirrored)
+        return Piece(
+            part, i, scaled, factor is not None and factor < 1, turns,
+            spans[0][0], spans[1][0], spans[0][1], spans[1][1], mirrored,
+        )  # fmt: skip
+
+    def _factor(self, draw: float) -> float | None:
+        """Return the factor that a draw from [0, 1) stands for; None where nothing is scaled."""
+        low, high = self.scale
+        return None if (low, high) == (1.0, 1.0) else low + (high - low) * float(draw)
 
     def _located(self, index: int) -> tuple[int, int]:
         """Return the store of an image of the mix, and its number there."""
@@ -184,8 +199,8 @@ class Batches:
         part, i = self._located(index)
         store = self.stores[part]
         pair = [store.image(i), store.labels(i)]
-        if self.scale != (1.0, 1.0):
-            pair = scaled(pair, self.scale[0] + (self.scale[1] - self.scale[0]) * float(draws[0]))
+        if (factor := self._factor(draws[0])) is not None:
+            pair = scaled(pair, factor)
         if self.rotate and (turns := int(draws[1] * 4)):
             pair = [cv2.rotate(x, turns - 1) if x.ndim else x for x in pair]  # type: ignore[misc]
         if pair[0].shape[0] > self.source.height or pair[0].shape[1] > self.source.width:
