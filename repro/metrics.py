@@ -212,9 +212,7 @@ def _checked(labels: Ints, pred: Ints, num_classes: int, ignore: int) -> tuple[N
         msg = f"num_classes: needs 1 to {_BYTE - 1} classes, got {num_classes}"
         raise MetricError(msg)
     flat, guess = _bytes(labels, "labels", ignore), _bytes(pred, "prediction", None)
-    if guess.size and guess.max() >= num_classes:
-        msg = f"prediction: class {guess.max()} is outside the {num_classes} classes"
-        raise MetricError(msg)
+    check_classes(int(guess.max(initial=0)), num_classes)
     return flat, guess
 
 
@@ -238,10 +236,26 @@ def confusion(labels: Ints, pred: Ints, num_classes: int, ignore: int = 255) -> 
     if 0 <= ignore < _BYTE:
         table[ignore] = 0
     if table[num_classes:].any():
-        wrong = num_classes + int(table[num_classes:].any(axis=1).argmax())
-        msg = f"labels: value {wrong} is neither one of the {num_classes} classes nor void ({ignore})"
-        raise MetricError(msg)
+        raise _neither(num_classes + int(table[num_classes:].any(axis=1).argmax()), num_classes, ignore)
     return table[:num_classes]
+
+
+def check_labels(labels: NDArray[np.uint8], num_classes: int, ignore: int = 255) -> None:
+    """Raise ``MetricError`` where a label map of any shape holds a value that is neither a class nor void."""
+    wrong = labels[(labels >= num_classes) & (labels != ignore)]
+    if wrong.size:
+        raise _neither(int(wrong.min()), num_classes, ignore)
+
+
+def check_classes(largest: int, num_classes: int) -> None:
+    """Raise ``MetricError`` where the largest class of a prediction is none of the classes."""
+    if largest >= num_classes:
+        msg = f"prediction: class {largest} is outside the {num_classes} classes"
+        raise MetricError(msg)
+
+
+def _neither(value: int, num_classes: int, ignore: int) -> MetricError:
+    return MetricError(f"labels: value {value} is neither one of the {num_classes} classes nor void ({ignore})")
 
 
 def class_counts(labels: Ints, pred: Ints, num_classes: int, ignore: int = 255) -> NDArray[np.int64]:

@@ -58,14 +58,18 @@ class Predictor:
         found: NDArray[np.float32] = self.probabilities(self._input(images)).float().cpu().numpy()
         return found
 
-    @torch.inference_mode()
     def _best(self, images: list[Bytes]) -> list[Bytes]:
+        return list(self.label_maps(images).cpu().numpy())
+
+    @torch.inference_mode()
+    def label_maps(self, images: list[Bytes]) -> Tensor:
+        """Predict images (h, w, 3) of one size without a refinement; return labels (n, h, w) uint8 on the device."""
         x = self._input(images)
         scores = self._logits(x) if self._plain() else self.probabilities(x)
-        return list(scores.max(1).indices.to(torch.uint8).cpu().numpy())  # on a CPU faster than argmax, and the same
+        return scores.max(1).indices.to(torch.uint8)  # on a CPU faster than argmax, and the same
 
     def _input(self, images: list[Bytes]) -> Tensor:
-        batch = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).to(self.device)
+        batch = to_device(np.stack(images), self.device).permute(0, 3, 1, 2)
         return self.normalise(batch).contiguous(memory_format=self.layout)
 
     def _plain(self) -> bool:
@@ -118,6 +122,12 @@ class Predictor:
         with self.autocast():
             out: Tensor = self.net(padded.contiguous(memory_format=self.layout))
         return out[:, :, :h, :w].float()
+
+
+def to_device(values: NDArray[Any], device: torch.device) -> Tensor:
+    """Return an array on a device; the processor does not wait for the copy to a GPU."""
+    tensor = torch.from_numpy(values)
+    return (tensor.pin_memory() if device.type == "cuda" else tensor).to(device, non_blocking=True)
 
 
 def _up(side: int) -> int:

@@ -215,8 +215,10 @@ class Session:
             )
         classes, how = self.test_set.classes, self.run.evaluation
         background = background_of(classes)
-        places = keep_places(self.test, how.rim, how.distance, background)
-        return evaluate_images(self.predictor(net), items, len(classes), progress, background, places)
+        places = keep_places(self.test, how.rim, how.distance, background, self.place.threads)
+        return evaluate_images(
+            self.predictor(net), items, len(classes), progress, background, places, self.place.threads
+        )
 
     def predictor(self, net: nn.Module) -> Predictor:
         """Return the run's protocol around a network."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from repro.models import build
 from repro.models.blocks import GlobalConv
 from repro.models.fast import OneGemmGlobalConv
 from repro.spec import GCN, Conv, Conv1x1, Model, Stack
+from repro.vrf.record import NORMS
 from repro.vrf.steps import Taps
 
 torch.set_num_threads(1)
@@ -134,6 +136,93 @@ def test_map_of_the_papers_backbones(model: Model) -> None:
     field = vrf.occlusion_map(network, image, (33, 60), occluder=21, stride=21)
     expected = naive(network, image, field)
     assert np.abs(field.map - expected).max() <= 2e-7 * np.abs(expected).max()
+
+
+class Op(nn.Module):
+    """A network of one convolution and one batch norm, called by the names that torch gives them on some device."""
+
+    def __init__(self, convolution: str, norm: str) -> None:
+        """Take the names."""
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(3, 4, 3, stride=1, padding=(2, 1), dilation=(2, 1)), nn.BatchNorm2d(4)
+        self.up = nn.ConvTranspose2d(4, 2, 4, stride=2, padding=1, bias=False)
+        self.names = convolution, norm
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Map (n, 3, h, w) to (n, 2, 2 h, 2 w) and back by every second cell."""
+        conv, norm, up = self.conv, self.norm, self.up
+        named = {"weight": conv.weight, "stride": conv.stride, "padding": conv.padding, "groups": 1}
+        named |= {"dilation": conv.dilation}
+        x = call(self.names[0], x, bias=conv.bias, transposed=False, output_padding=[0, 0], **named)
+        named = {"weight": norm.weight, "bias": norm.bias, "running_mean": norm.running_mean}
+        x = call(
+            self.names[1], x, running_var=norm.running_var, training=False, eps=norm.eps, epsilon=norm.eps, **named
+        )
+        name = f"{self.names[0]}_transpose" if "n_conv" in self.names[0] else self.names[0]
+        named = {"weight": up.weight, "stride": up.stride, "padding": up.padding, "dilation": up.dilation, "groups": 1}
+        return call(name, torch.relu(x), bias=None, transposed=True, output_padding=[0, 0], **named)
+
+
+def call(name: str, x: torch.Tensor, **named: Any) -> torch.Tensor:
+    """Call an operation by its schema: of the arguments it takes those that it has; the rest have no effect here."""
+    op = getattr(torch.ops.aten, name).default
+    spare = {"momentum": 0.1, "exponential_average_factor": 0.1, "cudnn_enabled": True}
+    args = [(spare | named).get(argument.name, False) for argument in op._schema.arguments[1:]]
+    out = op(x, *args)
+    return out if isinstance(out, torch.Tensor) else out[0]
+
+
+@pytest.fixture
+def kernels() -> Iterator[None]:
+    """Give CPU kernels to operations that only CUDA and ROCm have."""
+    functional = nn.functional
+
+    def conv(x: Any, weight: Any, padding: Any, stride: Any, dilation: Any, groups: int, *_: Any) -> torch.Tensor:
+        return functional.conv2d(x, weight, None, stride, padding, dilation, groups)
+
+    def conv_with_bias(x: Any, weight: Any, bias: Any, *args: Any) -> torch.Tensor:
+        return conv(x, weight, *args) + (0 if bias is None else bias[:, None, None])
+
+    def up(
+        x: Any, weight: Any, padding: Any, more: Any, stride: Any, dilation: Any, groups: int, *_: Any
+    ) -> torch.Tensor:
+        return functional.conv_transpose2d(x, weight, None, stride, padding, more, groups, dilation)
+
+    def norm(x: Any, weight: Any, bias: Any, mean: Any, var: Any, *args: Any) -> tuple[torch.Tensor, ...]:
+        empty = x.new_empty(0)
+        return functional.batch_norm(x, mean, var, weight, bias, training=False, eps=args[-1]), empty, empty
+
+    library = torch.library.Library("aten", "IMPL")
+    library.impl("cudnn_convolution", conv, "CPU")
+    library.impl("miopen_convolution", conv_with_bias, "CPU")
+    library.impl("cudnn_convolution_transpose", up, "CPU")
+    library.impl("miopen_convolution_transpose", lambda x, weight, _, *args: up(x, weight, *args), "CPU")
+    library.impl("cudnn_batch_norm", lambda *args: (*norm(*args), args[0].new_empty(0)), "CPU")
+    library.impl("miopen_batch_norm", norm, "CPU")
+    yield
+    library._destroy()
+
+
+@pytest.mark.usefixtures("kernels")
+@pytest.mark.parametrize("convolution", ["convolution", "_convolution", "cudnn_convolution", "miopen_convolution"])
+@pytest.mark.parametrize("norm", NORMS)
+def test_operations_of_other_devices_are_known(convolution: str, norm: str) -> None:
+    """A CUDA device calls a frozen batch norm cudnn_batch_norm: the same map under every name, as the naive loop's."""
+    network, image = lively(Op(convolution, norm)), picture(13, 11)
+    field = vrf.occlusion_map(network, image, (6, 5), occluder=3, stride=2)
+    np.testing.assert_allclose(field.map, naive(network, image, field), atol=1e-5)
+    assert field.map.any()
+
+
+def test_a_batch_norm_of_the_batch_is_refused() -> None:
+    """A functional one has no module that could be in training mode."""
+
+    class Trained(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return nn.functional.batch_norm(x, None, None, training=True)
+
+    with pytest.raises(vrf.VRFError, match="training mode"):
+        vrf.occlusion_map(Trained().eval(), picture(12, 12), (5, 5))
 
 
 def test_one_product_heads_are_seen_through() -> None:

@@ -21,11 +21,13 @@ _LOG = logging.getLogger(__name__)
 Places = list[NDArray[np.uint16]]
 
 
-def keep_places(store: Store, rim: regions.Rim, distance: regions.Distance, background: int | None) -> Places | None:
+def keep_places(
+    store: Store, rim: regions.Rim, distance: regions.Distance, background: int | None, threads: int = 0
+) -> Places | None:
     """Return every image's places, views of one mapped file in the store's folder, found first where it lacks them.
 
-    A file whose size or checksum is wrong is found again. None, with a warning, where the folder cannot be written:
-    the places are then found anew by each evaluation.
+    A file whose size or checksum is wrong is found again, in so many threads (0: one a core, eight at most). None, with
+    a warning, where the folder cannot be written: the places are then found anew by each evaluation.
     """
     options = f"{rim}-{distance}-{'none' if background is None else background}"
     path = store.folder / f"places{SCHEMA}-{options}-{store.fingerprint[:16]}.bin"
@@ -34,7 +36,7 @@ def keep_places(store: Store, rim: regions.Rim, distance: regions.Distance, back
         if (whole := _mapped(path, int(areas.sum()))) is None:
             with filelock.FileLock(path.with_suffix(".lock")):
                 if (whole := _mapped(path, int(areas.sum()))) is None:
-                    _write(path, store, rim, distance, background)
+                    _write(path, store, rim, distance, background, threads)
                     whole = _mapped(path, int(areas.sum()))
     except OSError as error:
         _LOG.warning("%s cannot be written (%s); regions are found anew for each evaluation", path, error.strerror)
@@ -58,12 +60,18 @@ def _mapped(path: Path, pixels: int) -> NDArray[np.uint16] | None:
     )
 
 
-def _write(path: Path, store: Store, rim: regions.Rim, distance: regions.Distance, background: int | None) -> None:
+def _write(
+    path: Path, store: Store, rim: regions.Rim, distance: regions.Distance, background: int | None, threads: int
+) -> None:
     """Find the places in threads and write them aside; rename."""
     aside, checksum = path.with_suffix(f".{os.getpid()}"), 0
     try:
         with aside.open("wb") as file:
-            for part in ordered(lambda i: regions.places(store.labels(i), rim, distance, background), len(store)):
+
+            def find(i: int) -> NDArray[np.uint16]:
+                return regions.places(store.labels(i), rim, distance, background)
+
+            for part in ordered(find, len(store), threads):
                 checksum = zlib.crc32(part.data, checksum)
                 file.write(part.data)
             file.write(checksum.to_bytes(2 * _CHECK, "little"))

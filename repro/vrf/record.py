@@ -6,6 +6,7 @@ import copy
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -17,7 +18,8 @@ from repro.models.blocks import GlobalConv
 from repro.models.resnet import BatchNorm
 from repro.vrf.steps import Add, Concat, Conv, Deconv, MaxPool, Norm, Step, Taps, VRFError
 
-Args = Sequence[Any]
+Args = Mapping[str, Any]
+"""The arguments of an operation by the names of its schema, defaults included: their order differs between devices."""
 Inputs = tuple[int, ...]
 
 
@@ -90,22 +92,33 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call] # torch's c
                 msg = f"valid receptive field: the operation {name} on shapes {shapes} is not supported"
                 raise VRFError(msg)
             first = out[0] if isinstance(out, tuple | list) else out
-            step = _READERS[name](inputs, args, dict(kwargs or {}))
+            step = _READERS[name](inputs, _named(func, args, kwargs or {}))
             self.steps.append(replace(step, size=(first.shape[2], first.shape[3])))
             self.where[id(first)] = len(self.steps) - 1
             self.kept.append(out)
         return out
 
 
-def _convolution(inputs: Inputs, args: Args, _options: dict[str, Any]) -> Step:
-    _, weight, bias, stride, padding, dilation, transposed, _, groups = args
+def _named(func: Any, args: tuple[Any, ...], options: Mapping[str, Any]) -> Args:  # noqa: ANN401 - an operation of torch
+    """Return all arguments of a call by name; what was left out has its default."""
+    schema = func._schema.arguments  # noqa: SLF001 - torch has no public name for it
+    given = {argument.name: value for argument, value in zip(schema, args, strict=False)}
+    return {argument.name: argument.default_value for argument in schema} | given | dict(options)
+
+
+def _convolution(inputs: Inputs, args: Args, *, transposed: bool | None = None) -> Step:
+    weight, bias = args["weight"], args.get("bias")
+    stride, padding, dilation = args["stride"], args["padding"], args["dilation"]
+    transposed = args["transposed"] if transposed is None else transposed
     taps = _taps(weight.shape[2:], stride, padding, dilation)
     if transposed and any(tap.extent < tap.stride for tap in taps):
         msg = "valid receptive field: a deconvolution with a kernel smaller than its stride is not supported"
         raise VRFError(msg)
     kind = Deconv if transposed else Conv
     weight = weight.contiguous(memory_format=torch.channels_last)
-    return kind(inputs, taps, weight=weight, bias=bias, stride=tuple(stride), dilation=tuple(dilation), groups=groups)
+    return kind(
+        inputs, taps, weight=weight, bias=bias, stride=tuple(stride), dilation=tuple(dilation), groups=args["groups"]
+    )
 
 
 def _taps(
@@ -115,43 +128,66 @@ def _taps(
     return rows, columns
 
 
-def _max_pool(inputs: Inputs, args: Args, _options: dict[str, Any]) -> Step:
-    _, kernel, stride, padding, *rest = args
-    if any(option not in ([1, 1], False) for option in rest):
+def _max_pool(inputs: Inputs, args: Args) -> Step:
+    kernel, padding = args["kernel_size"], args["padding"]
+    stride = args["stride"] or kernel
+    if any(side != 1 for side in _pair(args["dilation"])) or args["ceil_mode"]:
         msg = "valid receptive field: a max pool with dilation or rounding up is not supported"
         raise VRFError(msg)
+    kernel, stride, padding = (_pair(sides) for sides in (kernel, stride, padding))
     taps = _taps(kernel, stride, padding, (1, 1))
-    return MaxPool(inputs, taps, kernel=tuple(kernel), stride=tuple(stride))
+    return MaxPool(inputs, taps, kernel=kernel, stride=stride)
 
 
-def _batch_norm(inputs: Inputs, args: Args, _options: dict[str, Any]) -> Step:
-    _, weight, bias, mean, variance, *_, epsilon = args
-    scale = weight.double() / torch.sqrt(variance.double() + epsilon)
-    return Norm(inputs, scale=scale[:, None, None], shift=(bias - mean * scale)[:, None, None])
+def _pair(sides: Any) -> tuple[int, ...]:  # noqa: ANN401 - a number or a list of one or two, as torch stores a default
+    """Return height and width of what is given once where both are equal."""
+    both = tuple(sides) if isinstance(sides, list | tuple) else (sides,)
+    return both * (2 // len(both))
 
 
-def _pad(inputs: Inputs, args: Args, _options: dict[str, Any]) -> Step:
-    left, _, top, _ = [*args[1], 0, 0][:4]
-    return Step(inputs, (Taps(padding=top), Taps(padding=left)), fill=float(args[2]) if len(args) > 2 else 0.0)  # noqa: PLR2004
+def _batch_norm(inputs: Inputs, args: Args) -> Step:
+    if args.get("training"):
+        msg = "valid receptive field: the network is in training mode; call network.eval() first"
+        raise VRFError(msg)
+    epsilon = args["epsilon"] if "epsilon" in args else args["eps"]
+    mean, variance = args["running_mean"], args["running_var"]
+    deviation = torch.sqrt(variance.double() + epsilon)
+    scale = 1 / deviation if args["weight"] is None else args["weight"].double() / deviation
+    shift = -mean * scale if args["bias"] is None else args["bias"] - mean * scale
+    return Norm(inputs, scale=scale[:, None, None], shift=shift[:, None, None])
 
 
-def _slice(inputs: Inputs, args: Args, _options: dict[str, Any]) -> Step:
-    _, axis, start, *_ = [*args, 0, 0]
+def _pad(inputs: Inputs, args: Args) -> Step:
+    left, _, top, _ = [*args["pad"], 0, 0][:4]
+    return Step(inputs, (Taps(padding=top), Taps(padding=left)), fill=float(args["value"]))
+
+
+def _slice(inputs: Inputs, args: Args) -> Step:
     taps = [Taps(), Taps()]
-    taps[axis % 4 - 2] = Taps(padding=-(start or 0))
+    taps[args["dim"] % 4 - 2] = Taps(padding=-(args["start"] or 0))
     return Step(inputs, (taps[0], taps[1]))
 
 
-_READERS: dict[str, Callable[[Inputs, Args, dict[str, Any]], Step]] = {
-    "convolution": _convolution,
+CONVOLUTIONS = ("cudnn_convolution", "miopen_convolution", "mkldnn_convolution")
+"""Names of a convolution for one device; ``convolution`` is the one for all, transposed ones too."""
+DECONVOLUTIONS = ("cudnn_convolution_transpose", "miopen_convolution_transpose")
+NORMS = (
+    "native_batch_norm", "cudnn_batch_norm", "miopen_batch_norm", "_native_batch_norm_legit",
+    "_native_batch_norm_legit_no_training", "_batch_norm_no_update",
+)  # fmt: skip
+"""Names of a batch norm, by device and version of torch; what each returns begins with the normalised map."""
+_READERS: dict[str, Callable[[Inputs, Args], Step]] = {
+    **dict.fromkeys(("convolution", "_convolution"), _convolution),
+    **dict.fromkeys(CONVOLUTIONS, partial(_convolution, transposed=False)),
+    **dict.fromkeys(DECONVOLUTIONS, partial(_convolution, transposed=True)),
+    **dict.fromkeys(NORMS, _batch_norm),
     "max_pool2d_with_indices": _max_pool,
-    "native_batch_norm": _batch_norm,
     "constant_pad_nd": _pad,
     "slice": _slice,
-    "cat": lambda inputs, _args, _options: Concat(inputs),
-    **dict.fromkeys(("add", "add_"), lambda inputs, _args, options: Add(inputs, alpha=options.get("alpha", 1.0))),
-    **dict.fromkeys(("relu", "relu_"), lambda inputs, _args, _options: Step(inputs, relu=True)),
-    **dict.fromkeys(("alias", "detach"), lambda inputs, _args, _options: Step(inputs)),
+    "cat": lambda inputs, _: Concat(inputs),
+    **dict.fromkeys(("add", "add_"), lambda inputs, args: Add(inputs, alpha=args["alpha"])),
+    **dict.fromkeys(("relu", "relu_"), lambda inputs, _: Step(inputs, relu=True)),
+    **dict.fromkeys(("alias", "detach", "clone"), lambda inputs, _: Step(inputs)),
 }
 
 
