@@ -20,6 +20,7 @@ from repro.options import PATH, out
 @options.data_root
 @options.steps
 @options.recipe
+@options.device
 @options.runs
 def figure(
     *,
@@ -30,6 +31,7 @@ def figure(
     data_root: Path | None,
     steps: int,
     recipe: str,
+    device: str,
     runs: Path,
 ) -> None:
     """Draw figures from the built networks and the records, as PDF, PNG and JSON.
@@ -38,7 +40,9 @@ def figure(
     """
     from repro.commands import figuring
 
-    sys.exit(figuring.show(out, figuring.Request(names, profile, runs, target, local, data_root, steps, recipe)))
+    sys.exit(
+        figuring.show(out, figuring.Request(names, profile, runs, target, local, data_root, steps, recipe, device))
+    )
 
 
 @click.command(short_help="segment pictures of your own")
@@ -46,12 +50,13 @@ def figure(
 @options.key
 @options.seed
 @options.folder("predictions")
+@options.device
 @options.runs
-def predict(*, images: tuple[Path, ...], key: str, seed: int | None, target: Path, runs: Path) -> None:
+def predict(*, images: tuple[Path, ...], key: str, seed: int | None, target: Path, device: str, runs: Path) -> None:
     """Segment pictures of your own with a trained record: label map, overlay and legend of each."""
     from repro.commands import predicting
 
-    predicting.predict(out, list(images), key, seed, target, runs)
+    predicting.predict(out, list(images), key, seed, target, runs, device)
 
 
 @click.command(short_help="write the weights as safetensors")
@@ -75,6 +80,7 @@ def export(*, key: str, target: Path, seed: int | None, runs: Path) -> None:
 @click.option("--threshold", type=float, default=0.2, show_default=True, help="share of the largest change that counts")
 @options.seed
 @options.folder("fields")
+@options.device
 @options.runs
 def vrf(
     *,
@@ -86,12 +92,13 @@ def vrf(
     threshold: float,
     seed: int | None,
     target: Path,
+    device: str,
     runs: Path,
 ) -> None:
     """Measure the valid receptive field of one position of a picture (Figure 3)."""
     from repro.commands import viewing
 
-    viewing.show(out, viewing.Request(image, key, at, stride, occluder, threshold, seed, target, runs))
+    viewing.show(out, viewing.Request(image, key, at, stride, occluder, threshold, seed, target, runs, device))
 
 
 @click.command("vrf-area", short_help="how large the valid receptive fields are, against k")
@@ -104,6 +111,7 @@ def vrf(
 @click.option("--occluder", type=int, default=11, show_default=True, help="side of the occluder, odd")
 @click.option("--threshold", type=float, default=0.2, show_default=True, help="share of the largest change that counts")
 @click.option("--again", is_flag=True, help="measure anew what is stored already")
+@options.device
 def vrf_area(
     *,
     images: int,
@@ -112,6 +120,7 @@ def vrf_area(
     occluder: int,
     threshold: float,
     again: bool,
+    device: str,
     **words: Any,  # noqa: ANN401 - the fields of planning.Request
 ) -> None:
     """Measure the areas of valid receptive fields of trained networks, and store them beside their records.
@@ -123,7 +132,7 @@ def vrf_area(
     from repro.commands.planning import Request
 
     request = Request(**{**words, "tables": tuple(words["tables"])})
-    occluding.show(out, request, Settings(images, smallest, occluder, stride, threshold), again=again)
+    occluding.show(out, request, Settings(images, smallest, occluder, stride, threshold), again=again, device=device)
 
 
 @click.group(short_help="data sets: list, check, fetch, measure boundaries")

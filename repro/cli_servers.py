@@ -19,7 +19,7 @@ from repro.options import out
 @options.folder(None, "archive to write; by default below submissions/")
 @click.option("--check", "archive", type=options.PATH, help="only validate this archive, whoever wrote it")
 @options.data_root
-@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda")
+@options.device
 @click.option("--precision", default="auto", show_default=True, help="auto, 32 or bf16")
 @options.runs
 def submit(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from repro import group
-from repro.machine import NO_CUDA, Machine, Precision, cpu_has_bf16
+from repro.machine import DEVICES, NO_CUDA, Machine, Precision, cpu_has_bf16
 from repro.spec import SpecError
 
 if TYPE_CHECKING:
@@ -27,11 +27,9 @@ def open_fabric(place: Machine, *, narrow: bool = False) -> Fabric:
         narrow: the network has few channels (``Architecture.narrow``); it counts where the precision is ``auto``.
 
     Raises:
-        SpecError: a GPU was asked for and there is none.
+        SpecError: a GPU was asked for and there is none, or bf16 on one that has none.
     """
-    if place.device == "cuda" and not torch.cuda.is_available():
-        raise SpecError(NO_CUDA)
-    accelerator = "cuda" if place.device != "cpu" and torch.cuda.is_available() else "cpu"
+    accelerator = device_of(place.device).type
     members = group.read()
     if accelerator == "cuda" and members.local > torch.cuda.device_count():
         raise SpecError(
@@ -75,6 +73,20 @@ def _slurm(members: group.Group) -> SLURMEnvironment:
     return SLURMEnvironment(auto_requeue=False)
 
 
+def device_of(word: str) -> torch.device:
+    """Return the device that a user chose; ``auto`` is a GPU where torch sees one, else the CPU.
+
+    Raises:
+        SpecError: there is no such word, or no GPU where one was asked for.
+    """
+    if word not in DEVICES:
+        raise SpecError(f"--device {word}: choose from {', '.join(DEVICES)}")
+    seen = word != "cpu" and torch.cuda.is_available()
+    if word == "cuda" and not seen:
+        raise SpecError(NO_CUDA)
+    return torch.device("cuda" if seen else "cpu")
+
+
 def full_float32() -> None:
     """Let float32 mean float32 on a GPU too: torch's default lets cuDNN's convolutions round to TF32 (10 bits)."""
     torch.backends.cudnn.allow_tf32 = False
@@ -98,13 +110,20 @@ def precision(place: Machine, accelerator: str, *, narrow: bool = False) -> Prec
 
     A GPU has it or not (older ones emulate it, slowly); a CPU must have it too, and a narrow network is no faster in
     it there.
+
+    Raises:
+        SpecError: bf16 was asked for and the GPU has none.
     """
-    if place.precision != "auto":
-        return "bf16-mixed" if place.precision == "bf16" else "32-true"
+    if place.precision == "32":
+        return "32-true"
     if accelerator == "cuda":
         fast = torch.cuda.is_bf16_supported(including_emulation=False)
+        if place.precision == "bf16" and not fast:
+            raise SpecError(
+                f"--precision bf16: {torch.cuda.get_device_name()} has no bfloat16; use --precision 32 or auto"
+            )
     else:
-        fast = cpu_has_bf16() and not narrow
+        fast = place.precision == "bf16" or (cpu_has_bf16() and not narrow)
     return "bf16-mixed" if fast else "32-true"
 
 

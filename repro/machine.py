@@ -13,6 +13,7 @@ from repro.spec import SpecError
 
 Precision = Literal["32-true", "bf16-mixed"]
 CHECKPOINT_SECONDS = 30.0
+DEVICES = ("auto", "cpu", "cuda")
 NO_CUDA = "--device cuda: torch sees no CUDA device here; use --device cpu or auto"
 _TRIM, _MMAP_MAX = -1, -4
 """glibc's names of two options, from malloc.h."""

@@ -46,6 +46,7 @@ recipe = click.option("--recipe", default="", help="one of the profile's recipes
 request = chain(tables, profile, seeds, steps, recipe, runs)
 data_root = click.option("--data-root", type=PATH, help="where the data sets lie (or REPRO_DATA)")
 weights = click.option("--weights", type=PATH, help="ImageNet weights, safetensors (or REPRO_WEIGHTS)")
+device = click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda")
 key = click.option("--key", required=True, help="key or name of a record whose weights are on this machine")
 seed = click.option("--seed", type=int, help="which seed of the key; the lowest where it is left out")
 

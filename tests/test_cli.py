@@ -91,6 +91,16 @@ def test_planning_starts_without_what_reads_images_and_counts() -> None:
         (("run", "table2", "--jobs", "0"), "at least one process"),
         (("run", "table2", "--device", "tpu"), "choose from auto, cpu, cuda"),
         (("run", "table2", "--device", "cuda"), "torch sees no CUDA device here"),
+        *(
+            ((*words, "--device", device), says)
+            for words in (
+                ("predict", "x.png", "--key", "x"),
+                ("vrf", "x.png", "--key", "x"),
+                ("vrf-area", "table1"),
+                ("figure", "figure3"),
+            )
+            for device, says in (("tpu", "choose from auto, cpu, cuda"), ("cuda", "torch sees no CUDA device here"))
+        ),
         (("run", "table2", "--launcher", "slurm"), "choose from local, ray"),
         (("run", "table2", "--address", "host:6379"), "only --launcher ray has an address"),
         (("run", "table2", "--only", "gnc"), "no run of this plan"),
@@ -122,6 +132,7 @@ def test_a_mistake_is_one_sentence_and_exit_code_2(
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("REPRO_DATA", raising=False)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     monkeypatch.setattr(sys, "argv", ["repro", *words])
     monkeypatch.setattr(cli, "err", Console(file=sys.stderr, width=10_000))
     with pytest.raises(SystemExit) as ended:

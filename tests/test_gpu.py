@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from short_runs import differences, execute, job, place, record
 
+from repro import metrics, regions, vrf
 from repro.data import load
 from repro.data.ahead import Ahead
+from repro.data.normalise import normalise
 from repro.data.resident import Resident, fits
 from repro.data.store import open_store
 from repro.data.stream import SideStream
-from repro.data.transforms import Batches
+from repro.data.transforms import Batches, eval_images
+from repro.evaluate import Tally, evaluate_images
 from repro.experiment import Source
-from repro.fabric import open_fabric
+from repro.fabric import full_float32, open_fabric
 from repro.machine import Machine
+from repro.models import build
+from repro.predictor import Predictor
+from repro.spec import GCN, Model
 
 STEPS = 20
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no CUDA device")
@@ -108,3 +117,50 @@ def test_compiled_training_has_the_same_losses(tmp_path: Path, cache: Path) -> N
         assert execute(task, where).status == "ok"
         curves.append(losses(record(where, task)))
     assert curves[1] == pytest.approx(curves[0], rel=1e-3)
+
+
+@needs_gpu
+def test_counts_on_the_gpu_are_those_of_each_image() -> None:
+    """The same label maps counted on the device and by NumPy: every number."""
+    random, device = np.random.default_rng(0), torch.device("cuda", 0)
+    tally, expected = Tally(12, device), []
+    for count, h, w in ((5, 90, 120), (1, 33, 20), (7, 384, 480)):
+        labels = np.kron(random.integers(0, 13, (count, -(-h // 9), -(-w // 9))), np.ones((9, 9), int))[:, :h, :w]
+        labels = np.where(labels == 12, 255, labels).astype(np.uint8)
+        pred = np.where(random.random(labels.shape) < 0.3, random.integers(0, 12, labels.shape), labels)
+        pred = np.where(pred == 255, 3, pred).astype(np.uint8)
+        places = np.stack([regions.places(image, background=None) for image in labels])
+        tally.add(labels, torch.from_numpy(pred).to(device), places)
+        for one, guess, where in zip(labels, pred, places, strict=True):
+            expected.append((metrics.class_counts(one, guess, 12), *regions.place_counts(one, guess, where)))
+    for found, parts in zip(tally.counts().values(), zip(*expected, strict=True), strict=True):
+        np.testing.assert_array_equal(found, np.array(parts))
+
+
+@needs_gpu
+def test_several_images_a_pass_have_the_counts_of_one_on_the_gpu(cache: Path) -> None:
+    """In float32: a pixel of a thousand may fall to another class where the pass is wider."""
+    full_float32()
+    device, store = torch.device("cuda", 0), open_store(load("shapes", "val"), cache)
+    torch.manual_seed(0)
+    net = build(Model(GCN(7), backbone="small"), 6, head_std=0.1).to(device)
+    predictor = Predictor(net, partial(normalise, mean=(0.5,) * 3, std=(0.2,) * 3), device=device)
+    items = list(itertools.islice(eval_images(store), 40))
+    several = evaluate_images(predictor, items, 6)
+    one = [evaluate_images(predictor, [item], 6) for item in items]
+    pixels = sum(labels.size for *_, labels in items)
+    for name, counts in several.items():
+        apart = np.abs(counts - np.concatenate([single[name] for single in one])).sum()
+        assert apart <= 2 * pixels // 1000
+
+
+@needs_gpu
+def test_a_receptive_field_on_the_gpu_is_that_of_the_cpu() -> None:
+    """A frozen batch norm is another operation there; the map is the same up to rounding."""
+    full_float32()
+    torch.manual_seed(0)
+    net = build(Model(GCN(7), refine=True, backbone="small"), 6, head_std=0.1).eval()
+    image = torch.randn(3, 64, 96)
+    field = vrf.occlusion_map(net, image, (40, 30), stride=9)
+    there = vrf.occlusion_map(net.to("cuda"), image.to("cuda"), (40, 30), stride=9, class_index=field.class_index)
+    np.testing.assert_allclose(there.map, field.map, atol=1e-3 * np.abs(field.map).max())

@@ -11,6 +11,7 @@ import torch
 from repro import fabric, machine
 from repro.machine import Machine
 from repro.models.architectures import ARCHITECTURES
+from repro.spec import SpecError
 
 
 @pytest.mark.parametrize(
@@ -37,6 +38,36 @@ def test_precision_on_a_gpu(real: bool, expected: str, monkeypatch: pytest.Monke
     """A GPU that only emulates bf16 takes float32."""
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: real or including_emulation)
     assert fabric.precision(Machine(), "cuda") == expected
+
+
+def test_bf16_is_refused_on_a_gpu_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Emulated, it would be slower than float32; ``auto`` takes float32 there, and 32 asks nothing of the device."""
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: including_emulation)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "Tesla T4")
+    with pytest.raises(SpecError, match="--precision bf16: Tesla T4 has no bfloat16; use --precision 32 or auto"):
+        fabric.precision(Machine(precision="bf16"), "cuda")
+    assert fabric.precision(Machine(precision="auto"), "cuda") == "32-true"
+    assert fabric.precision(Machine(precision="32"), "cuda") == "32-true"
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: True)
+    assert fabric.precision(Machine(precision="bf16"), "cuda") == "bf16-mixed"
+
+
+@pytest.mark.parametrize(
+    ("word", "seen", "expected"),
+    [("auto", True, "cuda"), ("auto", False, "cpu"), ("cpu", True, "cpu"), ("cuda", True, "cuda")],
+)
+def test_devices_by_their_words(word: str, seen: bool, expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A GPU where torch sees one, unless it is not wanted."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: seen)
+    assert fabric.device_of(word) == torch.device(expected)
+
+
+@pytest.mark.parametrize(("word", "says"), [("cuda", "torch sees no CUDA device"), ("tpu", "choose from auto, cpu")])
+def test_devices_that_are_not_there(word: str, says: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One sentence each."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(SpecError, match=says):
+        fabric.device_of(word)
 
 
 def test_float32_is_float32_and_runs_repeat() -> None:

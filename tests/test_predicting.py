@@ -138,6 +138,19 @@ def test_label_map_is_the_networks(runs: Path, picture: Path, tmp_path: Path) ->
     assert "100.0%" in out.export_text() or len(tree["classes"]) > 1
 
 
+def test_a_network_is_loaded_where_it_is_wanted(runs: Path) -> None:
+    """Its weights, what it reads and what predicts lie on one device; float32 by default on the CPU."""
+    assert RUN is not None
+    image = np.zeros((40, 50, 3), np.uint8)
+    for device in (torch.device("cpu"), torch.device("meta")):
+        model = trained.load(trained.find(runs, RUN.key), device)
+        kinds = {(value.device, value.dtype) for value in model.net.parameters()}
+        assert kinds == {(device, torch.float32)}
+        assert model.read(image).device == model.predictor.device == model.for_pictures.device == device
+        assert model.read(image).shape == (3, 40, 50)
+    assert trained.load(trained.find(runs, RUN.key)).device.type == "cpu"
+
+
 def test_two_pictures_of_one_name_are_refused(runs: Path, tmp_path: Path) -> None:
     """Their files would overwrite each other."""
     with pytest.raises(DataError, match="two pictures"):

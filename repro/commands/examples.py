@@ -13,6 +13,7 @@ from repro.commands.gathering import Material
 from repro.commands.pictures import VOID, coloured
 from repro.commands.trained import Trained
 from repro.data.dataset import IGNORE_INDEX
+from repro.fabric import device_of
 from repro.machine import from_environment
 from repro.records import Record
 from repro.render.figures import figure6
@@ -51,13 +52,13 @@ def with_its_weights(material: Material, record: Record) -> Record | None:
     return next((r for r in same if (r.folder / trained.FILE).is_file()), None)
 
 
-def examples(material: Material, data_root: Path | None) -> figure6.Examples:
+def examples(material: Material, data_root: Path | None, device: str = "cpu") -> figure6.Examples:
     """Return the rows of Figure 6.
 
     The rule: the images at the 50th, 75th and 90th percentile of what GCN + BR gains over the baseline in the image's
     own mean IoU.
     """
-    models = [trained.load(record) for record in with_weights(material)]
+    models = [trained.load(record, device_of(device)) for record in with_weights(material)]
     scores = [image_iou(material.evidence.counts(model.record)["classes"]) for model in models]
     chosen = at_percentiles(scores[-1] - scores[0])
     test = models[0].run.test

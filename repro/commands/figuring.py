@@ -43,6 +43,8 @@ class Request:
     data_root: Path | None = None
     steps: int = 0
     recipe: str = ""
+    device: str = "auto"
+    """Where networks are evaluated, for the figures that need it."""
 
     @property
     def figures(self) -> list[Figure]:
@@ -82,7 +84,12 @@ class Drawn:
 
 
 def show(out: Console, request: Request) -> int:
-    """Draw figures; say which cannot be drawn and why; return 2 where there was one, else 0."""
+    """Draw figures; say which cannot be drawn and why; return 2 where there was one, else 0.
+
+    Raises:
+        SpecError: there is no such device.
+    """
+    _check_device(request.device)
     profile, evidence = profiles.get(request.profile, steps=request.steps, recipe=request.recipe), request.evidence()
     faults = []
     for figure in request.figures:
@@ -94,6 +101,14 @@ def show(out: Console, request: Request) -> int:
     for fault in faults:
         out.print(f"repro: {fault}", style="red", soft_wrap=True)
     return 2 if faults else 0
+
+
+def _check_device(word: str) -> None:
+    """Raise ``SpecError`` before anything is drawn; torch is imported only where a GPU was asked for."""
+    if word not in {"auto", "cpu"}:
+        from repro.fabric import device_of
+
+        device_of(word)
 
 
 def draw(figure: Figure, profile: Profile, evidence: Evidence, request: Request) -> list[Path]:
@@ -125,7 +140,7 @@ def _shown(material: gathering.Material, request: Request) -> object:
     if name in PLOTS:
         return PLOTS[name](material)
     module, function = PICTURES[name]
-    return getattr(import_module(module), function)(material, request.data_root)
+    return getattr(import_module(module), function)(material, request.data_root, request.device)
 
 
 def _describe(figure: Figure, drawn: Drawn, path: Path) -> Path:

@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from rich.console import Console
 
@@ -19,6 +18,7 @@ from repro.commands.viewing import Position, inmost, largest
 from repro.data.dataset import Bytes, Dataset
 from repro.estimate import clock
 from repro.experiment import Run
+from repro.fabric import device_of
 from repro.measure import score_cells
 from repro.select import seeds_from
 from repro.spec import Model, SpecError
@@ -35,14 +35,16 @@ class Spot:
     object_area: int
 
 
-def show(out: Console, request: Request, settings: Settings, *, again: bool = False) -> None:
+def show(out: Console, request: Request, settings: Settings, *, again: bool = False, device: str = "auto") -> None:
     """Measure what is not yet stored with these settings, one record after the other, and say each area.
 
     Raises:
         RecordError: a record is missing, or its weights are not on this machine; the sentence names the command.
-        SpecError: no table has a segmentation network, or a setting that no measurement can have.
+        SpecError: no table has a segmentation network, there is no such device, or a setting that no measurement can
+            have.
     """
     _check(settings)
+    chosen = device_of(device)
     runs = _runs(request)
     if not runs:
         raise SpecError(f"{' '.join(request.tables)}: profile {request.profile} has no segmentation network in it")
@@ -54,7 +56,7 @@ def show(out: Console, request: Request, settings: Settings, *, again: bool = Fa
             out.print(f"{record.name}: {_said(stored)} (stored before)", soft_wrap=True)
             continue
         start = time.perf_counter()
-        model = trained.load(record)
+        model = trained.load(record, chosen)
         test = model.run.test.dataset, model.run.test.split
         if test not in spots:
             spots[test] = tuple(choose(data.load(*test, None), settings))
@@ -112,8 +114,12 @@ def measure(model: Trained, spots: tuple[Spot, ...], settings: Settings) -> Area
 
 
 def _field(model: Trained, spot: Spot, settings: Settings) -> Field:
-    x = model.normalise(torch.from_numpy(np.array(spot.image)).permute(2, 0, 1)[None])[0].contiguous()
     found = vrf.occlusion_map(
-        model.net, x, spot.at, occluder=settings.occluder, stride=settings.stride, class_index=spot.label
+        model.net,
+        model.read(spot.image),
+        spot.at,
+        occluder=settings.occluder,
+        stride=settings.stride,
+        class_index=spot.label,
     )
     return Field(spot.name, spot.at, spot.label, spot.object_area, vrf.area(found, settings.threshold))

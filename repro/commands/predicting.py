@@ -20,6 +20,7 @@ from repro.commands.pictures import overlay, read_picture
 from repro.commands.trained import Trained
 from repro.data.dataset import Bytes, DataError
 from repro.data.palette import write_palette_png
+from repro.fabric import device_of
 from repro.spec import SpecError
 
 
@@ -34,15 +35,19 @@ class Share:
     share: float
 
 
-def predict(out: Console, images: Sequence[Path], key: str, seed: int | None, folder: Path, runs: Path) -> None:
+def predict(
+    out: Console, images: Sequence[Path], key: str, seed: int | None, folder: Path, runs: Path, device: str = "auto"
+) -> None:
     """Write for each picture its label map, the overlay and the legend; print the legends.
 
     Raises:
         RecordError: there is no such record, or its weights are not here.
         DataError: a picture cannot be read, or two have one name.
+        SpecError: there is no such device.
     """
     _distinct(images)
-    model = trained.load(trained.find(runs, key, seed))
+    chosen = device_of(device)
+    model = trained.load(trained.find(runs, key, seed), chosen)
     predictor = model.for_pictures
     shrunk = "" if model.reduction == 1 else f", pictures scaled by {model.reduction:g} as in training"
     out.print(f"network: {model.record.name}{shrunk}", style="dim", soft_wrap=True)

@@ -21,7 +21,7 @@ from repro.data import submission
 from repro.data.dataset import Bytes, Dataset
 from repro.experiment import Run
 from repro.fabric import open_fabric
-from repro.machine import Machine, cores, from_environment
+from repro.machine import DEVICES, Machine, cores, from_environment
 from repro.models.architectures import architecture
 from repro.predictor import Predictor, frame_of
 from repro.records import RecordError
@@ -30,7 +30,7 @@ from repro.spec import SpecError, Submitted
 
 WRITERS = {"voc": (submission.write_voc, ".tar.gz"), "cityscapes": (submission.write_cityscapes, ".zip")}
 CHECKS = {"voc": submission.check_voc, "cityscapes": submission.check_cityscapes}
-DEVICES, PRECISIONS = ("auto", "cpu", "cuda"), ("auto", "32", "bf16")
+PRECISIONS = ("auto", "32", "bf16")
 TRAINED_BY = {"voc": "table7", "cityscapes": "table9"}
 """Server -> the table whose last stage is submitted."""
 

@@ -9,16 +9,18 @@ from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
 from repro import models, profiles, records, specs
-from repro.data.dataset import Colour
+from repro.data.dataset import Bytes, Colour
 from repro.data.normalise import normalise
 from repro.data.palette import VOC_PALETTE
 from repro.experiment import Run
+from repro.fabric import full_float32, repeatable
 from repro.identity import conflicts
 from repro.machine import Machine
 from repro.models import Network
@@ -29,17 +31,20 @@ from repro.session import colours
 from repro.spec import Classifier, Evaluation, SpecError
 
 FILE = "weights.safetensors"
+CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A record with its network, on the CPU and in evaluation mode."""
+    """A record with its network, in float32 and in evaluation mode."""
 
     record: Record
     run: Run
     net: Network
     classes: tuple[str, ...]
     palette: tuple[Colour, ...]
+    device: torch.device = CPU
+    """Where its network lies."""
 
     @property
     def normalise(self) -> Callable[[Tensor], Tensor]:
@@ -50,7 +55,12 @@ class Trained:
     @property
     def predictor(self) -> Predictor:
         """The network with the run's own frame, single scale."""
-        return Predictor(self.net, self.normalise, frame_of(self.run.test))
+        return Predictor(self.net, self.normalise, frame_of(self.run.test), device=self.device)
+
+    def read(self, image: Bytes) -> Tensor:
+        """Return a picture (h, w, 3) as the network takes it, (3, h, w) normalised float32, on its device."""
+        bytes_ = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None]
+        return self.normalise(bytes_.to(self.device))[0].contiguous()
 
     @property
     def reduction(self) -> float:
@@ -121,8 +131,8 @@ def _table(run: Run, profile: profiles.Profile) -> str:
     return ""
 
 
-def load(record: Record) -> Trained:
-    """Build a record's network and fill it with its weights.
+def load(record: Record, device: torch.device = CPU) -> Trained:
+    """Build a record's network and fill it with its weights, on a device; on a GPU too float32 means float32.
 
     Raises:
         RecordError: the weights are damaged or belong to another network.
@@ -140,7 +150,11 @@ def load(record: Record) -> Trained:
         msg = f"{record.folder / FILE}: damaged, or weights of another network; train them with: {command(record)}"
         raise RecordError(msg) from error
     net.eval().requires_grad_(requires_grad=False)
-    return Trained(record, run, net.to(memory_format=torch.channels_last), classes, palette_of(run, len(classes)))
+    if device.type == "cuda":
+        full_float32()
+        repeatable()
+    net = net.to(device).to(memory_format=torch.channels_last)
+    return Trained(record, run, net, classes, palette_of(run, len(classes)), device)
 
 
 def palette_of(run: Run, count: int) -> tuple[Colour, ...]:

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import Progress
@@ -24,6 +23,7 @@ from repro.commands.gathering import Material
 from repro.commands.pictures import read_picture
 from repro.commands.trained import Trained
 from repro.data.dataset import Bytes, Dataset
+from repro.fabric import device_of
 from repro.machine import from_environment
 from repro.render.figures import figure3, style
 from repro.spec import SpecError
@@ -50,20 +50,22 @@ class Request:
     seed: int | None
     out: Path
     runs: Path
+    device: str = "auto"
 
 
 def show(out: Console, request: Request) -> None:
     """Measure one field, write it as PDF, PNG and JSON, say its area.
 
     Raises:
-        SpecError: the position is not two numbers, or the threshold is no share.
+        SpecError: the position is not two numbers, the threshold is no share, or there is no such device.
         VRFError: it lies outside the image, or the occluder does not fit.
         DataError: the picture cannot be read.
     """
+    device = device_of(request.device)
     image = read_picture(request.image)
     at = position(request.at, image)
     _check(request, image, at)
-    model = trained.load(trained.find(request.runs, request.key, request.seed))
+    model = trained.load(trained.find(request.runs, request.key, request.seed), device)
     if model.reduction != 1:
         out.print(f"picture and position scaled by {model.reduction:g} as in training", style="dim")
         image, at = reduced(image, at, model.reduction)
@@ -140,7 +142,7 @@ def measure(
     threshold: float = THRESHOLD, *, object_area: int | None = None, told: Callable[[float], None] | None = None,
 ) -> figure3.Panel:  # fmt: skip
     """Return the field of one position (x, y) of an image (h, w, 3), with the gradient's field as second opinion."""
-    x = model.normalise(torch.from_numpy(image.copy()).permute(2, 0, 1)[None])[0].contiguous()
+    x = model.read(image)
     field = vrf.occlusion_map(model.net, x, at, occluder=occluder, stride=stride, progress=told)
     gradient = vrf.gradient_field(model.net, x, at, field.class_index)
     rank, overlap = vrf.agreement(field, gradient, threshold)
@@ -165,7 +167,7 @@ def _inside(field: vrf.VRF, threshold: float) -> NDArray[np.bool_]:
     return np.asarray((strength >= threshold * strength.max()) & (strength > 0))
 
 
-def fields(material: Material, data_root: Path | None) -> figure3.Fields:
+def fields(material: Material, data_root: Path | None, device: str = "cpu") -> figure3.Fields:
     """Return the panels of Figure 3: baseline, baseline on the enlarged image, GCN on the enlarged image.
 
     The grid is as fine on the enlarged image as on the object before: its spacing is enlarged with it.
@@ -173,7 +175,7 @@ def fields(material: Material, data_root: Path | None) -> figure3.Fields:
     The rule: of the first images of the test set, the one whose largest object has the median area; the position is
     the pixel of that object that lies deepest in it.
     """
-    baseline, gcn = (trained.load(record) for record in with_weights(material))
+    baseline, gcn = (trained.load(record, device_of(device)) for record in with_weights(material))
     test = baseline.run.test
     dataset = data.load(test.dataset, test.split, from_environment(data_root, None)[0])
     i, at, area = chosen(dataset)
