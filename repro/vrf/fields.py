@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy import stats
 from torch import Tensor, nn
 
 from repro.vrf.partial import Partial
@@ -182,6 +181,8 @@ def agreement(field: VRF, gradient: Floats, threshold: float = THRESHOLD) -> tup
     The gradient is averaged under each occluder. What float32 cannot tell from no change has one rank. Either number
     is nan where a field is constant or empty.
     """
+    from scipy import stats  # here, so that a field can be measured without it
+
     means, changes = _told(under_occluders(field, gradient).map), _told(np.abs(field.map))
     constant = np.ptp(means) == 0 or np.ptp(changes) == 0
     rank = math.nan if constant else float(stats.spearmanr(means, changes, axis=None).statistic)
