@@ -271,8 +271,13 @@ def test_what_is_held(voc: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytes
     batches = Batches([voc], FRAME, 3, seed=0)
     size = voc.pixels.size
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (int(size / SHARE) + 1, 10**12))
+    share = [1.0]
+    monkeypatch.setattr(torch.cuda, "get_per_process_memory_fraction", lambda _: share[0])
     cuda = torch.device("cuda")
     assert fits(batches, cuda)
+    share[0] = 0.99 * size / SHARE / 10**12
+    assert not fits(batches, cuda)
+    share[0] = 1 / 3
     assert not fits(batches, torch.device("cpu"))
     assert not fits(Batches([voc, voc], FRAME, 3, seed=0), cuda)
     scaled = Batches([voc], FRAME, 3, seed=0, scale=(0.5, 0.9))

@@ -24,7 +24,7 @@ from repro.data.transforms import Batches, Piece
 from repro.experiment import Source
 
 SHARE = 0.25
-"""Of the memory that is free on a GPU, what the pixels may take; the rest is for the training."""
+"""Of the memory that is free on a GPU, and of this process's share of it, what the pixels may take."""
 
 CHUNK = 2**26
 """Bytes copied at a time."""
@@ -40,8 +40,9 @@ def fits(batches: Batches, device: torch.device) -> bool:
     """
     if device.type != "cuda":
         return False
-    free, _ = torch.cuda.mem_get_info(device)
-    if sum(store.pixels.size for store in batches.stores) > SHARE * free:
+    free, total = torch.cuda.mem_get_info(device)
+    own = torch.cuda.get_per_process_memory_fraction(device.index) * total
+    if sum(store.pixels.size for store in batches.stores) > SHARE * min(free, own):
         return False
     if batches.scale == (1.0, 1.0) or agrees(batches.scale, device):
         return True
