@@ -15,9 +15,14 @@ from rich.progress import track
 from rich.table import Table as Grid
 
 from repro import regions
+from repro.data import camvid, cityscapes
 from repro.data.dataset import Bytes, DataError
-from repro.data.files import list_folder, pick, read_ids, read_list
+from repro.data.files import IMAGE_ENDINGS, LOSSLESS, list_folder, pick, read_ids, read_list
+from repro.data.palette import VOC_CODING
 from repro.data.parallel import ordered
+
+CODINGS = (VOC_CODING, camvid.CODING, cityscapes.CODING, cityscapes.TRAIN_CODING)
+"""Palettes whose colours are known: a mask with another one is refused, as its entries may stand for anything."""
 
 
 @dataclass(frozen=True)
@@ -37,14 +42,15 @@ def show(out: Console, folder: Path, listed: Path | None, without: Path | None, 
         DataError: the folder or a list cannot be read, no mask is left, or one of them is no mask.
         RegionError: a width that no region has.
     """
-    paths = list(masks(folder, listed, without).values())
+    paths, unknown = list(masks(folder, listed, without).values()), not_found(folder, without)
     found = track(
-        ordered(lambda i: counted(read_ids(paths[i]), within), len(paths)),
+        ordered(lambda i: counted(read_ids(paths[i], CODINGS), within), len(paths)),
         total=len(paths), console=out, transient=True, disable=as_json or not out.is_terminal,
     )  # fmt: skip
     shares = list(pooled(list(found)))
     if as_json:
-        tree = {"folder": str(folder), "masks": len(paths), "within": within, "shares": [asdict(s) for s in shares]}
+        tree = {"folder": str(folder), "masks": len(paths), "within": within, "not_found": list(unknown),
+                "shares": [asdict(s) for s in shares]}  # fmt: skip
         out.print_json(json.dumps(tree))
         return
     grid = Grid("distance", "void rim", "all pixels pooled", "mean of the masks", box=None, padding=(0, 2, 0, 0),
@@ -54,20 +60,41 @@ def show(out: Console, folder: Path, listed: Path | None, without: Path | None, 
         rim = "is an edge" if share.rim == "edge" else "filled first"
         grid.add_row(share.distance, rim, f"{100 * share.pooled:.2f} %", f"{100 * share.mean:.2f} %")
     out.print(grid)
+    if unknown:
+        more = f" and {len(unknown) - 1:,} more" if len(unknown) > 1 else ""
+        out.print(f"not found: {unknown[0]}{more} of {without}", style="yellow", soft_wrap=True, markup=False)
 
 
 def masks(folder: Path, listed: Path | None, without: Path | None) -> Mapping[str, Path]:
-    """Return the masks of a folder by their names: those of one list, or those that another one lacks."""
-    found = {name: path for name, path in list_folder(folder).items() if path.suffix.lower() == ".png"}
+    """Return the masks of a folder by their names: those of one list, or those that another one lacks.
+
+    Raises:
+        DataError: the folder or a list cannot be read, a listed mask is missing, no name of ``without`` is there, or no
+            mask is left.
+    """
+    found = _files(folder)
     if listed is not None:
         names = read_list(listed)
         found = dict(zip(names, pick(names, found, folder, "mask"), strict=True))
     if without is not None:
-        left_out = set(read_list(without))
+        left_out = frozenset(read_list(without))
+        if len(unknown := not_found(folder, without)) == len(left_out):
+            raise DataError(f"{without}: none of its {len(left_out)} names is a mask of {folder}, {unknown[0]!r} first")
         found = {name: path for name, path in found.items() if name not in left_out}
     if not found:
         raise DataError(f"{folder}: holds no mask (.png) to measure; give a folder of label maps and other lists")
     return found
+
+
+def not_found(folder: Path, without: Path | None) -> tuple[str, ...]:
+    """Return the names of a list that are no masks of a folder, each once."""
+    found = _files(folder)
+    return () if without is None else tuple(dict.fromkeys(name for name in read_list(without) if name not in found))
+
+
+def _files(folder: Path) -> dict[str, Path]:
+    """Return the files that can be masks; where there are only lossy ones, those, which are refused when read."""
+    return list_folder(folder, LOSSLESS) or list_folder(folder, IMAGE_ENDINGS)
 
 
 def counted(labels: Bytes, within: int) -> list[tuple[int, int]]:

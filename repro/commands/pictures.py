@@ -5,17 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from repro.data.dataset import Bytes, Colour, DataError
+from repro.data.files import to_rgb
 
 VOID: Colour = (255, 255, 255)
 """Colour of void pixels in pictures of labels; a palette PNG keeps its own."""
 
 
 def read_picture(path: Path) -> Bytes:
-    """Return a picture as RGB (h, w, 3) uint8: alpha is laid over white, 16 bits are scaled to 8.
+    """Return a picture as RGB (h, w, 3) uint8, as those of data sets are read, and upright as its camera noted it.
 
     Raises:
         DataError: the file is missing, damaged or no picture; the sentence names it.
@@ -23,27 +23,11 @@ def read_picture(path: Path) -> Bytes:
     try:
         with Image.open(path) as image:
             image.load()
-            return _rgb(ImageOps.exif_transpose(image))
+            return to_rgb(ImageOps.exif_transpose(image))
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        reason = getattr(error, "strerror", None) or "it is no picture, or damaged"
+        said = str(error) if isinstance(error, ValueError) else "it is no picture, or damaged"
+        reason = getattr(error, "strerror", None) or said
         raise DataError(f"{path}: cannot be read as a picture ({reason}); give a PNG or JPEG file") from error
-
-
-def _rgb(image: Image.Image) -> Bytes:
-    if image.mode.startswith(("I", "F")):
-        return _scaled(np.asarray(image, np.float64))
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, (255, 255, 255, 255)), image)
-    return np.array(image.convert("RGB"), np.uint8)
-
-
-def _scaled(grey: NDArray[np.float64]) -> Bytes:
-    """Return deep grey values (h, w) as RGB; the range is 16 bits, or 8 or 1 where no value needs more."""
-    most = grey.max(initial=0.0)
-    top = 65535.0 if most > 255 else 255.0 if most > 1 else 1.0  # noqa: PLR2004 - the largest values of a range
-    grey = np.clip(np.round(grey * (255.0 / top)), 0, 255)
-    return np.repeat(grey.astype(np.uint8)[..., None], 3, axis=2)
 
 
 def coloured(labels: Bytes, palette: tuple[Colour, ...]) -> Bytes:

@@ -10,9 +10,10 @@ from repro.data.camvid import CLASSES, COUNTS, PALETTE
 from repro.data.dataset import Dataset, Item
 from repro.data.geometry import scaled
 
-__all__ = ["CLASSES", "COUNTS", "PALETTE", "REDUCTION", "SPLITS", "load"]
+__all__ = ["CLASSES", "COUNTS", "PALETTE", "REDUCTION", "SPLITS", "VERSION", "load"]
 
 SPLITS = (*camvid.SPLITS, "fit", "held")
+VERSION = camvid.VERSION
 REDUCTION = 0.5
 HELD = 0.2
 """Share of each sequence of the training images, its last part, that is held back to choose recipes on."""
@@ -36,8 +37,9 @@ def load(split: str, root: Path) -> Dataset:
 
     ids = tuple(whole.ids[i] for i in chosen)
     return Dataset(
-        "camvid_half", split, CLASSES, PALETTE, ids, read, lambda i: whole.sources(chosen[i]), root=root, version="1"
-    )
+        "camvid_half", split, CLASSES, PALETTE, ids, read, lambda i: whole.sources(chosen[i]),
+        root=root, version=VERSION, judge=whole.judge,
+    )  # fmt: skip
 
 
 def _part(ids: tuple[str, ...], *, held: bool) -> tuple[int, ...]:

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from cityscapesscripts.helpers import labels as scripts
 
 from repro import published
 from repro.data.dataset import IGNORE_INDEX, AbsentError, Bytes, DataError, Dataset, Item
-from repro.data.files import find_home, pick, read_ids, read_image, same_size, table, translate
+from repro.data.files import find_home, is_junk, pick, read_ids, read_image, same_size, table, translate
+from repro.data.palette import Coding
 
+Counts = NDArray[np.int64]
 _TRAINED = sorted(
     (label for label in scripts.labels if 0 <= label.trainId < IGNORE_INDEX), key=lambda label: label.trainId
 )
 CLASSES = tuple(label.name for label in _TRAINED)
 PALETTE = tuple((int(label.color[0]), int(label.color[1]), int(label.color[2])) for label in _TRAINED)
 SPLITS = ("train", "val", "test", "train_extra", "train_coarse", "val_coarse")
+VERSION = "2"
+"""Raised where a change makes other pixels or labels of the same files: stores of the version before are decoded again."""
 COUNTS = published.IMAGES["cityscapes"]
 """Images of each split as the paper counts them; train + train_extra = 22,973 (Stage-1 of Table 9)."""
 TO_TRAIN_ID = {
@@ -25,7 +31,46 @@ TO_TRAIN_ID = {
 """Label id -> train id, or 255, by cityscapesscripts' own table."""
 TO_LABEL_ID = {label.trainId: label.id for label in _TRAINED}
 _TABLE = table(TO_TRAIN_ID)
+CODING = Coding(
+    {label.id: (int(label.color[0]), int(label.color[1]), int(label.color[2])) for label in scripts.labels
+     if label.id >= 0},
+    frozenset(TO_TRAIN_ID),
+)  # fmt: skip
+TRAIN_CODING = Coding(dict(enumerate(PALETTE)), frozenset())
+"""Train ids in the classes' colours, as predictions are written; no label file has them."""
 _SAMPLE = 8
+_SHARES = (
+    0.33, 0.054, 0.20, 0.0058, 0.0078, 0.011, 0.0019, 0.0049, 0.14, 0.010,
+    0.036, 0.011, 0.0012, 0.062, 0.0024, 0.0021, 0.0021, 0.0009, 0.0037,
+)  # fmt: skip
+"""Share of all pixels of each class in gtFine's training images, to two digits: likelihoods, no reference of a check."""
+_VOID_SHARES = {0: 0.35, 1: 0.045, 2: 0.01, 3: 0.02, 4: 0.014, 5: 0.003, 6: 0.013, 9: 0.006, 10: 0.002, 14: 1e-4,
+                15: 0.003, 16: 3e-4, 18: 1e-4, 29: 1e-4, 30: 2e-4}  # fmt: skip
+"""The same of the label ids that are void; 0 as in gtCoarse, where a third and more is unlabelled."""
+_TRAIN_VOIDS = (19, 20)
+"""Ids above all train ids that are used for void, 255 beside them."""
+_ABSENT = 1e-6
+_CLEAR = 0.5
+"""Mean log-likelihood ratio of a file's pixels from which it holds train ids: e^0.5 a pixel, e^1,000,000 a file."""
+
+
+def _likelihoods() -> tuple[NDArray[np.float64], Mapping[str, NDArray[np.float64]]]:
+    """Return the log-likelihood (256,) of each stored id in files of label ids, and in the known kinds of train ids."""
+    label = np.full(256, _ABSENT)
+    for stored, share in (_VOID_SHARES | {TO_LABEL_ID[i]: share for i, share in enumerate(_SHARES)}).items():
+        label[stored] = share
+    others = {}
+    for first, voids in ((0, (*_TRAIN_VOIDS, IGNORE_INDEX)), (1, (0, 20, IGNORE_INDEX))):
+        for void in voids:
+            train = np.full(256, _ABSENT)
+            train[first : first + len(_SHARES)] = _SHARES
+            train[void] = 0.11
+            shifted = ", shifted by one" if first else ""
+            others[f"train ids{shifted}, void {void}"] = np.log(train)
+    return np.log(label), others
+
+
+_LABEL, _TRAIN = _likelihoods()
 
 
 def load(split: str, root: Path) -> Dataset:
@@ -43,24 +88,45 @@ def load(split: str, root: Path) -> Dataset:
     if masks:
         refuse_train_ids(masks)
     paths = list(images.values())
+    seen: dict[int, Counts] = {}
 
     def read(i: int) -> Item:
-        return _read(paths[i], masks[i] if masks else None)
+        if masks is None:
+            return _unlabelled(paths[i])
+        item, seen[i] = _read(paths[i], masks[i])
+        return item
+
+    def judge() -> None:
+        if masks and seen:
+            _judge([masks[i] for i in seen], list(seen.values()))
 
     def files(i: int) -> tuple[Path, ...]:
         return (paths[i], masks[i]) if masks else (paths[i],)
 
-    labelled = masks is not None
-    return Dataset("cityscapes", split, CLASSES, PALETTE, tuple(images), read, files, labelled=labelled, root=root)
+    return Dataset(
+        "cityscapes", split, CLASSES, PALETTE, tuple(images), read, files,
+        labelled=masks is not None, root=root, version=VERSION, judge=judge,
+    )  # fmt: skip
 
 
 def _images(folder: Path) -> dict[str, Path]:
     """Return the images by name (``city_sequence_frame``), in order."""
     if not folder.is_dir():
         raise AbsentError(f"folder {folder} is missing; unpack leftImg8bit there")
-    suffix = "_leftImg8bit"
-    paths = sorted(folder.glob(f"*/*{suffix}.png"))
-    return {path.stem.removesuffix(suffix): path for path in paths}
+    return _by_frame(folder, "_leftImg8bit")
+
+
+def _by_frame(folder: Path, suffix: str) -> dict[str, Path]:
+    """Return the PNG files of all cities whose names end in ``suffix``, by what stands before it."""
+    found: dict[str, Path] = {}
+    for path in sorted(folder.glob(f"*/*{suffix}.png")):
+        if is_junk(path.name) or is_junk(path.parent.name):
+            continue
+        name = path.stem.removesuffix(suffix)
+        if name in found:
+            raise DataError(f"{found[name]} and {path} are two files of one frame; remove the wrong one")
+        found[name] = path
+    return found
 
 
 def _masks(home: Path, split: str, names: tuple[str, ...], *, coarse: bool) -> tuple[Path, ...]:
@@ -69,32 +135,74 @@ def _masks(home: Path, split: str, names: tuple[str, ...], *, coarse: bool) -> t
     if not folder.is_dir():
         kind_of = AbsentError if coarse else DataError  # the images of train come without their coarse labels
         raise kind_of(f"folder {folder} is missing; unpack {kind} there")
-    found = {path.stem.removesuffix(suffix): path for path in folder.glob(f"*/*{suffix}.png")}
+    found = _by_frame(folder, suffix)
     if not found and next(folder.glob("*/*TrainIds.png"), None):
         raise DataError(f"{folder} holds train ids only (*TrainIds.png); unpack the published *{suffix}.png there")
     return pick(names, found, folder, "the label ids")
 
 
 def refuse_train_ids(masks: tuple[Path, ...]) -> None:
-    """Raise ``DataError`` where files named as label ids hold train ids: 255, or nothing above 18, in a sample."""
+    """Raise ``DataError`` where files named as label ids hold train ids, by a sample of them.
+
+    Every file is looked at when it is read, and all together once all were read.
+    """
     chosen = [masks[i] for i in np.unique(np.linspace(0, len(masks) - 1, _SAMPLE).astype(int))]
-    highest = max(int(read_ids(path).max()) for path in chosen)
-    if highest < len(CLASSES) or highest == IGNORE_INDEX:
+    _judge(chosen, [_counts(read_ids(path, (CODING,))) for path in chosen])
+
+
+def _counts(ids: Bytes) -> Counts:
+    """Return the pixels (256,) of each stored id."""
+    return np.bincount(ids.ravel(), minlength=256).astype(np.int64)
+
+
+def _judge(masks: Sequence[Path], counts: Sequence[Counts]) -> None:
+    """Raise ``DataError`` where masks taken together hold train ids: no id is above 20, or 255 is there.
+
+    Of label ids sky, vegetation and every vehicle are above 20. A few coarse masks may have none of them: then the
+    more likely of the two decides.
+    """
+    whole = np.sum(counts, axis=0)
+    highest = int(np.flatnonzero(whole).max())
+    kind, ratio = _most_likely(whole)
+    if highest == IGNORE_INDEX or (highest <= max(_TRAIN_VOIDS) and ratio > 0):
         raise DataError(
-            f"{chosen[0].parent.parent} holds train ids where label ids are expected (highest id of {len(chosen)} "
-            f"files: {highest}); restore the published *_labelIds.png"
+            f"{masks[0].parent.parent} holds train ids where label ids are expected (highest id of {len(masks)} "
+            f"files: {highest}; most likely {kind}); restore the published *_labelIds.png"
         )
 
 
-def _read(image: Path, mask: Path | None) -> Item:
+def _refuse_file(counts: Counts, mask: Path) -> None:
+    """Raise ``DataError`` where one mask holds train ids: 255, or no id above 20 and shares of that kind."""
+    if counts[IGNORE_INDEX]:
+        raise DataError(
+            f"mask {mask} holds 255, a train id, where label ids are expected; restore the published file"
+        )
+    kind, ratio = _most_likely(counts)
+    if int(np.flatnonzero(counts).max()) <= max(_TRAIN_VOIDS) and ratio > _CLEAR:
+        raise DataError(
+            f"mask {mask} holds train ids where label ids are expected (no id is above 20, and the shares of its ids "
+            f"are those of {kind}); restore the published file"
+        )
+
+
+def _most_likely(counts: Counts) -> tuple[str, float]:
+    """Return the likeliest kind of train ids, and its mean log-likelihood ratio to label ids, in nats a pixel."""
+    shares = counts / counts.sum()
+    kind = max(_TRAIN, key=lambda name: float(shares @ _TRAIN[name]))
+    return kind, float(shares @ (_TRAIN[kind] - _LABEL))
+
+
+def _unlabelled(image: Path) -> Item:
     pixels = read_image(image)
-    if mask is None:
-        return pixels, np.full(pixels.shape[:2], IGNORE_INDEX, np.uint8)
-    ids = read_ids(mask)
+    return pixels, np.full(pixels.shape[:2], IGNORE_INDEX, np.uint8)
+
+
+def _read(image: Path, mask: Path) -> tuple[Item, Counts]:
+    pixels, ids = read_image(image), read_ids(mask, (CODING,))
     same_size(pixels, ids, image, mask)
-    if (ids == IGNORE_INDEX).any():
-        raise DataError(f"mask {mask} holds 255, a train id, where label ids are expected; restore the published file")
-    return pixels, translate(ids, _TABLE, mask)
+    counts = _counts(ids)
+    _refuse_file(counts, mask)
+    return (pixels, translate(ids, _TABLE, mask)), counts
 
 
 def to_label_ids(labels: Bytes) -> Bytes:

@@ -15,10 +15,12 @@ from pycocotools import mask as rle
 
 from repro import published
 from repro.data.dataset import IGNORE_INDEX, AbsentError, Bytes, DataError, Dataset, Item
-from repro.data.files import find_home, list_folder, pick, read_image
+from repro.data.files import IMAGE_ENDINGS, find_home, list_folder, pick, read_image
 from repro.data.palette import VOC_PALETTE
 from repro.data.voc import CLASSES
 
+VERSION = "2"
+"""Raised where a change makes other pixels or labels of the same files: stores of the version before are decoded again."""
 SPLITS = ("train", "val", "trainval")
 COUNTS = published.IMAGES["coco"]
 """Images with any of the 20 classes: what Stage-1 adds to the 10,582 of VOC and SBD (109,892 in all)."""
@@ -34,6 +36,11 @@ _RENAMED = {
 NAMES = {_RENAMED.get(name, name): label for label, name in enumerate(CLASSES) if label}
 """COCO's name of each of the 20 classes -> VOC's label."""
 Annotation = Mapping[str, Any]
+OUTSIDE = 2.0
+"""Pixels that a published polygon may lie outside its image (rounding); pycocotools cuts them off."""
+_TRIANGLE = 6
+_LONGEST = 30
+"""Bits of the longest run length that pycocotools holds."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +76,7 @@ def load(split: str, root: Path) -> Dataset:
         return entries[i].file, entries[i].source
 
     ids, palette = tuple(entry.name for entry in entries), VOC_PALETTE[: len(CLASSES)]
-    return Dataset("coco", split, CLASSES, palette, ids, read, files, root=root, version=year)
+    return Dataset("coco", split, CLASSES, palette, ids, read, files, root=root, version=f"{VERSION} {year}")
 
 
 def _annotations(home: Path, name: str) -> Path:
@@ -92,12 +99,14 @@ def _entries(home: Path, name: str) -> list[_Entry]:
         images = [image for image in content["images"] if image["id"] in drawn]
         stems = [Path(image["file_name"]).stem for image in images]
         sizes = [(int(image["height"]), int(image["width"])) for image in images]
-    except (KeyError, TypeError, AttributeError) as error:
+    except DataError:
+        raise
+    except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
         fault = f"{type(error).__name__}: {error}"
         raise DataError(
             f"annotations {path} are not laid out as COCO's ({fault}); use the published instances_*.json"
         ) from error
-    files = pick(stems, list_folder(home / name), home / name, "the image")
+    files = pick(stems, list_folder(home / name, IMAGE_ENDINGS), home / name, "the image")
     return [
         _Entry(stem, file, size, tuple(drawn[image["id"]]), path)
         for stem, file, size, image in zip(stems, files, sizes, images, strict=True)
@@ -115,9 +124,9 @@ def _drawn(content: dict[str, Any], path: Path) -> Mapping[int, list[tuple[int, 
 
 def _parse(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
         missing = [name for name in ("images", "annotations", "categories") if name not in content]
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, RecursionError) as error:
         raise DataError(f"annotations {path} cannot be read ({error}); restore them from the archive") from error
     if missing:
         raise DataError(f"annotations {path} lack {', '.join(missing)}; use the published instances_*.json")
@@ -151,20 +160,82 @@ def draw(drawn: tuple[tuple[int, Annotation], ...], size: tuple[int, int]) -> By
     labels = np.zeros(size, np.uint8)
     covered = np.zeros(size, np.bool_)
     for label, annotation in drawn:
-        inside = _inside(annotation["segmentation"], size)
+        inside = _inside(annotation, size)
         labels[inside] = IGNORE_INDEX if annotation.get("iscrowd") else label
         labels[inside & covered] = IGNORE_INDEX
         covered |= inside
     return labels
 
 
-def _inside(segmentation: Any, size: tuple[int, int]) -> NDArray[np.bool_]:  # noqa: ANN401 - polygons or run lengths
-    """Return the pixels (h, w) of one instance."""
-    if isinstance(segmentation, list):
-        codes = rle.merge(rle.frPyObjects(segmentation, *size))
-    elif isinstance(segmentation["counts"], list):
-        codes = rle.frPyObjects(segmentation, *size)
-    else:
-        codes = segmentation
-    decoded: NDArray[np.uint8] = rle.decode(codes)
+def _inside(annotation: Annotation, size: tuple[int, int]) -> NDArray[np.bool_]:
+    """Return the pixels (h, w) of one instance; raise ``DataError`` naming the annotation that cannot be drawn."""
+    segmentation = annotation["segmentation"]
+    try:
+        if isinstance(segmentation, list):
+            codes = rle.merge(rle.frPyObjects(_polygons(segmentation, size), *size))
+        else:
+            codes = rle.frPyObjects({"size": list(size), "counts": _runs(segmentation, size)}, *size)
+        decoded: NDArray[np.uint8] = rle.decode(codes)
+    except Exception as error:  # pycocotools raises bare exceptions
+        raise DataError(f"annotation {annotation.get('id', 'without id')}: {error}") from error
     return decoded.astype(np.bool_)
+
+
+def _polygons(segmentation: list[Any], size: tuple[int, int]) -> list[list[float]]:
+    """Return the polygons of an instance; raise ``DataError`` for one that pycocotools must not be given.
+
+    It takes memory by the length of the outline, and ends the process where a coordinate is not a number.
+    """
+    limits = np.array([size[1] + OUTSIDE, size[0] + OUTSIDE], np.float64)
+    if not segmentation:
+        raise DataError("it has no polygon")
+    for polygon in segmentation:
+        if not isinstance(polygon, list) or len(polygon) < _TRIANGLE or len(polygon) % 2:
+            length = len(polygon) if isinstance(polygon, list) else polygon
+            raise DataError(f"a polygon has {length} numbers, where x and y of three points are the fewest")
+        try:
+            points = np.array(polygon, np.float64).reshape(-1, 2)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise DataError(f"a polygon does not hold numbers ({error})") from error
+        bad = ~((points >= -OUTSIDE) & (points <= limits))
+        if bad.any():
+            raise DataError(
+                f"the coordinate {points[bad][0]:g} lies outside its image of {size[0]}x{size[1]} (h x w)"
+            )
+    return segmentation
+
+
+def _runs(segmentation: Any, size: tuple[int, int]) -> list[int]:  # noqa: ANN401 - whatever a JSON file holds
+    """Return the run lengths of an instance; raise ``DataError`` unless they cover the image exactly."""
+    if not isinstance(segmentation, dict) or not {"counts", "size"} <= segmentation.keys():
+        raise DataError("its segmentation is neither polygons nor run lengths")
+    if list(segmentation["size"]) != list(size):
+        raise DataError(f"its run lengths are for {segmentation['size']}, its image is {list(size)} (h, w)")
+    counts = segmentation["counts"]
+    runs = counts if isinstance(counts, list) else _unpacked(str(counts))
+    if not all(isinstance(run, int) and run >= 0 for run in runs) or sum(runs) != size[0] * size[1]:
+        raise DataError(f"its run lengths do not sum to the {size[0] * size[1]} pixels of its image")
+    return list(runs)
+
+
+def _unpacked(text: str) -> list[int]:
+    """Return the run lengths of COCO's packed form: groups of 5 bits, each run from the third on less the one two before.
+
+    Raises:
+        DataError: a character that is not of that form, or an end within a run.
+    """
+    runs: list[int] = []
+    value = shift = 0
+    for character in text:
+        code = ord(character) - 48
+        if not 0 <= code < 64 or shift > _LONGEST:  # noqa: PLR2004 - six bits: five and whether more follow
+            raise DataError("its packed run lengths are damaged")
+        value |= (code & 0x1F) << shift
+        shift += 5
+        if not code & 0x20:
+            value -= (1 << shift) if code & 0x10 else 0
+            runs.append(value + (runs[-2] if len(runs) > 2 else 0))  # noqa: PLR2004 - as the form has it
+            value = shift = 0
+    if shift:
+        raise DataError("its packed run lengths end within a run")
+    return runs

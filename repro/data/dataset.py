@@ -33,7 +33,9 @@ class Dataset:
     """One split of a data set, decoded when read.
 
     ``labelled`` is False where the labels are kept by a test server; every pixel then reads 255.
-    ``root`` is the folder that is only ever read; ``version`` names what is not in files, such as a generator's code.
+    ``root`` is the folder that is only ever read; ``version`` names what is not in files: the loader's version, a
+    generator's code. ``lists`` are small files that decide which images there are and what their classes mean.
+    ``judge`` is called once every image was read; it raises ``DataError`` where the images together show a fault.
     """
 
     name: str
@@ -47,6 +49,8 @@ class Dataset:
     labelled: bool = True
     root: Path | None = None
     version: str = ""
+    lists: tuple[Path, ...] = ()
+    judge: Callable[[], None] = field(repr=False, compare=False, default=lambda: None)
 
     def __post_init__(self) -> None:
         """Refuse a split without images, and one that holds a name twice."""
@@ -97,6 +101,10 @@ def concatenate(parts: Sequence[Dataset]) -> Dataset:
         part = int(np.searchsorted(starts, i, side="right")) - 1
         return parts[part].sources(i - int(starts[part]))
 
+    def judge() -> None:
+        for part in parts:
+            part.judge()
+
     return Dataset(
         name="+".join(part.name for part in parts),
         split="+".join(part.split for part in parts),
@@ -109,4 +117,6 @@ def concatenate(parts: Sequence[Dataset]) -> Dataset:
         labelled=all(part.labelled for part in parts),
         root=next((part.root for part in parts if part.root), None),
         version="+".join(part.version for part in parts),
+        lists=tuple(path for part in parts for path in part.lists),
+        judge=judge,
     )

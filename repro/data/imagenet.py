@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +10,12 @@ from PIL import Image
 
 from repro import published
 from repro.data.dataset import Bytes, DataError, Dataset, Item
-from repro.data.files import find_home, list_folder, read_image
+from repro.data.files import IMAGE_ENDINGS, find_home, is_junk, list_folder, read_image
 
 SPLITS = ("train", "val")
 COUNTS = published.IMAGES["imagenet"]
+VERSION = "2"
+"""Raised where a change makes other pixels or labels of the same files: stores of the version before are decoded again."""
 SHORT_SIDE = 256
 _COLUMNS = 3
 
@@ -31,13 +34,18 @@ def load(split: str, root: Path) -> Dataset:
     folders = _subfolders(home / split)
     if unknown := [name for name in folders if name not in wnids]:
         raise DataError(f"{home / split / unknown[0]} is not in {home / 'labels.tsv'}; remove it or mend the list")
-    paths = [(path, wnids[name]) for name in folders for path in list_folder(home / split / name).values()]
+    found = {name: list_folder(home / split / name, IMAGE_ENDINGS) for name in folders}
+    paths = [(path, wnids[name]) for name, files in found.items() for path in files.values()]
 
     def read(i: int) -> Item:
         return shrink(read_image(paths[i][0])), paths[i][1]
 
     ids = tuple(f"{path.parent.name}/{path.stem}" for path, _ in paths)
-    return Dataset("imagenet", split, names, (), ids, read, lambda i: (paths[i][0],), kind="classification", root=root)
+    lists = (home / "labels.tsv",) if (home / "labels.tsv").exists() else ()
+    return Dataset(
+        "imagenet", split, names, (), ids, read, lambda i: (paths[i][0],),
+        kind="classification", root=root, version=VERSION, lists=lists,
+    )  # fmt: skip
 
 
 def _classes(home: Path, split: str) -> tuple[dict[str, int], tuple[str, ...]]:
@@ -46,14 +54,20 @@ def _classes(home: Path, split: str) -> tuple[dict[str, int], tuple[str, ...]]:
     if not path.exists():
         wnids = _subfolders(home / ("train" if (home / "train").is_dir() else split))
         return {name: i for i, name in enumerate(wnids)}, wnids
-    rows = [line.split("\t") for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    try:
+        rows = [line.split("\t") for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(f"{path} cannot be read ({reason}); mend it, or remove it for the order of wnids") from error
     if any(len(row) < _COLUMNS for row in rows) or [row[0] for row in rows] != [str(i) for i in range(len(rows))]:
         raise DataError(f"{path} must hold index, wnid and name on every line, indices from 0 on; mend it")
+    if twice := [wnid for wnid, count in Counter(row[1] for row in rows).items() if count > 1]:
+        raise DataError(f"{path} lists {twice[0]} twice; mend it")
     return {row[1]: i for i, row in enumerate(rows)}, tuple(row[2] for row in rows)
 
 
 def _subfolders(folder: Path) -> tuple[str, ...]:
-    found = tuple(sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")))
+    found = tuple(sorted(path.name for path in folder.iterdir() if path.is_dir() and not is_junk(path.name)))
     if not found:
         raise DataError(f"folder {folder} holds no class folders; unpack ImageNet there, one folder a wnid")
     return found

@@ -1,4 +1,8 @@
-"""A data set decoded once into one file that later runs map into memory."""
+"""A data set decoded once into one file that later runs map into memory; each image has a checksum there.
+
+The checksum of an image and its labels is CRC-32: the damage of disks and copies is found, at 1 GB/s or more. It is
+compared when either is first read in a process, so that opening a store reads no pixels.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +11,9 @@ import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
-from dataclasses import dataclass, field
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import filelock
@@ -20,6 +25,9 @@ from repro.data.parallel import ordered
 from repro.data.stamps import Stamps
 
 SCHEMA = 1
+"""Of the content: it is part of every fingerprint."""
+FORMAT = 2
+"""Of the files; 2 has the checksums."""
 PIXELS, INDEX = "pixels.bin", "index.npz"
 Progress = Callable[[int, int], None]
 _LOG = logging.getLogger(__name__)
@@ -43,33 +51,86 @@ class Store:
     labelled: bool
     targets: NDArray[np.int64] = field(repr=False)
     """Class of each image (n,); -1 where the labels are pixels."""
-    pixels: Bytes = field(repr=False)
+    mapped: Bytes = field(repr=False)
+    """The whole file; ``pixels`` is the way to it that compares the checksums."""
     starts: NDArray[np.int64] = field(repr=False)
+    """First byte of each image (n,)."""
+    sums: NDArray[np.uint32] = field(repr=False)
+    """Checksum of each image with its labels (n,)."""
+    checked: NDArray[np.bool_] = field(repr=False)
+    """Whether the checksum of an image has been compared by this process (n,)."""
+    root: Path | None = None
+    """The data root that it was decoded from."""
 
     def __len__(self) -> int:
         """Return the number of images."""
         return len(self.ids)
 
     def image(self, i: int) -> Bytes:
-        """Return image ``i`` (h, w, 3) uint8 RGB, a view."""
+        """Return image ``i`` (h, w, 3) uint8 RGB, a view.
+
+        Raises:
+            DataError: the store is damaged there, and cannot be decoded again from its source files.
+        """
+        if not self.checked[i]:
+            self._check(i)
         h, w = self.sizes[i].tolist()
         start = int(self.starts[i])
-        return self.pixels[start : start + 3 * h * w].reshape(h, w, 3)
+        return self.mapped[start : start + 3 * h * w].reshape(h, w, 3)
 
     def labels(self, i: int) -> Bytes:
-        """Return the labels (h, w) uint8 of image ``i``, 255 void, a view; of a classification split (), its class."""
+        """Return the labels (h, w) uint8 of image ``i``, 255 void, a view; of a classification split (), its class.
+
+        Raises:
+            DataError: as ``image``.
+        """
         if self.kind == "classification":
             return np.asarray(self.targets[i])
+        if not self.checked[i]:
+            self._check(i)
         h, w = self.sizes[i].tolist()
         start = int(self.starts[i]) + 3 * h * w
-        return self.pixels[start : start + h * w].reshape(h, w)
+        return self.mapped[start : start + h * w].reshape(h, w)
+
+    @property
+    def pixels(self) -> Bytes:
+        """The whole file's bytes, every checksum compared before; raise ``DataError`` as ``image``."""
+        self.check()
+        return self.mapped
+
+    def check(self) -> None:
+        """Compare every checksum that this process has not compared; what is damaged is decoded again.
+
+        Raises:
+            DataError: as ``image``.
+        """
+        for i in np.flatnonzero(~self.checked).tolist():
+            self._check(i)
+
+    def damaged(self, places: Sequence[int] | None = None) -> tuple[str, ...]:
+        """Return the names of the images, or of these, without their checksum; nothing is decoded again."""
+        return tuple(self.ids[i] for i in (range(len(self)) if places is None else places) if not self._sound(i))
 
     def verify(self) -> bool:
-        """Read everything and say whether the content still has its fingerprint."""
+        """Read everything and say whether the content still has its fingerprint; nothing is decoded again."""
         digest = _digest(self.name, self.kind, self.classes)
+        whole = replace(self, checked=np.ones(len(self), np.bool_))
         for i, name in enumerate(self.ids):
-            _add(digest, name, (self.image(i), self.labels(i)))
+            _add(digest, name, (whole.image(i), whole.labels(i)))
         return digest.hexdigest() == self.fingerprint
+
+    def _sound(self, i: int) -> bool:
+        end = self.starts[i + 1] if i + 1 < len(self) else self.mapped.size
+        return zlib.crc32(self.mapped[self.starts[i] : end].data) == int(self.sums[i])
+
+    def _check(self, i: int) -> None:
+        if not self._sound(i):
+            # Views of the damaged file that were given out show images whose checksums were right.
+            object.__setattr__(self, "mapped", _restored(self, i))
+            self.checked[:] = False
+            if not self._sound(i):
+                raise DataError(f"store {self.folder} is damaged again at image {self.ids[i]}; check the disk")
+        self.checked[i] = True
 
 
 def open_store(
@@ -86,10 +147,7 @@ def open_store(
     Raises:
         DataError: an image or mask is bad, the cache lies in the data root, or it cannot be written.
     """
-    cache = (cache or Path(os.environ.get("REPRO_CACHE") or ".cache/repro")).absolute()
-    _refuse_inside(cache, dataset.root)
-    folder = cache / _folder_name(dataset)
-    stamps = Stamps.of(dataset)
+    cache, folder, stamps = _where(dataset, cache)
     if (store := _existing(dataset, folder, stamps)) is not None:
         return store
     try:
@@ -104,6 +162,48 @@ def open_store(
     if (store := _existing(dataset, folder, stamps)) is None:
         raise DataError(f"store {folder} cannot be read back; check the disk, or name another cache by REPRO_CACHE")
     return store
+
+
+def kept(dataset: Dataset, cache: Path | None = None) -> Store | None:
+    """Return the store of a data set where it was decoded before and is not older than its files, else None."""
+    _, folder, stamps = _where(dataset, cache)
+    return _existing(dataset, folder, stamps)
+
+
+def _where(dataset: Dataset, cache: Path | None) -> tuple[Path, Path, Stamps]:
+    """Return the folder of stores, that of a data set's own store, and the stamps of its files."""
+    cache = (cache or Path(os.environ.get("REPRO_CACHE") or ".cache/repro")).absolute()
+    _refuse_inside(cache, dataset.root)
+    return cache, cache / _folder_name(dataset), Stamps.of(dataset)
+
+
+def _restored(damaged: Store, i: int) -> Bytes:
+    """Decode a store again whose image ``i`` is damaged, unless another process has done so; return its file mapped.
+
+    The data set is loaded anew: a training must not hold the annotations of a large one in memory for this.
+
+    Raises:
+        DataError: a source file is gone or has another content than was decoded before.
+    """
+    from repro.data import load  # which imports what imports this module
+
+    folder = damaged.folder
+    name = f"store {folder} is damaged: image {damaged.ids[i]} does not have its checksum"
+    try:
+        with filelock.FileLock(folder.parent / f"{folder.name}.lock"):
+            dataset = load(damaged.name, damaged.split, damaged.root)
+            stamps = Stamps.of(dataset)
+            store = _existing(dataset, folder, stamps)
+            if store is None or store.fingerprint != damaged.fingerprint or store.damaged([i]):
+                _LOG.warning("%s; decoding it again from its source files", name)
+                _build(dataset, folder, stamps, lambda _done, _all: None, 0)
+                store = _existing(dataset, folder, stamps)
+    except (OSError, DataError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise DataError(f"{name}, and it cannot be decoded again ({why})") from error
+    if store is None or store.fingerprint != damaged.fingerprint:
+        raise DataError(f"{name}, and its source files have another content by now; start the command again")
+    return store.mapped
 
 
 def _refuse_inside(cache: Path, root: Path | None) -> None:
@@ -124,7 +224,7 @@ def _existing(dataset: Dataset, folder: Path, stamps: Stamps, *, say: bool = Fal
     try:
         with (folder / INDEX).open("rb") as file, np.load(file, allow_pickle=False) as archive:
             index = {name: archive[name] for name in archive.files}
-        fault = _fault(index, folder, stamps)
+        fault = _fault(index, folder, stamps, dataset.root)
         if fault is None:
             return _map(dataset, folder, index)
     except (OSError, ValueError, KeyError, EOFError) as error:
@@ -136,13 +236,13 @@ def _existing(dataset: Dataset, folder: Path, stamps: Stamps, *, say: bool = Fal
     return None
 
 
-def _fault(index: dict[str, NDArray[np.generic]], folder: Path, stamps: Stamps) -> str | None:
-    if int(index["schema"]) != SCHEMA:
-        return f"its store has schema {int(index['schema'])}, not {SCHEMA}"
+def _fault(index: dict[str, NDArray[np.generic]], folder: Path, stamps: Stamps, root: Path | None) -> str | None:
+    if int(index.get("format", np.asarray(1))) != FORMAT:
+        return "its store is of another version of this program"
     have, want = (folder / PIXELS).stat().st_size, int(index["bytes"])
     if have != want:
         return f"its store holds {have} bytes instead of {want}"
-    return stamps.change(Stamps.from_arrays(index))
+    return stamps.change(Stamps.from_arrays(index), root)
 
 
 def _map(dataset: Dataset, folder: Path, index: dict[str, NDArray[np.generic]]) -> Store:
@@ -158,8 +258,11 @@ def _map(dataset: Dataset, folder: Path, index: dict[str, NDArray[np.generic]]) 
         folder=folder,
         labelled=dataset.labelled,
         targets=index["targets"].astype(np.int64),
-        pixels=np.asarray(np.memmap(folder / PIXELS, dtype=np.uint8, mode="r")),
+        mapped=np.asarray(np.memmap(folder / PIXELS, dtype=np.uint8, mode="r")),
         starts=index["starts"].astype(np.int64),
+        sums=index["sums"].astype(np.uint32),
+        checked=np.zeros(len(index["ids"]), np.bool_),
+        root=dataset.root,
     )
 
 
@@ -168,6 +271,7 @@ def _build(dataset: Dataset, folder: Path, stamps: Stamps, progress: Progress, w
     aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
         index = _write_pixels(dataset, aside / PIXELS, progress, workers)
+        dataset.judge()
         np.savez(aside / INDEX, allow_pickle=False, **index, **stamps.arrays())
         aside.chmod(0o755)
         _replace(aside, folder)
@@ -189,22 +293,30 @@ def _write_pixels(dataset: Dataset, path: Path, progress: Progress, workers: int
     sizes = np.zeros((len(dataset), 2), np.int64)
     targets = np.full(len(dataset), -1, np.int64)
     starts = np.zeros(len(dataset) + 1, np.int64)
+    sums = np.zeros(len(dataset), np.uint32)
     with path.open("wb") as file:
         for i, item in enumerate(ordered(dataset.read, len(dataset), workers)):
             sizes[i], targets[i] = item[0].shape[:2], item[1] if dataset.kind == "classification" else -1
-            starts[i + 1] = starts[i] + _write(file.write, item, dataset.kind)
+            length, sums[i] = _write(file.write, item, dataset.kind)
+            starts[i + 1] = starts[i] + length
             _add(digest, dataset.ids[i], item)
             progress(i + 1, len(dataset))
         file.flush()
         os.fsync(file.fileno())
-    whole = {"schema": SCHEMA, "bytes": int(starts[-1]), "fingerprint": digest.hexdigest()}
+    whole = {"format": FORMAT, "bytes": int(starts[-1]), "fingerprint": digest.hexdigest()}
     scalars = {name: np.asarray(value) for name, value in whole.items()}
-    return scalars | {"ids": np.asarray(dataset.ids), "sizes": sizes, "targets": targets, "starts": starts[:-1]}
+    images = {"ids": np.asarray(dataset.ids), "sizes": sizes, "targets": targets, "starts": starts[:-1], "sums": sums}
+    return scalars | images
 
 
-def _write(write: Callable[[bytes | memoryview], int], item: Item, kind: Kind) -> int:
-    parts = item[:1] if kind == "classification" else item
-    return sum(write(np.ascontiguousarray(part).data) for part in parts)
+def _write(write: Callable[[bytes | memoryview], int], item: Item, kind: Kind) -> tuple[int, int]:
+    """Write an image with its labels; return the number of bytes and their checksum."""
+    length = checksum = 0
+    for part in item[:1] if kind == "classification" else item:
+        data = np.ascontiguousarray(part).data
+        length += write(data)
+        checksum = zlib.crc32(data, checksum)
+    return length, checksum
 
 
 def _digest(name: str, kind: Kind, classes: tuple[str, ...]) -> hashlib._Hash:

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from repro import published
-from repro.data.dataset import AbsentError, Bytes, DataError, Dataset, Item
+from repro.data.dataset import IGNORE_INDEX, AbsentError, Bytes, DataError, Dataset, Item
 from repro.data.files import (
+    IMAGE_ENDINGS,
     find_home,
     list_folder,
     pick,
@@ -20,7 +21,7 @@ from repro.data.files import (
     same_size,
     translate,
 )
-from repro.data.palette import VOC_PALETTE
+from repro.data.palette import VOC_CODING, VOC_PALETTE
 
 CLASSES = (
     "background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
@@ -29,6 +30,8 @@ CLASSES = (
 SPLITS = ("train", "val", "trainval", "test", "trainaug")
 COUNTS = published.IMAGES["voc"]
 """Images of each split as the paper counts them (section 4)."""
+VERSION = "2"
+"""Raised where a change makes other pixels or labels of the same files: stores of the version before are decoded again."""
 _LISTS = "ImageSets/Segmentation"
 _TABLE = plain_table(len(CLASSES))
 
@@ -48,32 +51,41 @@ def load(split: str, root: Path) -> Dataset:
     ids = read_list(home / _LISTS / f"{split}.txt")
     if split == "train" and (home / _LISTS / "val.txt").exists():
         refuse_val(ids, home, "train.txt")
-    return _dataset(split, root, home, ids, _masks(home / "SegmentationClass", ids) if split != "test" else None)
+    masks = _masks(home / "SegmentationClass", ids) if split != "test" else None
+    return _dataset(split, root, home, ids, masks, _lists(home, split))
+
+
+def _lists(home: Path, *splits: str) -> tuple[Path, ...]:
+    """Return the lists of these splits that are there."""
+    return tuple(path for split in splits if (path := home / _LISTS / f"{split}.txt").exists())
 
 
 def _masks(folder: Path, ids: tuple[str, ...]) -> tuple[Path, ...]:
     return pick(ids, list_folder(folder), folder, "the mask")
 
 
-def _dataset(split: str, root: Path, home: Path, ids: tuple[str, ...], masks: tuple[Path, ...] | None) -> Dataset:
+def _dataset(
+    split: str, root: Path, home: Path, ids: tuple[str, ...], masks: tuple[Path, ...] | None, lists: tuple[Path, ...]
+) -> Dataset:
     images = pick(ids, _images(home, root), home / "JPEGImages", "the image")
 
     def read(i: int) -> Item:
         mask = masks[i] if masks else None
-        return read_sbd(images[i], mask) if mask and mask.suffix == ".mat" else read_pair(images[i], mask, _TABLE)
+        return read_sbd(images[i], mask) if mask and mask.suffix == ".mat" else read_voc(images[i], mask)
 
     def files(i: int) -> tuple[Path, ...]:
         return (images[i], masks[i]) if masks else (images[i],)
 
     return Dataset(
-        "voc", split, CLASSES, VOC_PALETTE[: len(CLASSES)], ids, read, files, labelled=masks is not None, root=root
-    )
+        "voc", split, CLASSES, VOC_PALETTE[: len(CLASSES)], ids, read, files,
+        labelled=masks is not None, root=root, version=VERSION, lists=lists,
+    )  # fmt: skip
 
 
 def _images(home: Path, root: Path) -> dict[str, Path]:
     sbd = find_sbd(root, home)
-    extra = list_folder(sbd / "img") if sbd and (sbd / "img").is_dir() else {}
-    return extra | list_folder(home / "JPEGImages")
+    extra = list_folder(sbd / "img", IMAGE_ENDINGS) if sbd and (sbd / "img").is_dir() else {}
+    return extra | list_folder(home / "JPEGImages", IMAGE_ENDINGS)
 
 
 def _load_augmented(root: Path, home: Path) -> Dataset:
@@ -81,7 +93,7 @@ def _load_augmented(root: Path, home: Path) -> Dataset:
     if (home / _LISTS / "trainaug.txt").exists() and folder.is_dir():
         ids = read_list(home / _LISTS / "trainaug.txt")
         refuse_val(ids, home, "trainaug.txt")
-        return _dataset("trainaug", root, home, ids, _masks(folder, ids))
+        return _dataset("trainaug", root, home, ids, _masks(folder, ids), _lists(home, "trainaug", "val"))
     if sbd is None:
         raise AbsentError(
             f"voc/trainaug needs {folder} with {_LISTS}/trainaug.txt, or SBD's release (dataset/cls) under {root}; "
@@ -92,7 +104,8 @@ def _load_augmented(root: Path, home: Path) -> Dataset:
     own, theirs = list_folder(home / "SegmentationClass"), list_folder(sbd / "cls")
     found = {name: (own if name in train else theirs).get(name) for name in ids}
     masks = pick(ids, {name: path for name, path in found.items() if path}, sbd / "cls", "the mask")
-    return _dataset("trainaug", root, home, ids, masks)
+    lists = (*_lists(home, "train", "val"), sbd / "train.txt", sbd / "val.txt")
+    return _dataset("trainaug", root, home, ids, masks, lists)
 
 
 def find_sbd(root: Path, home: Path) -> Path | None:
@@ -119,12 +132,21 @@ def refuse_val(ids: tuple[str, ...], home: Path, listed: str) -> None:
 
 
 def read_mat(path: Path) -> Bytes:
-    """Read the class ids (h, w) of SBD's ``GTcls.Segmentation``; raise ``DataError`` naming the path."""
+    """Read the class ids (h, w) of SBD's ``GTcls.Segmentation``; raise ``DataError`` naming the path.
+
+    A value that is no whole number of a byte is refused, as it would be cut to another class.
+    """
     from scipy.io import loadmat  # slow to import, and only SBD's own release needs it
 
     try:
-        content = loadmat(path, squeeze_me=True, struct_as_record=False, variable_names=["GTcls"])
-        return np.asarray(content["GTcls"].Segmentation, dtype=np.uint8)
+        content = loadmat(path, squeeze_me=False, struct_as_record=False, variable_names=["GTcls"])
+        ids = np.asarray(content["GTcls"].squeeze().item().Segmentation)
+        if ids.ndim != 2 or ids.dtype.kind not in "uif":  # noqa: PLR2004 - rows and columns
+            raise DataError(f"its Segmentation is {ids.dtype} with {ids.ndim} axes")  # noqa: TRY301 - said with the path below
+        wrong = ids[~((ids >= 0) & (ids <= IGNORE_INDEX) & (ids == np.floor(ids)))]
+        if wrong.size:
+            raise DataError(f"it holds the value {wrong[0]:g}, which is no class id")  # noqa: TRY301 - as above
+        return ids.astype(np.uint8)
     except Exception as error:  # scipy raises many kinds for a damaged file
         raise DataError(f"mask {path} cannot be read ({error}); restore it from SBD's release") from error
 
@@ -136,5 +158,5 @@ def read_sbd(image: Path, mask: Path) -> Item:
     return pixels, translate(ids, _TABLE, mask)
 
 
-read_voc = partial(read_pair, lut=_TABLE)
+read_voc = partial(read_pair, lut=_TABLE, coding=VOC_CODING)
 """Decode an image and its palette mask."""
