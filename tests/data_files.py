@@ -82,12 +82,12 @@ def add_sbd(root: Path) -> Path:
 
 
 def make_camvid(root: Path, ending: str = "png") -> Path:
-    """CamVid with two training images and one each to validate and test."""
+    """CamVid with two training images and one each to validate and test, no two alike."""
     home = root / "camvid"
-    for split, count in (("train", 2), ("val", 1), ("test", 1)):
+    for split, count, seed in (("train", 2, 0), ("val", 1, 10), ("test", 1, 20)):
         for i in range(count):
-            save(noise(i, 9, 12, 3), home / split / f"{split}{i}.{ending}")
-            save(noise(i, 9, 12, top=12), home / f"{split}annot" / f"{split}{i}.png")
+            save(noise(seed + i, 9, 12, 3), home / split / f"{split}{i}.{ending}")
+            save(noise(seed + i, 9, 12, top=12), home / f"{split}annot" / f"{split}{i}.png")
     return home
 
 
@@ -97,13 +97,13 @@ LABEL_IDS = (0, 3, 7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28,
 def make_cityscapes(root: Path) -> Path:
     """Cityscapes: two fine training images, one each of val, test and train_extra (coarse)."""
     home = root / "cityscapes"
-    for split, kind, names in (
-        ("train", "gtFine", ("aachen_0_1", "bochum_0_2")),
-        ("val", "gtFine", ("ulm_0_3",)),
-        ("test", "", ("berlin_0_4",)),
-        ("train_extra", "gtCoarse", ("erlangen_0_5",)),
+    for split, kind, names, seed in (
+        ("train", "gtFine", ("aachen_0_1", "bochum_0_2"), 0),
+        ("val", "gtFine", ("ulm_0_3",), 10),
+        ("test", "", ("berlin_0_4",), 20),
+        ("train_extra", "gtCoarse", ("erlangen_0_5",), 30),
     ):
-        for i, name in enumerate(names):
+        for i, name in enumerate(names, start=seed):
             city = name.split("_")[0]
             save(noise(i, 16, 32, 3), home / "leftImg8bit" / split / city / f"{name}_leftImg8bit.png")
             if kind:

@@ -28,7 +28,7 @@ def test_splits(tmp_path: Path) -> None:
     make_camvid(tmp_path)
     data = load("camvid", "trainval", tmp_path)
     assert data.ids == ("train0", "train1", "val0")
-    assert np.array_equal(data.read(2)[0], noise(0, 9, 12, 3))
+    assert np.array_equal(data.read(2)[0], noise(10, 9, 12, 3))
     assert load("camvid", "test", tmp_path).ids == ("test0",)
 
 

@@ -156,7 +156,7 @@ def _counts(ids: Bytes) -> Counts:
 
 
 def _judge(masks: Sequence[Path], counts: Sequence[Counts]) -> None:
-    """Raise ``DataError`` where masks taken together hold train ids: no id is above 20, or 255 is there.
+    """Raise ``DataError`` where masks taken together hold train ids or shifted ones: no id is above 20, or 255 is there.
 
     Of label ids sky, vegetation and every vehicle are above 20. A few coarse masks may have none of them: then the
     more likely of the two decides.
@@ -168,6 +168,11 @@ def _judge(masks: Sequence[Path], counts: Sequence[Counts]) -> None:
         raise DataError(
             f"{masks[0].parent.parent} holds train ids where label ids are expected (highest id of {len(masks)} "
             f"files: {highest}; most likely {kind}); restore the published *_labelIds.png"
+        )
+    if max(float((whole / whole.sum()) @ (np.roll(_LABEL, step) - _LABEL)) for step in (1, -1)) > _CLEAR:
+        raise DataError(
+            f"{masks[0].parent.parent} holds label ids shifted by one, by the shares of its ids; restore the published "
+            "*_labelIds.png"
         )
 
 
