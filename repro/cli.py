@@ -106,6 +106,7 @@ def cost(*, tables: tuple[str, ...], as_json: bool, fvcore: bool, store: bool) -
 @click.option("--layout", default="auto", show_default=True, help="auto, channels_last or default, in memory")
 @click.option("--compile", "compiled", is_flag=True, help="train through torch.compile (its gain is not measured)")
 @click.option("--launcher", default="local", show_default=True, help="local, or ray (pip install gcn-repro[ray])")
+@click.option("--allow-partial", is_flag=True, help="run although splits hold fewer images than are published")
 @click.option("--address", default="", help="host:port of the Ray cluster's head, or auto")
 def run(
     *,
@@ -118,6 +119,7 @@ def run(
     layout: str,
     compiled: bool,
     launcher: str,
+    allow_partial: bool,
     address: str,
     **words: Any,  # noqa: ANN401 - the fields of planning.Request
 ) -> None:
@@ -128,7 +130,17 @@ def run(
     from repro.commands import running
 
     how = running.How(
-        jobs, data_root, weights, device, precision, only, launcher, address, compile=compiled, layout=layout
+        jobs,
+        data_root,
+        weights,
+        device,
+        precision,
+        only,
+        launcher,
+        address,
+        compile=compiled,
+        layout=layout,
+        allow_partial=allow_partial,
     )
     sys.exit(running.start(out, _request(words), how))
 

@@ -10,6 +10,7 @@ import torch
 
 from repro import machine
 from repro.keys import canonical
+from repro.published import partial
 from repro.session import Session
 
 
@@ -36,11 +37,27 @@ def facts(session: Session) -> dict[str, Any]:
         "torch": torch.__version__,
         "platform": platform.system(),
         "git_commit": machine.git_commit(),
-        "data": session.data,
+        "data": _checked(session),
+        "partial": {name: list(pair) for name, pair in partial(_images(session)).items()},
         "identity": session.identity.as_tree(),
         "weights_file": _weights_file(session),
         "weights_from": None if session.parent is None else session.parent.name,
     }
+
+
+def _checked(session: Session) -> dict[str, str]:
+    """Return the fingerprints of the data once every image has been compared with its checksum.
+
+    What a damaged store gave before was compared as well, and decoded again where it differed.
+    """
+    if session.leads:  # of several processes each has compared what it read itself
+        for store in session.stores.values():
+            store.check()
+    return session.data
+
+
+def _images(session: Session) -> dict[str, int]:
+    return {name: len(store) for name, store in session.stores.items()}
 
 
 def _weights_file(session: Session) -> str | None:

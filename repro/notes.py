@@ -8,6 +8,7 @@ from repro import metrics, paper
 from repro.identity import Identity, Sources, conflicts, shown
 from repro.keys import key
 from repro.profiles import Profile
+from repro.published import shortfall
 from repro.spec import PAPER_CHANNELS, Evaluation, Model, Stack, Table
 from repro.views import CellView
 
@@ -27,6 +28,7 @@ def notes(table: Table, profile: Profile, cells: Iterable[CellView], counts: Map
     cells = tuple(cells)
     yield from _other_data(cells)
     yield from _other_arithmetic(cells)
+    yield from _partial(cells)
     yield from _widths(table, profile)
     yield from _boundary(table, cells)
     yield from _readings(table, counts)
@@ -72,6 +74,18 @@ def _other_arithmetic(cells: Iterable[CellView]) -> Iterator[str]:
                         f"{_by(ours.record.identity)}, {sample.value:.1f} by {_by(sample.record.identity)}; "
                         "the first counts"
                     )
+
+
+def _partial(cells: Iterable[CellView]) -> Iterator[str]:
+    """Name the splits that hold fewer images than are published, by place."""
+    found: dict[str, dict[str, None]] = {}
+    for cell in cells:
+        for outcome in cell.outcomes:
+            for sample in outcome.measurement.samples if outcome.measurement else ():
+                if words := shortfall(sample.record.meta.get("partial")):
+                    found.setdefault(outcome.place, {})[words] = None
+    for place, said in found.items():
+        yield f"fewer images than published ({place}): {'; '.join(said)}"
 
 
 def _at(cell: CellView) -> str:

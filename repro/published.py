@@ -64,3 +64,21 @@ def num_classes(dataset: str, split: str = "") -> int:
 def images(dataset: str, split: str) -> int | None:
     """Return the number of images of a split; None where none is published."""
     return IMAGES.get(dataset, {}).get(split)
+
+
+Partial = Mapping[str, tuple[int, int]]
+"""``dataset/split`` -> images that it holds and that are published, of splits that hold fewer."""
+
+
+def partial(held: Mapping[str, int]) -> Partial:
+    """Return which of some splits hold fewer images than are published, by the number that each holds."""
+    known = {name: images(*name.split("/", 1)) for name in held}
+    return {name: (held[name], count) for name, count in known.items() if count is not None and held[name] < count}
+
+
+def shortfall(found: object) -> str:
+    """Return partial splits as a sentence names them, ``camvid/train 6 of 367 images``; empty where there are none."""
+    if not isinstance(found, Mapping):
+        return ""
+    pairs = [(name, pair) for name, pair in sorted(found.items()) if isinstance(pair, (list, tuple)) and len(pair) == 2]  # noqa: PLR2004
+    return ", ".join(f"{name} {pair[0]:,} of {pair[1]:,} images" for name, pair in pairs)

@@ -87,13 +87,18 @@ class Session:
         return tuple(stores.open_store(load(s.dataset, s.split, self.place.data_root), self.place.cache)
                      for s in self.run.train)  # fmt: skip
 
-    @cached_property
-    def data(self) -> dict[str, str]:
-        """The fingerprint of every split that the job uses: where it trains those of the mix, then the test's."""
+    @property
+    def stores(self) -> dict[str, Store]:
+        """The store of every split that the job uses: where it trains those of the mix, then the test's."""
         used = [(self.run.test, self.test)]
         if self.trains:
             used = [*zip(self.run.train, self.train_stores, strict=True), *used]
-        return {f"{source.dataset}/{source.split}": store.fingerprint for source, store in used}
+        return {f"{source.dataset}/{source.split}": store for source, store in used}
+
+    @cached_property
+    def data(self) -> dict[str, str]:
+        """The fingerprint of every split that the job uses."""
+        return {name: store.fingerprint for name, store in self.stores.items()}
 
     @cached_property
     def identity(self) -> Identity:

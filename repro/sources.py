@@ -10,6 +10,7 @@ from pathlib import Path
 from repro.errors import WorkError
 from repro.identity import Sources
 from repro.machine import Machine
+from repro.published import Partial, images, partial
 
 
 def here(names: Iterable[str], place: Machine) -> Sources:
@@ -49,6 +50,22 @@ def known_here(names: Iterable[str], place: Machine) -> Sources:
         except DataError:
             continue
     return found
+
+
+def partial_here(names: Iterable[str], place: Machine) -> Partial:
+    """Return which data splits hold fewer images than are published; one that cannot be loaded is left to the run."""
+    from repro.data import DataError, load
+
+    held: dict[str, int] = {}
+    for name in sorted(names):
+        dataset, _, split = name.partition("/")
+        if images(dataset, split) is None or dataset == "shapes":
+            continue
+        try:
+            held[name] = len(load(dataset, split, place.data_root))
+        except DataError:
+            continue
+    return partial(held)
 
 
 def checksum(path: Path | None) -> str:

@@ -18,6 +18,7 @@ from repro.identity import Sources
 from repro.machine import Machine, cores
 from repro.measure import Place, Plan, plan
 from repro.plural import many
+from repro.published import shortfall
 from repro.records import Shelf
 from repro.select import seeds_from, select_tables
 from repro.spec import Table
@@ -84,6 +85,10 @@ def show(out: Console, request: Request, *, as_json: bool, tflops: float = 0.0) 
             f"stores: {costing.weights_left(planned) / 1e6:,.0f} MB of weights below {request.runs / 'local'}",
             soft_wrap=True,
         )
+    for record in shelf.records:
+        if record.name in planned.done and (missing := shortfall(record.meta.get("partial"))):
+            text = f"{record.name}: made with fewer images than published, {missing}"
+            out.print(text, style="yellow", soft_wrap=True, markup=False)
     for fault in shelf.passed_over:
         out.print(f"passed over: {fault}", style="yellow", soft_wrap=True, markup=False)
 

@@ -23,8 +23,9 @@ from repro.launch.devices import gpus, torch_sees_cuda
 from repro.machine import NO_CUDA, Machine, cores, from_environment
 from repro.measure import ENDED, Plan
 from repro.progress import display
+from repro.published import shortfall
 from repro.records import Shelf
-from repro.sources import known_here
+from repro.sources import known_here, partial_here
 from repro.spec import SpecError
 from repro.stop import Stopped
 
@@ -48,6 +49,8 @@ class How:
     address: str = ""
     compile: bool = False
     layout: str = "auto"
+    allow_partial: bool = False
+    """Whether splits may hold fewer images than are published."""
 
 
 def start(out: Console, request: Request, how: How) -> int:
@@ -69,6 +72,7 @@ def start(out: Console, request: Request, how: How) -> int:
     for job in jobs:
         check_weights(job.run, place.weights)
     launcher = _launcher(request, how, jobs, place)
+    _say_partial(out, how, jobs, place)
     for fault in shelf.passed_over:
         out.print(f"passed over: {fault}", style="yellow", soft_wrap=True, markup=False)
     try:
@@ -112,6 +116,23 @@ def _refuse_other_wishes(how: How, plan: tuple[Job, ...], shelf: Shelf) -> None:
                     f"{job.name}: was done before with {option} {have[name]}, and {value} is asked for; leave "
                     f"--{option} out to use that record, or name another folder by --runs to have both"
                 )
+
+
+def _say_partial(out: Console, how: How, jobs: tuple[Job, ...], place: Machine) -> None:
+    """Raise ``SpecError`` where a split holds fewer images than are published; say so where that is meant."""
+    used = {
+        f"{source.dataset}/{source.split}"
+        for job in jobs
+        for source in (*(job.run.train if job.trains else ()), job.run.test)
+    }
+    if not (missing := shortfall(partial_here(used, place))):
+        return
+    if not how.allow_partial:
+        raise SpecError(
+            f"{missing} that are published are in {place.data_root}; complete the data (repro data check), or add "
+            "--allow-partial to run on what is there"
+        )
+    out.print(f"fewer images than published: {missing}; records and tables will say so", style="yellow", soft_wrap=True)
 
 
 def _machine(request: Request, how: How) -> Machine:

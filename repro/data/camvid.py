@@ -21,14 +21,12 @@ PALETTE = (
 )  # fmt: skip
 SPLITS = ("train", "val", "test", "trainval")
 VERSION = "2"
-"""Raised where a change makes other pixels or labels of the same files: stores of the version before are decoded again."""
+"""Raised in every change that reads the same files otherwise: older stores are then decoded again."""
 _PARTS = ("train", "val", "test")
 COUNTS = published.IMAGES["camvid"]
 VOID = 11
 """The id of void in the published masks."""
-CODING = Coding(
-    {**dict(enumerate(PALETTE)), VOID: (0, 0, 0)}, frozenset({*range(len(CLASSES)), VOID, IGNORE_INDEX})
-)
+CODING = Coding({**dict(enumerate(PALETTE)), VOID: (0, 0, 0)}, frozenset({*range(len(CLASSES)), VOID, IGNORE_INDEX}))
 _TABLE = table({i: i for i in range(len(CLASSES))} | {VOID: IGNORE_INDEX, IGNORE_INDEX: IGNORE_INDEX})
 
 

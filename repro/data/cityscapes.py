@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from cityscapesscripts.helpers import labels as scripts
+from numpy.typing import NDArray
 
 from repro import published
 from repro.data.dataset import IGNORE_INDEX, AbsentError, Bytes, DataError, Dataset, Item
@@ -22,7 +22,7 @@ CLASSES = tuple(label.name for label in _TRAINED)
 PALETTE = tuple((int(label.color[0]), int(label.color[1]), int(label.color[2])) for label in _TRAINED)
 SPLITS = ("train", "val", "test", "train_extra", "train_coarse", "val_coarse")
 VERSION = "2"
-"""Raised where a change makes other pixels or labels of the same files: stores of the version before are decoded again."""
+"""Raised in every change that reads the same files otherwise: older stores are then decoded again."""
 COUNTS = published.IMAGES["cityscapes"]
 """Images of each split as the paper counts them; train + train_extra = 22,973 (Stage-1 of Table 9)."""
 TO_TRAIN_ID = {
@@ -43,7 +43,7 @@ _SHARES = (
     0.33, 0.054, 0.20, 0.0058, 0.0078, 0.011, 0.0019, 0.0049, 0.14, 0.010,
     0.036, 0.011, 0.0012, 0.062, 0.0024, 0.0021, 0.0021, 0.0009, 0.0037,
 )  # fmt: skip
-"""Share of all pixels of each class in gtFine's training images, to two digits: likelihoods, no reference of a check."""
+"""Share of all pixels of each class in gtFine's training images, to two digits: for likelihoods, not for checks."""
 _VOID_SHARES = {0: 0.35, 1: 0.045, 2: 0.01, 3: 0.02, 4: 0.014, 5: 0.003, 6: 0.013, 9: 0.006, 10: 0.002, 14: 1e-4,
                 15: 0.003, 16: 3e-4, 18: 1e-4, 29: 1e-4, 30: 2e-4}  # fmt: skip
 """The same of the label ids that are void; 0 as in gtCoarse, where a third and more is unlabelled."""
@@ -156,7 +156,7 @@ def _counts(ids: Bytes) -> Counts:
 
 
 def _judge(masks: Sequence[Path], counts: Sequence[Counts]) -> None:
-    """Raise ``DataError`` where masks taken together hold train ids or shifted ones: no id is above 20, or 255 is there.
+    """Raise ``DataError`` where masks taken together hold train ids or shifted ids: none above 20, or 255.
 
     Of label ids sky, vegetation and every vehicle are above 20. A few coarse masks may have none of them: then the
     more likely of the two decides.
@@ -179,9 +179,7 @@ def _judge(masks: Sequence[Path], counts: Sequence[Counts]) -> None:
 def _refuse_file(counts: Counts, mask: Path) -> None:
     """Raise ``DataError`` where one mask holds train ids: 255, or no id above 20 and shares of that kind."""
     if counts[IGNORE_INDEX]:
-        raise DataError(
-            f"mask {mask} holds 255, a train id, where label ids are expected; restore the published file"
-        )
+        raise DataError(f"mask {mask} holds 255, a train id, where label ids are expected; restore the published file")
     kind, ratio = _most_likely(counts)
     if int(np.flatnonzero(counts).max()) <= max(_TRAIN_VOIDS) and ratio > _CLEAR:
         raise DataError(

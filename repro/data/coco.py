@@ -20,7 +20,7 @@ from repro.data.palette import VOC_PALETTE
 from repro.data.voc import CLASSES
 
 VERSION = "2"
-"""Raised where a change makes other pixels or labels of the same files: stores of the version before are decoded again."""
+"""Raised in every change that reads the same files otherwise: older stores are then decoded again."""
 SPLITS = ("train", "val", "trainval")
 COUNTS = published.IMAGES["coco"]
 """Images with any of the 20 classes: what Stage-1 adds to the 10,582 of VOC and SBD (109,892 in all)."""
@@ -199,9 +199,7 @@ def _polygons(segmentation: list[Any], size: tuple[int, int]) -> list[list[float
             raise DataError(f"a polygon does not hold numbers ({error})") from error
         bad = ~((points >= -OUTSIDE) & (points <= limits))
         if bad.any():
-            raise DataError(
-                f"the coordinate {points[bad][0]:g} lies outside its image of {size[0]}x{size[1]} (h x w)"
-            )
+            raise DataError(f"the coordinate {points[bad][0]:g} lies outside its image of {size[0]}x{size[1]} (h x w)")
     return segmentation
 
 
@@ -219,7 +217,7 @@ def _runs(segmentation: Any, size: tuple[int, int]) -> list[int]:  # noqa: ANN40
 
 
 def _unpacked(text: str) -> list[int]:
-    """Return the run lengths of COCO's packed form: groups of 5 bits, each run from the third on less the one two before.
+    """Return the run lengths of COCO's packed form: groups of 5 bits, runs from the third on less the one two before.
 
     Raises:
         DataError: a character that is not of that form, or an end within a run.

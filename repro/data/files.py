@@ -180,7 +180,8 @@ def _ids(image: Image.Image, path: Path, codings: Sequence[Coding]) -> Bytes:
         raise DataError(f"mask {path} is {why}, in which labels cannot be kept; use the published PNG")
     if getattr(image, "n_frames", 1) > 1:
         raise DataError(f"mask {path} holds {getattr(image, 'n_frames', 1)} pictures; use the published PNG")
-    raw = str(image.tile[0][3]) if image.tile else ""
+    tiles = getattr(image, "tile", None)
+    raw = str(tiles[0][3]) if tiles else ""  # Pillow's name of how pixels are stored: "L;4" is four bits of grey
     image.load()
     if image.mode == "P":
         return _by_colour(np.array(image, np.uint8), image, path, codings)
@@ -219,8 +220,8 @@ def _by_colour(stored: Bytes, image: Image.Image, path: Path, codings: Sequence[
         raise DataError(f"mask {path}: {codings[0].fault(colours)}; use the published masks")
     if len(chosen) > 1:
         raise DataError(
-            f"mask {path}: the palette's colours {sorted(set(colours.values()), key=str)} are shades of ids and colours "
-            "of other classes; use the published masks"
+            f"mask {path}: the palette's colours {sorted(set(colours.values()), key=str)} are shades of ids and "
+            "colours of other classes; use the published masks"
         )
     table = np.zeros(256, np.uint8)
     table[list(chosen[0])] = list(chosen[0].values())
@@ -260,9 +261,7 @@ def translate(ids: Bytes, lut: np.ndarray[tuple[int], np.dtype[np.int16]], path:
     return lut.astype(np.uint8)[ids]
 
 
-def read_pair(
-    image: Path, mask: Path | None, lut: np.ndarray[tuple[int], np.dtype[np.int16]], coding: Coding
-) -> Item:
+def read_pair(image: Path, mask: Path | None, lut: np.ndarray[tuple[int], np.dtype[np.int16]], coding: Coding) -> Item:
     """Decode an image and its mask, which must have one size; without a mask every pixel is void."""
     pixels = read_image(image)
     if mask is None:

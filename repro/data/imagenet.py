@@ -15,7 +15,7 @@ from repro.data.files import IMAGE_ENDINGS, find_home, is_junk, list_folder, rea
 SPLITS = ("train", "val")
 COUNTS = published.IMAGES["imagenet"]
 VERSION = "2"
-"""Raised where a change makes other pixels or labels of the same files: stores of the version before are decoded again."""
+"""Raised in every change that reads the same files otherwise: older stores are then decoded again."""
 SHORT_SIDE = 256
 _COLUMNS = 3
 

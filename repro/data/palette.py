@@ -48,14 +48,14 @@ class Coding:
     def readings(self, used: Used) -> tuple[Mapping[int, int], ...]:
         """Return the ids that the used entries can stand for: by the classes' colours, and by shades of grey.
 
-        Shades count where each is an id that occurs: a grey mask whose values were packed into a palette. Two entries of
-        one colour are one id.
+        Shades count where each is an id that occurs: a grey mask whose values were packed into a palette. Two entries
+        of one colour are one id.
         """
         found = [reading for reading in (self._by_colour(used), self._by_shade(used)) if reading is not None]
         return tuple(found[:1] if len(found) > 1 and found[0] == found[1] else found)
 
     def _by_colour(self, used: Used) -> Mapping[int, int] | None:
-        ids = {colour: entry for entry, colour in reversed(self.colours.items()) if entry in self.ids}
+        ids = {colour: entry for entry, colour in reversed(list(self.colours.items())) if entry in self.ids}
         found = {entry: ids.get(colour) if colour else None for entry, colour in used.items()}
         known = {entry: label for entry, label in found.items() if label is not None}
         return known if len(known) == len(found) else None

@@ -31,7 +31,7 @@ SPLITS = ("train", "val", "trainval", "test", "trainaug")
 COUNTS = published.IMAGES["voc"]
 """Images of each split as the paper counts them (section 4)."""
 VERSION = "2"
-"""Raised where a change makes other pixels or labels of the same files: stores of the version before are decoded again."""
+"""Raised in every change that reads the same files otherwise: older stores are then decoded again."""
 _LISTS = "ImageSets/Segmentation"
 _TABLE = plain_table(len(CLASSES))
 
