@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from data_files import make_camvid, noise, save
 
 from repro.data import DataError, load
+from repro.data.store import open_store
 
 
 @pytest.mark.parametrize("ending", ["png", "jpg"])
@@ -59,3 +61,24 @@ def test_a_label_outside_the_classes_is_refused(tmp_path: Path) -> None:
     save(np.full((9, 12), 12, np.uint8), make_camvid(tmp_path) / "valannot/val0.png")
     with pytest.raises(DataError, match=r"val0\.png holds label 12"):
         load("camvid", "val", tmp_path).read(0)
+
+
+@pytest.mark.parametrize("name", ["test0", "other"])
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_a_picture_of_two_splits_is_refused(tmp_path: Path, name: str, split: str) -> None:
+    """Under its own name when a split is loaded, under another when its store is written; both files are named."""
+    home = make_camvid(tmp_path / "data")
+    shutil.copy(home / "test/test0.png", home / f"train/{name}.png")
+    save(np.zeros((9, 12), np.uint8), home / f"trainannot/{name}.png")
+    words = rf"train/{name}\.png and .*test/test0\.png are the same picture; remove one"
+    for dataset in ("camvid", "camvid_half"):
+        with pytest.raises(DataError, match=words):
+            open_store(load(dataset, split, tmp_path / "data"), tmp_path / "cache")
+
+
+def test_copies_within_a_split_and_pictures_of_one_size_are_left_alone(tmp_path: Path) -> None:
+    """Only what is scored must not have been trained on."""
+    home = make_camvid(tmp_path / "data", "bmp")
+    shutil.copy(home / "train/train0.bmp", home / "train/again.bmp")
+    save(np.zeros((9, 12), np.uint8), home / "trainannot/again.png")
+    assert len(open_store(load("camvid", "train", tmp_path / "data"), tmp_path / "cache")) == 3

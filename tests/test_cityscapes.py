@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from cityscapesscripts.helpers.labels import id2label, trainId2label
 from data_files import LABEL_IDS, make_cityscapes, noise, save
+from PIL import Image
 
 from repro.data import DataError, cityscapes, load
+from repro.data.store import open_store
 
 TRAINED = (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33)
 
@@ -100,3 +102,93 @@ def test_counts_are_the_papers() -> None:
     """Section 4.3: 2,975 + 19,998 = 22,973 in Stage-1."""
     assert cityscapes.COUNTS == {"train": 2975, "val": 500, "test": 1525, "train_extra": 19_998}
     assert cityscapes.COUNTS["train"] + cityscapes.COUNTS["train_extra"] == 22_973
+
+
+def scenes(home: Path, count: int = 10) -> list[Path]:
+    """Write fine training scenes of road, buildings, vegetation, sky and a car; return the files of label ids."""
+    paths = []
+    for i in range(count):
+        ids = np.full((32, 64), 7, np.uint8)
+        ids[:14], ids[:8, 20:40], ids[8:14, 40:], ids[18:24, i : i + 20] = 11, 23, 21, 26
+        ids[30:], ids[:, 63] = 1, 3
+        ids[14:18, ::9] = 19
+        name = f"aachen_{i:06d}_000019"
+        save(noise(i, 32, 64, 3), home / f"leftImg8bit/train/aachen/{name}_leftImg8bit.png")
+        paths.append(save(ids, home / f"gtFine/train/aachen/{name}_gtFine_labelIds.png"))
+    return paths
+
+
+def train_ids(path: Path, void: int, shift: int = 0) -> None:
+    """Store train ids in a file of label ids."""
+    with Image.open(path) as image:
+        ids = np.array(image)
+    table = np.full(256, void, np.uint8)
+    table[list(TRAINED)] = np.arange(19) + shift
+    save(table[ids], path)
+
+
+KINDS = [(19, 0), (20, 0), (255, 0), (0, 1), (20, 1), (255, 1)]
+
+
+@pytest.mark.parametrize(("void", "shift"), KINDS)
+def test_train_ids_of_every_kind_are_refused(tmp_path: Path, void: int, shift: int) -> None:
+    """Void as 19, 20, 255, or train ids from one on with void 0: when the split is loaded, from a sample."""
+    for path in scenes(tmp_path / "cityscapes"):
+        train_ids(path, void, shift)
+    with pytest.raises(DataError, match=r"gtFine/train holds train ids where label ids are expected"):
+        load("cityscapes", "train", tmp_path)
+
+
+@pytest.mark.parametrize("which", [(3,), (1, 3, 5, 7)])
+@pytest.mark.parametrize(("void", "shift"), KINDS)
+def test_a_part_of_train_ids_is_refused(tmp_path: Path, void: int, shift: int, which: tuple[int, ...]) -> None:
+    """Every file is looked at when the store is written; the first bad one is named."""
+    paths = scenes(tmp_path / "data/cityscapes", 20)
+    for i in which:
+        train_ids(paths[i], void, shift)
+    with pytest.raises(DataError, match="train ids|holds 255, a train id") as error:
+        open_store(load("cityscapes", "train", tmp_path / "data"), tmp_path / "cache")
+    assert str(paths[which[0]]) in str(error.value) or "gtFine/train holds train ids" in str(error.value)
+    assert not list((tmp_path / "cache").glob("*/index.npz"))
+
+
+@pytest.mark.parametrize("step", [1, -1])
+def test_label_ids_shifted_by_one_are_refused(tmp_path: Path, step: int) -> None:
+    """Every id is one of Cityscapes; the shares are not."""
+    for path in scenes(tmp_path / "cityscapes"):
+        with Image.open(path) as image:
+            ids = np.array(image)
+        save(ids + np.uint8(1) if step > 0 else ids - np.uint8(1), path)
+    with pytest.raises(DataError, match="holds label ids shifted by one"):
+        load("cityscapes", "train", tmp_path)
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [(7,), (0,), (0, 7), (0, 7, 11), (0, 11, 17), (1, 3, 7, 8, 11), (0, 21), (23,), (4, 7, 11, 17, 20), (0, 7, 8, 19)],
+)
+def test_few_label_ids_are_no_train_ids(tmp_path: Path, ids: tuple[int, ...]) -> None:
+    """Coarse labels and dull scenes hold few classes."""
+    for path in scenes(tmp_path / "data/cityscapes", 4):
+        save(np.array(ids, np.uint8)[np.arange(32 * 64).reshape(32, 64) * len(ids) // (32 * 64)], path)
+    store = open_store(load("cityscapes", "train", tmp_path / "data"), tmp_path / "cache")
+    assert set(np.unique(store.labels(0))) == {cityscapes.TO_TRAIN_ID[i] for i in ids}
+
+
+def test_what_a_mac_leaves_behind_is_passed_over(tmp_path: Path) -> None:
+    """In the folders of images and of labels, and as a city of its own."""
+    home = make_cityscapes(tmp_path)
+    for folder in ("leftImg8bit/train/aachen", "gtFine/train/aachen", "leftImg8bit/train/._bochum"):
+        (home / folder).mkdir(exist_ok=True)
+        for suffix in ("leftImg8bit", "gtFine_labelIds"):
+            (home / folder / f"._aachen_0_1_{suffix}.png").write_bytes(b"junk")
+            (home / folder / f"x_{suffix}.png~").write_bytes(b"junk")
+    assert load("cityscapes", "train", tmp_path).ids == ("aachen_0_1", "bochum_0_2")
+
+
+def test_a_frame_in_two_cities_is_refused(tmp_path: Path) -> None:
+    """Two files of one name."""
+    home = make_cityscapes(tmp_path)
+    save(noise(1, 16, 32, 3), home / "leftImg8bit/train/bochum/aachen_0_1_leftImg8bit.png")
+    with pytest.raises(DataError, match="are two files of one frame"):
+        load("cityscapes", "train", tmp_path)

@@ -12,9 +12,11 @@ import numpy as np
 import pytest
 from data_files import make_coco, square
 from numpy.typing import NDArray
+from pycocotools import mask as rle
 from pycocotools.coco import COCO
 
 from repro.data import DataError, coco, load
+from repro.data.check import check
 from repro.data.dataset import Dataset
 
 NAMES = {i + 1: name for i, name in enumerate(coco.NAMES)} | {90: "toothbrush"}
@@ -160,3 +162,61 @@ def test_no_image_with_the_classes(tmp_path: Path) -> None:
     make_coco(tmp_path, NAMES, {"train": [drawn(1, "toothbrush")]}, "2014")
     with pytest.raises(DataError, match="coco/train holds no images"):
         load("coco", "train", tmp_path)
+
+
+BAD = [
+    ([[float("nan"), 1, 9, 1, 9, 9]], "the coordinate nan lies outside its image of 20x30"),
+    ([[1e9, 1, 9, 1, 9, 9]], r"the coordinate 1e\+09 lies outside"),
+    ([[1, 1, 9, 1, 9, float("inf")]], "the coordinate inf lies outside"),
+    ([[1, -50, 9, 1, 9, 9]], "the coordinate -50 lies outside"),
+    ([[1, 1, 9, 1, 9, 23]], "the coordinate 23 lies outside"),
+    ([[1, 1, 9, 1, 33, 9]], "the coordinate 33 lies outside"),
+    ([[10**400, 1, 9, 1, 9, 9]], "a polygon does not hold numbers"),
+    ([["a", 1, 9, 1, 9, 9]], "a polygon does not hold numbers"),
+    ([[1, 1, 9, 1]], "a polygon has 4 numbers"),
+    ([[1, 1, 9, 1, 9, 9, 1]], "a polygon has 7 numbers"),
+    ([[]], "a polygon has 0 numbers"),
+    ([], "it has no polygon"),
+    ([1, 1, 9, 1, 9, 9], "a polygon has 1 numbers"),
+    (None, "neither polygons nor run lengths"),
+    ({"counts": [600]}, "neither polygons nor run lengths"),
+    ({"counts": [1200], "size": [40, 30]}, r"its run lengths are for \[40, 30\], its image is \[20, 30\]"),
+    ({"counts": [100000], "size": [20, 30]}, "its run lengths do not sum to the 600 pixels"),
+    ({"counts": [700, -100], "size": [20, 30]}, "its run lengths do not sum"),
+    ({"counts": [300.0, 300.0], "size": [20, 30]}, "its run lengths do not sum"),
+    ({"counts": "oooooooooooo", "size": [20, 30]}, "its packed run lengths are damaged"),
+    ({"counts": "1", "size": [20, 30]}, "its run lengths do not sum"),
+    ({"counts": "o", "size": [20, 30]}, "its packed run lengths end within a run"),
+    ({"counts": "\u00e9", "size": [20, 30]}, "its packed run lengths are damaged"),
+]
+
+
+@pytest.mark.parametrize(("segmentation", "words"), BAD)
+def test_what_pycocotools_must_not_see_is_refused(tmp_path: Path, segmentation: object, words: str) -> None:
+    """It would end the process or fill the memory; the annotation is named by its id."""
+    one = drawn(1, "cat", segmentation=segmentation, id=77)
+    make_coco(tmp_path, NAMES, {"train": [drawn(1, "dog"), one]}, "2014")
+    with pytest.raises(DataError, match=rf"annotations of 00001 in .*cannot be drawn \(annotation 77: .*{words}"):
+        load("coco", "train", tmp_path).read(0)
+    assert any("annotation 77" in fault for fault in check("coco", tmp_path).faults)
+
+
+@pytest.mark.parametrize("size", [1e9, 10**30, float("nan"), float("inf"), -1, "x"])
+def test_a_size_that_no_picture_has_is_refused(tmp_path: Path, size: object) -> None:
+    """Before anything of that size is made."""
+    home = make_coco(tmp_path, NAMES, {"train": [drawn(1, "cat")]}, "2014")
+    path = home / "annotations/instances_train2014.json"
+    path.write_text(path.read_text().replace('"height": 20', f'"height": {json.dumps(size)}'))
+    with pytest.raises(DataError, match=r"says .*x30 \(h x w\)|are not laid out as COCO's"):
+        load("coco", "train", tmp_path).read(0)
+
+
+def test_coordinates_on_the_edge_and_packed_runs_are_drawn(tmp_path: Path) -> None:
+    """As pycocotools draws them: published polygons reach the image's far edge."""
+    packed = rle.encode(np.asfortranarray(np.eye(20, 30, dtype=np.uint8)))
+    runs = {"size": [20, 30], "counts": packed["counts"].decode()}
+    edge = drawn(2, "dog", segmentation=[[0, 0, 30, 0, 30, 20, 0, 20]])
+    make_coco(tmp_path, NAMES, {"train": [drawn(1, "cat", segmentation=runs), edge]}, "2014")
+    data = load("coco", "train", tmp_path)
+    assert np.array_equal(read(data, "00001") == coco.NAMES["cat"], np.eye(20, 30))
+    assert (read(data, "00002") == coco.NAMES["dog"]).all()

@@ -72,3 +72,31 @@ def test_a_crop_larger_than_the_image_is_refused() -> None:
     """Nothing is resized or padded behind the user's back."""
     with pytest.raises(DataError, match="an image of 90x90 has no centre of 96x96"):
         centre_crop(noise(0, 90, 90, 3), 96, 96)
+
+
+def test_a_list_with_a_mark_is_read_and_one_with_a_wnid_twice_is_not(tmp_path: Path) -> None:
+    """The first line keeps its index; a wnid has one class."""
+    home = make_imagenet(tmp_path)
+    text = (home / "labels.tsv").read_bytes()
+    (home / "labels.tsv").write_bytes(b"\xef\xbb\xbf" + text.replace(b"\n", b"\r\n"))
+    assert load("imagenet", "val", tmp_path).classes == ("nobody", "cat", "dog")
+    (home / "labels.tsv").write_bytes(text.replace(b"n00", b"n01"))
+    with pytest.raises(DataError, match=r"labels\.tsv lists n01 twice"):
+        load("imagenet", "val", tmp_path)
+    (home / "labels.tsv").write_bytes(b"0\t\xff")
+    with pytest.raises(DataError, match=r"labels\.tsv cannot be read"):
+        load("imagenet", "val", tmp_path)
+
+
+@pytest.mark.parametrize("listed", [True, False])
+def test_what_desktops_leave_behind_is_no_image_and_no_class(tmp_path: Path, listed: bool) -> None:
+    """Nor does it move the order of the classes."""
+    home = make_imagenet(tmp_path, listed=listed)
+    for name in ("__MACOSX", ".AppleDouble"):
+        for split in ("train", "val"):
+            (home / split / name).mkdir()
+    for name in ("Thumbs.db", "._n01_0.JPEG", "desktop.ini", ".DS_Store"):
+        (home / "val/n01" / name).write_bytes(b"junk")
+    data = load("imagenet", "val", tmp_path)
+    assert data.ids == ("n01/n01_0", "n01/n01_1", "n02/n02_0", "n02/n02_1")
+    assert [data.read(i)[1] for i in range(4)] == ([1, 1, 2, 2] if listed else [0, 0, 1, 1])

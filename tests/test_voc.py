@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from data_files import add_augmented, add_sbd, make_voc, noise, save, save_mask, voc_mask, write_list
 from PIL import Image
+from scipy.io import savemat
 
 from repro.data import DataError, load, voc
 from repro.data.palette import VOC_PALETTE, read_palette, voc_colour, write_palette_png
@@ -209,3 +210,36 @@ def test_a_damaged_mat_file_is_named(tmp_path: Path) -> None:
 def test_counts_are_the_papers() -> None:
     """Section 4 prints these."""
     assert voc.COUNTS == {"train": 1464, "val": 1449, "trainval": 2913, "test": 1456, "trainaug": 10_582}
+
+
+@pytest.mark.parametrize("value", [5.7, 261, -1, float("nan"), float("inf"), 1e300, 2j])
+def test_a_mat_file_with_values_that_are_no_ids_is_refused(tmp_path: Path, value: complex) -> None:
+    """They would be cut to another class: 5.7 to 5, 261 to 5."""
+    make_voc(tmp_path)
+    file = add_sbd(tmp_path) / "cls/e.mat"
+    mask = np.zeros((12, 16), type(value))
+    mask[3, 4] = value
+    savemat(file, {"GTcls": {"Segmentation": mask}})
+    with pytest.raises(DataError, match=rf"mask {file} cannot be read \(it(s Segmentation is complex128| holds the value)"):
+        load("voc", "trainaug", tmp_path).read(2)
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int16, np.float32, np.float64])
+def test_a_mat_file_of_whole_numbers_is_read(tmp_path: Path, kind: type) -> None:
+    """Of whatever type; one row is a mask too."""
+    file = tmp_path / "e.mat"
+    for mask in (voc_mask(4), voc_mask(4)[:1]):
+        savemat(file, {"GTcls": {"Segmentation": mask.astype(kind)}})
+        assert np.array_equal(voc.read_mat(file), mask)
+
+
+def test_sbd_masks_as_png_are_read(tmp_path: Path) -> None:
+    """Converted copies of the release; a .mat beside one of them is refused."""
+    make_voc(tmp_path)
+    folder = add_sbd(tmp_path) / "cls"
+    (folder / "e.mat").unlink()
+    save_mask(voc_mask(4), folder / "e.png")
+    assert np.array_equal(load("voc", "trainaug", tmp_path).read(2)[1], voc_mask(4))
+    (folder / "e.mat").write_bytes(b"")
+    with pytest.raises(DataError, match=r"cls holds e\.mat and e\.png, two files of one name"):
+        load("voc", "trainaug", tmp_path)

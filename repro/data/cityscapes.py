@@ -50,6 +50,8 @@ _VOID_SHARES = {0: 0.35, 1: 0.045, 2: 0.01, 3: 0.02, 4: 0.014, 5: 0.003, 6: 0.01
 _TRAIN_VOIDS = (19, 20)
 """Ids above all train ids that are used for void, 255 beside them."""
 _ABSENT = 1e-6
+_MANY = 12
+"""Ids from which a set without one above 20 holds train ids, whatever their shares."""
 _CLEAR = 0.5
 """Mean log-likelihood ratio of a file's pixels from which it holds train ids: e^0.5 a pixel, e^1,000,000 a file."""
 
@@ -158,13 +160,15 @@ def _counts(ids: Bytes) -> Counts:
 def _judge(masks: Sequence[Path], counts: Sequence[Counts]) -> None:
     """Raise ``DataError`` where masks taken together hold train ids or shifted ids: none above 20, or 255.
 
-    Of label ids sky, vegetation and every vehicle are above 20. A few coarse masks may have none of them: then the
-    more likely of the two decides.
+    Of label ids sky, vegetation and every vehicle are above 20. A few coarse masks may have none of them: those hold
+    few ids, whose shares decide.
     """
     whole = np.sum(counts, axis=0)
     highest = int(np.flatnonzero(whole).max())
     kind, ratio = _most_likely(whole)
-    if highest == IGNORE_INDEX or (highest <= max(_TRAIN_VOIDS) and ratio > 0):
+    if highest == IGNORE_INDEX or (
+        highest <= max(_TRAIN_VOIDS) and (ratio > _CLEAR or np.count_nonzero(whole) >= _MANY)
+    ):
         raise DataError(
             f"{masks[0].parent.parent} holds train ids where label ids are expected (highest id of {len(masks)} "
             f"files: {highest}; most likely {kind}); restore the published *_labelIds.png"

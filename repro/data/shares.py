@@ -115,9 +115,9 @@ def _shifted(looks: Sequence[Look], published: Published) -> str:
     log = np.log(np.maximum(published.shares, 1e-6))
     ratios = np.array([log - np.roll(log, step) for step in (1, -1)])
     pixels = np.array([one.pixels for one in looks], np.float64)
-    if (-(ratios @ pixels.sum(0)) / pixels.sum()).max() > CLEAR:
+    found = np.flatnonzero((-(pixels @ ratios.T) / pixels.sum(1, keepdims=True)).max(1) > CLEAR)
+    if 2 * len(found) > len(looks) and (-(ratios @ pixels.sum(0)) / pixels.sum()).max() > CLEAR:
         return f"all {many(len(looks), 'mask')} together"
-    found = np.flatnonzero(((-(pixels @ ratios.T)) / pixels.sum(1, keepdims=True)).max(1) > CLEAR)
     fewest = 1 if published.scenes else max(_FILES, _PART * len(looks))
     return f"{many(len(found), 'mask')} ({looks[found[0]].name} first)" if len(found) >= fewest else ""
 
