@@ -146,7 +146,7 @@ def test_a_part_of_train_ids_is_refused(tmp_path: Path, void: int, shift: int, w
     paths = scenes(tmp_path / "data/cityscapes", 20)
     for i in which:
         train_ids(paths[i], void, shift)
-    with pytest.raises(DataError, match="train ids|holds 255, a train id") as error:
+    with pytest.raises(DataError, match=r"train ids|holds 255, a train id") as error:
         open_store(load("cityscapes", "train", tmp_path / "data"), tmp_path / "cache")
     assert str(paths[which[0]]) in str(error.value) or "gtFine/train holds train ids" in str(error.value)
     assert not list((tmp_path / "cache").glob("*/index.npz"))

@@ -158,7 +158,9 @@ def test_a_tiff_with_jpeg_inside_is_refused(tmp_path: Path) -> None:
 def test_colours_without_a_palette_are_refused(tmp_path: Path, mode: str) -> None:
     """One sentence, with the remedy."""
     Image.fromarray(PALETTE[objects()]).convert(mode).save(tmp_path / "a.png")
-    with pytest.raises(DataError, match=rf"holds colours \(mode {mode}\) instead of class ids; use the palette or grey"):
+    with pytest.raises(
+        DataError, match=rf"holds colours \(mode {mode}\) instead of class ids; use the palette or grey"
+    ):
         read_ids(tmp_path / "a.png", (VOC_CODING,))
 
 

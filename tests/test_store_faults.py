@@ -126,7 +126,7 @@ def test_opening_reads_no_pixels(root: Path, tmp_path: Path) -> None:
 def test_damage_is_named_and_decoded_again(
     root: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, part: str
 ) -> None:
-    """Whoever reads a damaged image gets the sound one; the store on the disk is whole again, its fingerprint the same."""
+    """Whoever reads a damaged image gets the sound one; the store on the disk is whole again."""
     data = load("voc", "trainval", root)
     folder = open_store(data, tmp_path / "cache").folder
     zero(folder / PIXELS, (3 + 1) * 12 * 16 + 5, 300)  # of the second image
@@ -155,9 +155,7 @@ def test_an_image_that_is_sound_is_given_though_another_is_damaged(root: Path, t
     assert np.array_equal(first, data.read(0)[0])
 
 
-def test_two_who_find_damage_decode_once(
-    root: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_two_who_find_damage_decode_once(root: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """The second finds the store of the first."""
     data = load("voc", "train", root)
     zero(open_store(data, tmp_path / "cache").folder / PIXELS, 0, 50)
@@ -174,7 +172,9 @@ def test_damage_without_sources_is_refused(root: Path, tmp_path: Path) -> None:
     store = open_store(data, tmp_path / "cache")
     (root / "VOCdevkit/VOC2012/JPEGImages/b.jpg").unlink()
     for _ in range(2):
-        with pytest.raises(DataError, match=r"is damaged: image a .*cannot be decoded again \(the image of b is missing"):
+        with pytest.raises(
+            DataError, match=r"is damaged: image a .*cannot be decoded again \(the image of b is missing"
+        ):
             store.image(0)
 
 
@@ -184,7 +184,7 @@ def test_damage_with_other_sources_is_refused(root: Path, tmp_path: Path) -> Non
     zero(open_store(data, tmp_path / "cache").folder / PIXELS, 0, 50)
     store = open_store(data, tmp_path / "cache")
     save(noise(5, 12, 16, 3), root / "VOCdevkit/VOC2012/JPEGImages/b.jpg")
-    with pytest.raises(DataError, match="is damaged: image a .*source files have another content by now"):
+    with pytest.raises(DataError, match=r"is damaged: image a .*source files have another content by now"):
         store.image(0)
 
 

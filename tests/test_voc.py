@@ -220,7 +220,9 @@ def test_a_mat_file_with_values_that_are_no_ids_is_refused(tmp_path: Path, value
     mask = np.zeros((12, 16), type(value))
     mask[3, 4] = value
     savemat(file, {"GTcls": {"Segmentation": mask}})
-    with pytest.raises(DataError, match=rf"mask {file} cannot be read \(it(s Segmentation is complex128| holds the value)"):
+    with pytest.raises(
+        DataError, match=rf"mask {file} cannot be read \(it(s Segmentation is complex128| holds the value)"
+    ):
         load("voc", "trainaug", tmp_path).read(2)
 
 

@@ -104,8 +104,9 @@ class Store:
         Raises:
             DataError: as ``image``.
         """
-        for i in np.flatnonzero(~self.checked).tolist():
-            self._check(i)
+        while not self.checked.all():  # decoding it again leaves every image to be compared anew
+            for i in np.flatnonzero(~self.checked).tolist():
+                self._check(i)
 
     def damaged(self, places: Sequence[int] | None = None) -> tuple[str, ...]:
         """Return the names of the images, or of these, without their checksum; nothing is decoded again."""
