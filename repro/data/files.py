@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from repro.data.dataset import IGNORE_INDEX, AbsentError, Bytes, DataError, Item
-from repro.data.palette import Coding
+from repro.data.palette import VOC_CODING, Coding
 
 LOSSLESS = (".png", ".tif", ".tiff", ".bmp", ".gif")
 IMAGE_ENDINGS = (*LOSSLESS, ".jpg", ".jpeg", ".webp", ".ppm")
@@ -162,7 +162,7 @@ def _scaled(grey: NDArray[np.float64]) -> Bytes:
     return np.repeat(np.round(grey * (255.0 / top)).astype(np.uint8)[..., None], 3, axis=2)
 
 
-def read_ids(path: Path, codings: Sequence[Coding]) -> Bytes:
+def read_ids(path: Path, codings: Sequence[Coding] = (VOC_CODING,)) -> Bytes:
     """Decode a mask file into class ids (h, w) uint8: grey values, or palette entries by their colours.
 
     Args:

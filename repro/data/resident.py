@@ -42,7 +42,7 @@ def fits(batches: Batches, device: torch.device) -> bool:
         return False
     free, total = torch.cuda.mem_get_info(device)
     own = torch.cuda.get_per_process_memory_fraction(device.index) * total
-    if sum(store.pixels.size for store in batches.stores) > SHARE * min(free, own):
+    if sum(store.mapped.size for store in batches.stores) > SHARE * min(free, own):
         return False
     if batches.scale == (1.0, 1.0) or agrees(batches.scale, device):
         return True
@@ -70,7 +70,7 @@ class Resident:
     @cached_property
     def offsets(self) -> Ints:
         """Where each store begins."""
-        return np.cumsum([0, *(store.pixels.size for store in self.batches.stores)])
+        return np.cumsum([0, *(store.mapped.size for store in self.batches.stores)])
 
     @cached_property
     def _triples(self) -> Tensor:
