@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from cityscapesscripts.helpers.labels import id2label, trainId2label
@@ -11,6 +12,7 @@ from data_files import LABEL_IDS, make_cityscapes, noise, save
 from PIL import Image
 
 from repro.data import DataError, cityscapes, load
+from repro.data.check import check
 from repro.data.store import open_store
 
 TRAINED = (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33)
@@ -173,6 +175,23 @@ def test_few_label_ids_are_no_train_ids(tmp_path: Path, ids: tuple[int, ...]) ->
         save(np.array(ids, np.uint8)[np.arange(32 * 64).reshape(32, 64) * len(ids) // (32 * 64)], path)
     store = open_store(load("cityscapes", "train", tmp_path / "data"), tmp_path / "cache")
     assert set(np.unique(store.labels(0))) == {cityscapes.TO_TRAIN_ID[i] for i in ids}
+
+
+@pytest.mark.parametrize("factor", [0.5, 2])
+@pytest.mark.parametrize("how", [cv2.INTER_NEAREST, cv2.INTER_LINEAR])
+def test_interpolated_label_ids_are_found(tmp_path: Path, how: int, factor: float) -> None:
+    """By the ids as stored, most of which are void between two classes; ids of the nearest pixel are left alone."""
+    home = tmp_path / "cityscapes"
+    for path in scenes(home, 4):
+        with Image.open(path) as image:
+            ids = np.kron(np.array(image), np.ones((3, 3), np.uint8))
+        ids = np.asarray(cv2.resize(ids, None, fx=factor, fy=factor, interpolation=how), np.uint8)
+        picture = home / "leftImg8bit/train/aachen" / path.name.replace("gtFine_labelIds", "leftImg8bit")
+        save(noise(int(ids[0, 0]), *ids.shape, 3), picture)
+        save(ids, path)
+    (line,) = [line for line in check("cityscapes", tmp_path).lines if line.name == "train"]
+    found = [fault for fault in line.faults if "have rims of classes" in fault]
+    assert len(found) == (how == cv2.INTER_LINEAR)
 
 
 def test_what_a_mac_leaves_behind_is_passed_over(tmp_path: Path) -> None:

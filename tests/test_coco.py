@@ -220,3 +220,12 @@ def test_coordinates_on_the_edge_and_packed_runs_are_drawn(tmp_path: Path) -> No
     data = load("coco", "train", tmp_path)
     assert np.array_equal(read(data, "00001") == coco.NAMES["cat"], np.eye(20, 30))
     assert (read(data, "00002") == coco.NAMES["dog"]).all()
+
+
+def test_two_images_of_one_id_are_refused(tmp_path: Path) -> None:
+    """Both would show the annotations of both."""
+    home = make_coco(tmp_path, NAMES, {"train": [drawn(1, "cat")]}, "2014")
+    path = home / "annotations/instances_train2014.json"
+    path.write_text(path.read_text().replace('"id": 2, "file_name"', '"id": 1, "file_name"'))
+    with pytest.raises(DataError, match=r"instances_train2014\.json have two images of id 1"):
+        load("coco", "train", tmp_path)

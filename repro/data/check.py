@@ -116,7 +116,9 @@ def _faults(data: Dataset, progress: Progress, workers: int, seen: dict[bytes, s
         except DataError as error:
             return str(error), None, b""
         seen_as = hashlib.sha256(np.ascontiguousarray(image).data).digest() if apart else b""
-        return None, look(data.ids[i], labels, len(data.classes)) if labelled else None, seen_as
+        if not labelled:
+            return None, None, seen_as
+        return None, look(data.ids[i], labels, len(data.classes), data.stored(i) if data.stored else None), seen_as
 
     looks, twins = [], dict[bytes, str]()
     for i, (fault, one, picture) in enumerate(ordered(examine, len(data), workers)):

@@ -98,6 +98,9 @@ def load(split: str, root: Path) -> Dataset:
         item, seen[i] = _read(paths[i], masks[i])
         return item
 
+    def stored(i: int) -> Bytes:
+        return read_ids(masks[i], (CODING,)) if masks else _unlabelled(paths[i])[1]
+
     def judge() -> None:
         if masks and seen:
             _judge([masks[i] for i in seen], list(seen.values()))
@@ -107,7 +110,7 @@ def load(split: str, root: Path) -> Dataset:
 
     return Dataset(
         "cityscapes", split, CLASSES, PALETTE, tuple(images), read, files,
-        labelled=masks is not None, root=root, version=VERSION, judge=judge,
+        labelled=masks is not None, root=root, version=VERSION, judge=judge, stored=stored,
     )  # fmt: skip
 
 

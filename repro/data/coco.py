@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,6 +106,8 @@ def _entries(home: Path, name: str) -> list[_Entry]:
         raise DataError(
             f"annotations {path} are not laid out as COCO's ({fault}); use the published instances_*.json"
         ) from error
+    if twice := [i for i, count in Counter(image["id"] for image in images).items() if count > 1]:
+        raise DataError(f"annotations {path} have two images of id {twice[0]}; use the published instances_*.json")
     files = pick(stems, list_folder(home / name, IMAGE_ENDINGS), home / name, "the image")
     return [
         _Entry(stem, file, size, tuple(drawn[image["id"]]), path)

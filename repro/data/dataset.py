@@ -35,6 +35,7 @@ class Dataset:
     ``labelled`` is False where the labels are kept by a test server; every pixel then reads 255.
     ``root`` is the folder that is only ever read; ``version`` names what is not in files: the loader's version, a
     generator's code. ``lists`` are small files that decide which images there are and what their classes mean.
+    ``stored`` gives the ids (h, w) of mask ``i`` before they become labels, where that takes from them (Cityscapes).
     ``judge`` is called once every image was read; it raises ``DataError`` where the images together show a fault.
     """
 
@@ -51,6 +52,7 @@ class Dataset:
     version: str = ""
     lists: tuple[Path, ...] = ()
     judge: Callable[[], None] = field(repr=False, compare=False, default=lambda: None)
+    stored: Callable[[int], Bytes] | None = field(repr=False, compare=False, default=None)
 
     def __post_init__(self) -> None:
         """Refuse a split without images, and one that holds a name twice."""

@@ -62,12 +62,13 @@ class Published:
         return np.array(self.pixels, np.float64) / sum(self.pixels)
 
 
-def look(name: str, labels: Bytes, num_classes: int) -> Look:
-    """Look at the labels (h, w) of an image."""
+def look(name: str, labels: Bytes, num_classes: int, stored: Bytes | None = None) -> Look:
+    """Look at the labels (h, w) of an image; rims are sought in the stored ids (h, w) where those are other ones."""
     counts = np.bincount(labels.ravel(), minlength=256)
     pixels = np.append(counts[:num_classes], counts[IGNORE_INDEX]).astype(np.int64)
     edges = between = places = 0
-    for grid in (labels, labels.T):
+    ids = labels if stored is None else stored
+    for grid in (ids, ids.T):
         before, here, after = grid[:-2], grid[1:-1], grid[2:]
         low, high = np.minimum(before, after), np.maximum(before, after)
         scored = high != IGNORE_INDEX
