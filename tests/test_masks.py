@@ -17,7 +17,7 @@ from PIL import Image
 from rich.console import Console
 
 from repro.commands import boundary
-from repro.data import DataError, cityscapes, load
+from repro.data import DataError, load
 from repro.data.files import read_ids, read_image
 from repro.data.palette import VOC_CODING, VOC_PALETTE
 
@@ -108,6 +108,7 @@ def test_an_entry_that_the_palette_lacks_is_refused(tmp_path: Path) -> None:
 
 def test_a_grey_mask_packed_into_a_palette_is_read_by_its_shades(tmp_path: Path) -> None:
     """CamVid's and Cityscapes' masks are grey; tools store few values as a palette of greys."""
+    cityscapes = pytest.importorskip("repro.data.cityscapes", exc_type=ImportError)
     for coding, ids in ((cityscapes.CODING, [0, 7, 23, 26]), (VOC_CODING, [0, 3, 10, 255])):
         shades = np.repeat(np.array(ids, np.uint8)[:, None], 3, axis=1)
         path = paletted(np.array([[0, 1, 2, 3]], np.uint8), shades, tmp_path / "a.png")
@@ -118,6 +119,7 @@ def test_colours_of_camvid_and_cityscapes_are_read(tmp_path: Path) -> None:
     """Their palettes of class colours too; black is void in both."""
     from repro.data import camvid
 
+    cityscapes = pytest.importorskip("repro.data.cityscapes", exc_type=ImportError)
     for coding, colours, ids in (
         (camvid.CODING, [camvid.PALETTE[8], (0, 0, 0), camvid.PALETTE[0]], [8, 11, 0]),
         (cityscapes.CODING, [cityscapes.PALETTE[0], (0, 0, 0), cityscapes.PALETTE[13]], [7, 0, 26]),

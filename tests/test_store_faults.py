@@ -7,14 +7,13 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 import pytest
 from data_files import make_camvid, make_imagenet, make_voc, noise, save
 
-from repro.data import NAMES, DataError, load, voc
+from repro.data import DataError, load, voc
 from repro.data.store import INDEX, PIXELS, open_store
 
 
@@ -215,12 +214,6 @@ def test_a_store_of_the_version_before_is_decoded_again(
         again = open_store(data, tmp_path / "cache")
     assert "voc/train: its store is of another version of this program; decoding it again" in caplog.text
     assert again.fingerprint == store.fingerprint
-
-
-@pytest.mark.parametrize("name", [name for name in NAMES if name != "shapes"])
-def test_a_loader_that_reads_otherwise_has_another_store(name: str) -> None:
-    """Each has a version, which its stamps hold and its fingerprint does not."""
-    assert import_module(f"repro.data.{name}").VERSION
 
 
 def test_another_version_is_decoded_again(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ import itertools
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import get_args
 
@@ -15,14 +16,23 @@ from rich.progress import track
 from rich.table import Table as Grid
 
 from repro import regions
-from repro.data import camvid, cityscapes
+from repro.data import camvid
 from repro.data.dataset import Bytes, DataError
 from repro.data.files import IMAGE_ENDINGS, LOSSLESS, list_folder, pick, read_ids, read_list
-from repro.data.palette import VOC_CODING
+from repro.data.palette import VOC_CODING, Coding
 from repro.data.parallel import ordered
 
-CODINGS = (VOC_CODING, camvid.CODING, cityscapes.CODING, cityscapes.TRAIN_CODING)
-"""Palettes whose colours are known: a mask with another one is refused, as its entries may stand for anything."""
+
+def codings() -> tuple[Coding, ...]:
+    """Return the palettes whose colours are known, Cityscapes' where its scripts are installed.
+
+    A mask with another one is refused, as its entries may stand for anything.
+    """
+    if find_spec("cityscapesscripts") is None:
+        return VOC_CODING, camvid.CODING
+    from repro.data import cityscapes
+
+    return VOC_CODING, camvid.CODING, cityscapes.CODING, cityscapes.TRAIN_CODING
 
 
 @dataclass(frozen=True)
@@ -43,8 +53,9 @@ def show(out: Console, folder: Path, listed: Path | None, without: Path | None, 
         RegionError: a width that no region has.
     """
     paths, unknown = list(masks(folder, listed, without).values()), not_found(folder, without)
+    known = codings()
     found = track(
-        ordered(lambda i: counted(read_ids(paths[i], CODINGS), within), len(paths)),
+        ordered(lambda i: counted(read_ids(paths[i], known), within), len(paths)),
         total=len(paths), console=out, transient=True, disable=as_json or not out.is_terminal,
     )  # fmt: skip
     shares = list(pooled(list(found)))
