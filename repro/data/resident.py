@@ -293,5 +293,6 @@ def _noise(*sizes: tuple[int, int]) -> Store:
     return Store(
         name="noise", split="", kind="segmentation", classes=("noise",), palette=((0, 0, 0),),
         ids=tuple(str(i) for i in range(len(sizes))), sizes=np.array(sizes), fingerprint="", folder=Path(),
-        labelled=True, targets=np.full(len(sizes), -1), pixels=pixels, starts=np.cumsum([0, *areas[:-1]]) * 4,
+        labelled=True, targets=np.full(len(sizes), -1), mapped=pixels, starts=np.cumsum([0, *areas[:-1]]) * 4,
+        sums=np.zeros(len(sizes), np.uint32), checked=np.ones(len(sizes), np.bool_),
     )  # fmt: skip
