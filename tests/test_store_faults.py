@@ -208,7 +208,7 @@ def test_a_store_of_the_version_before_is_decoded_again(
     data = load("voc", "train", root)
     store = open_store(data, tmp_path / "cache")
     with np.load(store.folder / INDEX) as archive:
-        index = {name: archive[name] for name in archive.files if name not in {"format", "sums"}}
+        index = {name: archive[name] for name in archive.files if name not in {"head", "sums"}}
     np.savez(store.folder / INDEX, allow_pickle=False, schema=np.asarray(1), **index)
     with caplog.at_level(logging.WARNING):
         again = open_store(data, tmp_path / "cache")

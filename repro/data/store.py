@@ -238,15 +238,16 @@ def _existing(dataset: Dataset, folder: Path, stamps: Stamps, *, say: bool = Fal
 
 
 def _fault(index: dict[str, NDArray[np.generic]], folder: Path, stamps: Stamps, root: Path | None) -> str | None:
-    if int(index.get("format", np.asarray(1))) != FORMAT:
+    if "head" not in index or str(index["head"][0]) != str(FORMAT):
         return "its store is of another version of this program"
-    have, want = (folder / PIXELS).stat().st_size, int(index["bytes"])
+    have, want = (folder / PIXELS).stat().st_size, int(index["head"][1])
     if have != want:
         return f"its store holds {have} bytes instead of {want}"
     return stamps.change(Stamps.from_arrays(index), root)
 
 
 def _map(dataset: Dataset, folder: Path, index: dict[str, NDArray[np.generic]]) -> Store:
+    sizes = index["sizes"].astype(np.int64)
     return Store(
         name=dataset.name,
         split=dataset.split,
@@ -254,13 +255,13 @@ def _map(dataset: Dataset, folder: Path, index: dict[str, NDArray[np.generic]]) 
         classes=dataset.classes,
         palette=dataset.palette,
         ids=tuple(str(name) for name in index["ids"]),
-        sizes=index["sizes"].astype(np.int64),
-        fingerprint=str(index["fingerprint"]),
+        sizes=sizes,
+        fingerprint=str(index["head"][2]),
         folder=folder,
         labelled=dataset.labelled,
         targets=index["targets"].astype(np.int64),
         mapped=np.asarray(np.memmap(folder / PIXELS, dtype=np.uint8, mode="r")),
-        starts=index["starts"].astype(np.int64),
+        starts=_starts(sizes, dataset.kind),
         sums=index["sums"].astype(np.uint32),
         checked=np.zeros(len(index["ids"]), np.bool_),
         root=dataset.root,
@@ -293,21 +294,25 @@ def _write_pixels(dataset: Dataset, path: Path, progress: Progress, workers: int
     digest = _digest(dataset.name, dataset.kind, dataset.classes)
     sizes = np.zeros((len(dataset), 2), np.int64)
     targets = np.full(len(dataset), -1, np.int64)
-    starts = np.zeros(len(dataset) + 1, np.int64)
     sums = np.zeros(len(dataset), np.uint32)
+    length = 0
     with path.open("wb") as file:
         for i, item in enumerate(ordered(dataset.read, len(dataset), workers)):
             sizes[i], targets[i] = item[0].shape[:2], item[1] if dataset.kind == "classification" else -1
-            length, sums[i] = _write(file.write, item, dataset.kind)
-            starts[i + 1] = starts[i] + length
+            written, sums[i] = _write(file.write, item, dataset.kind)
+            length += written
             _add(digest, dataset.ids[i], item)
             progress(i + 1, len(dataset))
         file.flush()
         os.fsync(file.fileno())
-    whole = {"format": FORMAT, "bytes": int(starts[-1]), "fingerprint": digest.hexdigest()}
-    scalars = {name: np.asarray(value) for name, value in whole.items()}
-    images = {"ids": np.asarray(dataset.ids), "sizes": sizes, "targets": targets, "starts": starts[:-1], "sums": sums}
-    return scalars | images
+    head = np.asarray([str(FORMAT), str(length), digest.hexdigest()])
+    return {"head": head, "ids": np.asarray(dataset.ids), "sizes": sizes, "targets": targets, "sums": sums}
+
+
+def _starts(sizes: NDArray[np.int64], kind: Kind) -> NDArray[np.int64]:
+    """Return the first byte (n,) of each image, whose labels lie behind its three channels where they are pixels."""
+    lengths: NDArray[np.int64] = sizes.prod(axis=1) * (3 if kind == "classification" else 4)
+    return np.asarray(np.cumsum(lengths) - lengths, np.int64)
 
 
 def _write(write: Callable[[bytes | memoryview], int], item: Item, kind: Kind) -> tuple[int, int]:
