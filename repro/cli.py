@@ -70,14 +70,16 @@ def _request(words: dict[str, Any]) -> Any:  # noqa: ANN401 - planning.Request, 
 @options.request
 @options.as_json
 @click.option("--tflops", type=float, default=0.0, help="what a device sustains in training: hours follow from it")
-def plan(*, as_json: bool, tflops: float, **words: Any) -> None:  # noqa: ANN401 - the fields of planning.Request
+@click.option("--launch-us", type=float, help="microseconds of a launched operation  [default: 10, assumed]")
+@click.option("--device", default="auto", show_default=True, help="whose times to expect: auto, cpu or cuda")
+def plan(*, as_json: bool, tflops: float, launch_us: float | None, device: str, **words: Any) -> None:  # noqa: ANN401 - the fields of planning.Request
     """Say which cells are missing, which share a training, and what each will cost, before anything runs.
 
     TABLE is table2, 2, 1,3-5 or all.
     """
     from repro.commands import planning
 
-    planning.show(out, _request(words), as_json=as_json, tflops=tflops)
+    planning.show(out, _request(words), as_json=as_json, tflops=tflops, launch_us=launch_us, device=device)
 
 
 @app.command(short_help="parameters and multiply-adds beside the printed ones")
@@ -98,7 +100,9 @@ def cost(*, tables: tuple[str, ...], as_json: bool, fvcore: bool, store: bool) -
 @app.command(short_help="train and evaluate what has no record yet")
 @options.request
 @click.option("--only", default="", help="only runs whose name contains one of these, comma-separated")
-@click.option("--jobs", type=int, help="processes side by side, each with its share of the cores")
+@click.option("--jobs", type=int, help="processes side by side, each with its share of the cores and of the GPUs")
+@click.option("--threads", type=int, help="threads of torch in a process, which are part of a CPU's bits  [default: 1]")
+@click.option("--time-limit", default="", help="such as 90s, 9m, 1h30m: stop there; begin no run that would not end")
 @options.data_root
 @options.weights
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda")
@@ -112,6 +116,8 @@ def run(
     *,
     only: str,
     jobs: int | None,
+    threads: int | None,
+    time_limit: str,
     data_root: Path | None,
     weights: Path | None,
     device: str,
@@ -141,6 +147,8 @@ def run(
         compile=compiled,
         layout=layout,
         allow_partial=allow_partial,
+        threads=threads,
+        time_limit=time_limit,
     )
     sys.exit(running.start(out, _request(words), how))
 

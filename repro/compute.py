@@ -11,9 +11,10 @@ from pathlib import Path
 from statistics import median
 
 from repro import published
+from repro.devices import device_type
 from repro.experiment import Run, Source
 from repro.keys import key
-from repro.records import Shelf
+from repro.records import Record, Shelf
 from repro.spec import Classifier, Model
 
 STORED = Path(__file__).with_name("networks.json")
@@ -25,6 +26,11 @@ FORWARD_AND_BACKWARD = 3
 """A training step computes the gradient of inputs and of weights: each about as much as the forward pass."""
 OPERATIONS = 2
 """A multiply-add is two operations where a device's speed is quoted."""
+LAUNCH_US = 10.0
+"""Microseconds that the host takes to launch one operation of torch. Assumed, not measured: about what a current CPU
+takes; a step that is captured as a CUDA graph or compiled launches far less."""
+LAUNCHES_OF_A_STEP = 2
+"""Of the forward pass: each of its operations has one of the backward pass; a fused optimiser adds a few at most."""
 FLOAT, PIXEL, CHECKPOINTS = 4, 4, 2
 """Bytes of a float32, of a pixel of the store (three colours and a label), and the checkpoints that are kept."""
 TERA, HOUR = 1e12, 3600.0
@@ -46,6 +52,18 @@ class Pass:
 
 
 @dataclass(frozen=True)
+class Speed:
+    """How fast a device is in training, and where the numbers come from."""
+
+    tflops: float
+    """10^12 operations a second that it sustains."""
+    source: str
+    launch_us: float = LAUNCH_US
+    """Microseconds from one launched operation to the next, below which no step gets however little it computes."""
+    launch_source: str = "assumed, not measured"
+
+
+@dataclass(frozen=True)
 class Compute:
     """What a run computes: parameters, multiply-adds of an image in training, and of everything."""
 
@@ -54,15 +72,25 @@ class Compute:
     train_macs: int
     """Forward passes of the training alone; 0 where another run's weights are evaluated."""
     test_macs: int
+    train_launches: int = 0
+    """Operations that the host launches for all steps of the training."""
+    test_launches: int = 0
 
     @property
     def flops(self) -> float:
         """Floating-point operations, a backward pass counted as two forward ones."""
         return float(OPERATIONS * (FORWARD_AND_BACKWARD * self.train_macs + self.test_macs))
 
-    def hours(self, tflops: float) -> float:
-        """Return the hours of a device that sustains so many TFLOP/s."""
-        return self.flops / (tflops * TERA) / HOUR
+    def hours(self, speed: Speed) -> float:
+        """Return the hours of a device: training and evaluation each by arithmetic or launches, whichever is longer."""
+        train = OPERATIONS * FORWARD_AND_BACKWARD * self.train_macs
+        parts = ((train, self.train_launches), (OPERATIONS * self.test_macs, self.test_launches))
+        seconds = (max(flops / (speed.tflops * TERA), n * speed.launch_us / 1e6) for flops, n in parts)
+        return sum(seconds) / HOUR
+
+    def launch_hours(self, speed: Speed) -> float:
+        """Return the hours that launching alone takes."""
+        return (self.train_launches + self.test_launches) * speed.launch_us / 1e6 / HOUR
 
 
 @cache
@@ -73,7 +101,7 @@ def _key(model: Model | Classifier) -> str:
 
 @cache
 def stored(path: Path = STORED) -> Mapping[str, Mapping[str, int]]:
-    """Return name -> {params, macs}; empty where the file is missing or damaged."""
+    """Return name -> {params, macs, operations}; empty where the file is missing or damaged."""
     try:
         tree: dict[str, dict[str, int]] = json.loads(path.read_text(encoding="utf-8"))["networks"]
     except (OSError, ValueError, KeyError, TypeError):
@@ -93,7 +121,11 @@ def of(run: Run, counts: Mapping[str, Mapping[str, int]] | None = None) -> Compu
     macs, seen = known[train.name]["macs"], run.steps * run.recipe.batch_size
     trains = run.trained() == run
     per_image = sum(known[p.name]["macs"] for p in tests)
-    return Compute(known[train.name]["params"], macs, macs * seen if trains else 0, per_image * images)
+    a_step = LAUNCHES_OF_A_STEP * known[train.name]["operations"]
+    return Compute(
+        known[train.name]["params"], macs, macs * seen if trains else 0, per_image * images,
+        a_step * run.steps if trains else 0, sum(known[p.name]["operations"] for p in tests) * images,
+    )  # fmt: skip
 
 
 def training_pass(run: Run) -> Pass:
@@ -185,20 +217,23 @@ def passes(runs: Iterable[Run]) -> Iterator[Pass]:
     yield from dict.fromkeys(found)
 
 
-def measured(shelf: Shelf, runs: Iterable[Run]) -> tuple[float, int]:
+def measured(shelf: Shelf, runs: Iterable[Run], kind: str = "cpu") -> tuple[float, int]:
     """Return the TFLOP/s that trainings of some runs sustained here (median), and over how many; 0 for none.
 
+    Only records of one kind of device count, ``cpu`` or ``cuda``.
     A training that was cut short (``--steps``) counts as well: a hundred steps measure a device.
     """
-    local = [record for record in shelf.records if record.place == "local"]
-    keys = {record.key for record in local}
+    local = [record for record in shelf.records if record.place == "local" and device_type(record.meta) == kind]
+    by_key: dict[str, list[Record]] = {}
+    for record in local:
+        by_key.setdefault(record.key, []).append(record)
     lengths = {steps for record in local if isinstance(steps := record.meta.get("steps"), int) and steps > 0}
     paces = []
     for run in dict.fromkeys(runs):
         for steps in {run.steps} | lengths:
             tried = run if steps == run.steps else replace(run, steps=steps)
-            compute = of(tried) if tried.key in keys else None
-            for record in shelf.of(tried.key, "local") if compute and compute.train_macs else ():
+            compute = of(tried) if tried.key in by_key else None
+            for record in by_key.get(tried.key, ()) if compute and compute.train_macs else ():
                 seconds = record.meta.get("seconds")
                 if compute and isinstance(seconds, int | float) and seconds > 0:
                     paces.append(OPERATIONS * FORWARD_AND_BACKWARD * compute.train_macs / seconds / TERA)

@@ -24,6 +24,9 @@ from repro.spec import Classifier, Cost, Head, Model
 
 CONVENTION = "one multiply-add counts as one (torch's FlopCounterMode counts two: halved); additions are left out"
 
+_ATEN = torch.ops.aten
+_IDLE = {_ATEN.empty, _ATEN.empty_like, _ATEN.empty_strided, _ATEN.new_empty, _ATEN.detach, _ATEN._unsafe_view}  # noqa: SLF001 - torch's name of an operation
+"""Operations that compute nothing."""
 _DRAWS = {torch.Tensor.normal_, torch.Tensor.uniform_}
 
 Macs = dict[Literal["conv", "matmul"], int]
@@ -55,6 +58,18 @@ class _Operations(TorchDispatchMode):  # type: ignore[no-untyped-call]
             kind: Literal["conv", "matmul"] = "conv" if packet is torch.ops.aten.convolution else "matmul"
             self.flops[kind] += flop_registry[packet](*args, **(kwargs or {}), out_val=out)
         return out
+
+
+class _Launches(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Counts the operations that launch work."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.count = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # noqa: ANN401 - torch's own signature
+        self.count += int(not func.is_view and func.overloadpacket not in _IDLE)
+        return func(*args, **(kwargs or {}))
 
 
 class _Undrawn(TorchFunctionMode):
@@ -109,6 +124,19 @@ def network_params(model: Model | Classifier, num_classes: int) -> int:
 def network_macs(model: Model | Classifier, num_classes: int, h: int, w: int, counter: Counter = torch_macs) -> int:
     """Return the multiply-adds of a whole network on one image of ``h x w`` pixels."""
     return sum(counter(lambda: build(model, num_classes), (1, 3, h, w)).values())
+
+
+def network_operations(model: Model | Classifier, num_classes: int, h: int, w: int) -> int:
+    """Return the operations that one forward pass launches: convolutions, norms, activations, sums, pooling.
+
+    Counted are the operations of torch that compute something; views and memory that is set aside launch nothing. A
+    batch norm is one operation, as it is where its scale and shift are kept. The batch and the pixels do not matter.
+    """
+    net = _made(lambda: build(model, num_classes)).eval()
+    launches = _Launches()
+    with torch.no_grad(), launches:
+        net(torch.empty((1, 3, h, w), device="meta"))
+    return launches.count
 
 
 def classifier_conv_macs(classifier: Classifier, size: int = 224, counter: Counter = torch_macs) -> int:

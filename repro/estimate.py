@@ -1,23 +1,18 @@
-"""How long a run will take, from the records of runs like it."""
+"""How long a run will take, from the records of runs like it on the same kind of device."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
+from repro.devices import device_type
 from repro.experiment import Job, Run
 from repro.records import Record, Shelf
 
 LONGEST = 1e9
 """Seconds beyond which a record's time is no time (thirty years)."""
-
-
-def clock(seconds: float) -> str:
-    """Return ``m:ss`` or ``h:mm:ss``."""
-    minutes, rest = divmod(max(0, round(seconds)), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 @dataclass(frozen=True)
@@ -45,17 +40,19 @@ class Estimates:
     source: str
 
     @classmethod
-    def read(cls, shelf: Shelf) -> Estimates:
-        """Take the times of all records that ran to their end."""
-        reference = _times(r for r in shelf.records if r.place == "reference" and r.status == "ok")
-        local = _times(r for r in shelf.records if r.place == "local" and r.status == "ok")
+    def read(cls, shelf: Shelf, kind: str = "cpu") -> Estimates:
+        """Take the times of all records that ran to their end on a kind of device, ``cpu`` or ``cuda``."""
+        usable = [r for r in shelf.records if r.status == "ok" and device_type(r.meta) == kind]
+        reference = _times(r for r in usable if r.place == "reference")
+        local = _times(r for r in usable if r.place == "local")
         both = sorted(set(reference) & set(local))
         scale = median(local[key] / reference[key] for key in both) if both else 1.0
-        source = "times of this machine's own runs" if local else "times of the reference records' machine"
+        where = _devices(usable) if kind == "cuda" and not local else "machine"
+        source = "times of this machine's own runs" if local else f"times of the reference records' {where}"
         if both and len(local) < len(reference):
             source = f"reference times x {scale:.2f}, this machine's pace over {len(both)} runs"
         by_key = {key: seconds * scale for key, seconds in reference.items()} | local
-        return cls(by_key, _per_step(shelf, scale), scale, source)
+        return cls(by_key, _per_step(usable, scale), scale, source)
 
     def seconds(self, run: Run) -> float | None:
         """Return the expected seconds of a run in one process; None where nothing like it was ever run."""
@@ -75,18 +72,24 @@ class Estimates:
         return Whole(total, processes, wall, sum(seconds is None for seconds in found))
 
 
-def _times(records: object) -> dict[str, float]:
+def _devices(records: Iterable[Record]) -> str:
+    """Return the names of the devices of some records, the most frequent first."""
+    names = Counter(str(record.meta.get("device", "GPU")) for record in records)
+    return " and ".join(name for name, _ in names.most_common()) or "GPU"
+
+
+def _times(records: Iterable[Record]) -> dict[str, float]:
     found: dict[str, list[float]] = {}
-    for record in records:  # type: ignore[attr-defined]
+    for record in records:
         if (seconds := _seconds(record)) is not None:
             found.setdefault(record.key, []).append(seconds)
     return {key: median(values) for key, values in found.items()}
 
 
-def _per_step(shelf: Shelf, scale: float) -> dict[str, float]:
+def _per_step(records: Iterable[Record], scale: float) -> dict[str, float]:
     found: dict[str, float] = {}
-    for record in shelf.records:
-        if (pace := _pace(record)) is not None and record.status == "ok":
+    for record in records:
+        if (pace := _pace(record)) is not None:
             found[str(record.meta.get("slug"))] = pace * (scale if record.place == "reference" else 1.0)
     return found
 
@@ -97,7 +100,8 @@ def _pace(record: Record) -> float | None:
 
 
 def _seconds(record: Record) -> float | None:
-    """Return how long a run takes on a quiet machine: a single thread's own time, else the time that passed."""
-    single = record.meta.get("threads") == 1 and record.meta.get("precision") == "32-true"
+    """Return how long a run takes on a quiet machine: a single CPU thread's own time, else the time that passed."""
+    alone = record.meta.get("threads") == 1 and record.meta.get("precision") == "32-true"
+    single = alone and device_type(record.meta) == "cpu"
     value = record.meta.get("cpu_seconds" if single else "seconds_total") or record.meta.get("seconds_total")
     return float(value) if isinstance(value, int | float) and 0 < value < LONGEST else None

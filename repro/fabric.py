@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING
 import torch
 
 from repro import group
+from repro.devices import memory_share
 from repro.machine import DEVICES, NO_CUDA, Machine, Precision, cpu_has_bf16
 from repro.spec import SpecError
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
     from lightning_fabric.plugins.environments import SLURMEnvironment
+    from lightning_fabric.strategies import DDPStrategy
 
 
 def open_fabric(place: Machine, *, narrow: bool = False) -> Fabric:
@@ -31,7 +33,8 @@ def open_fabric(place: Machine, *, narrow: bool = False) -> Fabric:
     """
     accelerator = device_of(place.device).type
     members = group.read()
-    if accelerator == "cuda" and members.local > torch.cuda.device_count():
+    bound = accelerator == "cuda" and group.one_gpu_each() and torch.cuda.device_count() == 1
+    if accelerator == "cuda" and members.local > torch.cuda.device_count() and not bound:
         raise SpecError(
             f"{members.local} processes were started here and torch sees {torch.cuda.device_count()} CUDA devices; "
             "start one process a device, or use --device cpu"
@@ -43,14 +46,42 @@ def open_fabric(place: Machine, *, narrow: bool = False) -> Fabric:
     warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")
     fabric = make(
         accelerator=accelerator,
-        strategy="ddp" if members.size > 1 else "auto",
-        devices=members.local,
+        strategy=_on_own_gpu(members.local) if bound else "ddp" if members.size > 1 else "auto",
+        devices=1 if bound else members.local,
         num_nodes=max(1, members.size // members.local),
         plugins=[_slurm(members)] if group.from_slurm() else None,
         precision=precision(place, accelerator, narrow=narrow),
     )
     fabric.launch()
+    if accelerator == "cuda" and place.per_gpu > 1:
+        share_memory(fabric.device, place.per_gpu)
     return fabric
+
+
+def share_memory(device: torch.device, processes: int) -> None:
+    """Keep this process's tensors to its share of a GPU's memory, so that it alone fails where it needs more.
+
+    Raises:
+        SpecError: so many processes leave no memory for tensors.
+    """
+    total = int(torch.cuda.get_device_properties(device).total_memory)
+    share = memory_share(total, processes)
+    if not share:
+        raise SpecError(
+            f"--jobs: {processes} processes on a GPU of {total / 1e9:.1f} GB leave no memory for their tensors; "
+            "ask for fewer"
+        )
+    torch.cuda.set_per_process_memory_fraction(share / total, device)
+
+
+def _on_own_gpu(local: int) -> DDPStrategy:
+    """Return DDP for tasks of which each sees one GPU, its own, under the name ``cuda:0``.
+
+    Lightning takes a device of its list by the task's number on the node.
+    """
+    from lightning_fabric.strategies import DDPStrategy
+
+    return DDPStrategy(parallel_devices=[torch.device("cuda", 0)] * local)
 
 
 def _slurm(members: group.Group) -> SLURMEnvironment:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import platform
+import re
+from importlib import import_module, metadata
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -28,6 +31,8 @@ def facts(session: Session) -> dict[str, Any]:
         "test_images": len(session.test),
         "steps": run.steps,
         "device": _device(session),
+        "device_type": session.fabric.device.type,
+        "gpu": gpu(session.fabric.device, session.place.per_gpu),
         "threads": torch.get_num_threads(),
         "world_size": session.fabric.world_size,
         "precision": session.precision,
@@ -35,6 +40,7 @@ def facts(session: Session) -> dict[str, Any]:
         "compile": session.place.compile,
         "python": platform.python_version(),
         "torch": torch.__version__,
+        "software": software(),
         "platform": platform.system(),
         "git_commit": machine.git_commit(),
         "data": _checked(session),
@@ -58,6 +64,56 @@ def _checked(session: Session) -> dict[str, str]:
 
 def _images(session: Session) -> dict[str, int]:
     return {name: len(store) for name, store in session.stores.items()}
+
+
+def software() -> dict[str, str | None]:
+    """Return the versions of the libraries that make pixels and compute with them; None for one that is not there."""
+    cudnn = torch.backends.cudnn.version() if torch.backends.cudnn.is_available() else None  # type: ignore[no-untyped-call]
+    return {
+        "numpy": _version("numpy"),
+        "opencv": _version("opencv-python-headless", "opencv-python", "opencv-contrib-python-headless"),
+        "pillow": _version("pillow"),
+        "cuda": torch.version.cuda,
+        "cudnn": None if cudnn is None else str(cudnn),
+    }
+
+
+def _version(*names: str) -> str | None:
+    """Return the version of the first of several distributions that is installed."""
+    for name in names:
+        try:
+            return metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return None
+
+
+def gpu(device: torch.device, processes: int) -> dict[str, Any] | None:
+    """Return total memory in bytes, driver and the number of processes that shared a GPU; None for a CPU."""
+    if device.type != "cuda":
+        return None
+    total = int(torch.cuda.get_device_properties(device).total_memory)
+    return {"memory_bytes": total, "driver": driver(), "processes": processes}
+
+
+def driver(
+    module: Path = Path("/sys/module/nvidia/version"), proc: Path = Path("/proc/driver/nvidia/version")
+) -> str | None:
+    """Return the version of the NVIDIA driver as the kernel says it, else as NVML does; None where neither does."""
+    for path in (module, proc):
+        try:
+            found = re.search(r"\d+\.\d+(\.\d+)?", path.read_text(encoding="utf-8", errors="replace"))
+        except OSError:
+            continue
+        if found:
+            return found[0]
+    try:
+        pynvml = import_module("pynvml")
+        pynvml.nvmlInit()
+        said = pynvml.nvmlSystemGetDriverVersion()
+    except Exception:  # noqa: BLE001 - a library that may be missing, or fail in its own ways; the version is null then
+        return None
+    return said.decode() if isinstance(said, bytes) else str(said)
 
 
 def _weights_file(session: Session) -> str | None:

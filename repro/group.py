@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -25,6 +26,18 @@ class Group:
 def from_slurm(environment: Mapping[str, str] = os.environ) -> bool:
     """Say whether the group of this process was started by srun and not by torchrun."""
     return "WORLD_SIZE" not in environment and read(environment).size > 1
+
+
+def one_gpu_each(environment: Mapping[str, str] = os.environ) -> bool:
+    """Say whether Slurm was asked to bind one GPU to each task, which then sees no other.
+
+    Forms: ``--gpus-per-task=1`` or ``=h100:1``, ``--ntasks-per-gpu=1``, ``--tres-per-task=gres/gpu:1``.
+    """
+    if not from_slurm(environment):
+        return False
+    asked = [environment.get(name, "") for name in ("SLURM_GPUS_PER_TASK", "SLURM_NTASKS_PER_GPU")]
+    asked += [word for word in environment.get("SLURM_TRES_PER_TASK", "").split(",") if "gpu" in word]
+    return any(re.fullmatch(r"(.*[:=])?1", word) for word in asked)
 
 
 def read(environment: Mapping[str, str] = os.environ) -> Group:

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import sys
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from repro import container
 from repro.spec import SpecError
 
 Precision = Literal["32-true", "bf16-mixed"]
 CHECKPOINT_SECONDS = 30.0
 DEVICES = ("auto", "cpu", "cuda")
 NO_CUDA = "--device cuda: torch sees no CUDA device here; use --device cpu or auto"
+GIT_SECONDS = 20.0
+"""After which a git that hangs (a file system that is gone) is taken for none."""
 _TRIM, _MMAP_MAX = -1, -4
 """glibc's names of two options, from malloc.h."""
 
@@ -31,6 +36,11 @@ class Machine:
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["auto", "32", "bf16"] = "auto"
     threads: int = 1
+    """Of torch: they change the last bits of a CPU's sums, so they belong to the run, see ``Profile.threads``."""
+    cores: int = 1
+    """The job's share of the cores, for what changes no bit: processes of the dense CRF."""
+    per_gpu: int = 1
+    """Processes that share the GPU, and its memory evenly."""
     checkpoint_seconds: float = CHECKPOINT_SECONDS
     compile: bool = False
     """Train through ``torch.compile``."""
@@ -83,9 +93,9 @@ def keep_memory() -> bool:
     return tell is not None and all(tell(option, value) == 1 for option, value in ((_MMAP_MAX, 0), (_TRIM, largest)))
 
 
-def cores() -> int:
-    """Return how many cores this process may use: its affinity (``taskset``, Slurm), else the machine's."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def cores(system: container.System = container.SYSTEM) -> int:
+    """Return how many cores this process may use, at least one: a container's quota, its affinity, else all."""
+    return container.cores(system).count
 
 
 def cpu_name() -> str:
@@ -117,15 +127,43 @@ def cpu_has_bf16() -> bool:
     return "avx512_bf16" in text or "amx_bf16" in text
 
 
-def git_commit() -> str:
-    """Return the checkout's commit, ``+`` appended when files differ from it; empty without git."""
+def git_commit(package: Path = Path(__file__).parent, environment: Mapping[str, str] = os.environ) -> str:
+    """Return which code this is.
+
+    In order: the commit of the checkout that tracks the package (``+`` appended when files differ from it), the
+    variable ``REPRO_COMMIT``, a file ``COMMIT`` in the package or beside it, else the version, as ``v1.0.0``.
+    """
+    from repro import __version__
+
+    for text in (_checkout(package), environment.get("REPRO_COMMIT", ""), *_written(package)):
+        if text.strip():
+            return text.strip()
+    return f"v{__version__}"
+
+
+def _written(package: Path) -> Iterator[str]:
+    """Yield the commits that files beside a package without a checkout name; other text in such a file is no commit."""
+    for path in (package / "COMMIT", package.parent / "COMMIT"):
+        try:
+            text = path.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError):
+            continue
+        if re.fullmatch(r"[0-9a-f]{7,64}\+?", text):
+            yield text
+
+
+def _checkout(package: Path) -> str:
+    """Return the commit of the checkout that tracks a package; empty where git or the checkout is missing.
+
+    A package that is installed below somebody else's checkout is not tracked by it.
+    """
     import subprocess
 
-    here = Path(__file__).parent
     try:
-        head = _git(here, "rev-parse", "--short=12", "HEAD")
-        dirty = _git(here, "status", "--porcelain", "--untracked-files=no", "--", "*.py", "*.toml")
-    except (OSError, subprocess.CalledProcessError):
+        _git(package, "ls-files", "--error-unmatch", "--", Path(__file__).name)
+        head = _git(package, "rev-parse", "--short=12", "HEAD")
+        dirty = _git(package, "status", "--porcelain", "--untracked-files=no", "--", "*.py", "*.toml")
+    except (OSError, subprocess.SubprocessError):
         return ""
     return head + ("+" if dirty else "")
 
@@ -133,5 +171,8 @@ def git_commit() -> str:
 def _git(folder: Path, *words: str) -> str:
     import subprocess
 
-    done = subprocess.run(["git", "-C", str(folder), *words], capture_output=True, text=True, check=True)  # noqa: S603, S607 - fixed words, the user's own git
+    done = subprocess.run(  # noqa: S603 - fixed words
+        ["git", "-C", str(folder), *words],  # noqa: S607 - the user's own git
+        capture_output=True, text=True, check=True, timeout=GIT_SECONDS,
+    )  # fmt: skip
     return done.stdout.strip()

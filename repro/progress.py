@@ -12,10 +12,15 @@ from rich.live import Live
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from repro.estimate import clock
+from repro.plural import clock
 
 PLAIN_SECONDS = 15.0
-MARKS = {"ok": ("done", "green"), "diverged": ("diverged", "yellow"), "interrupted": ("stopped", "yellow")}
+MARKS = {
+    "ok": ("done", "green"),
+    "diverged": ("diverged", "yellow"),
+    "interrupted": ("stopped", "yellow"),
+    "postponed": ("waits", "yellow"),
+}
 
 
 class Pace:

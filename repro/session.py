@@ -231,7 +231,7 @@ class Session:
         return Predictor(
             net=net, normalise=self.normalise, frame=frame_of(self.run.test), evaluation=self.run.evaluation,
             device=self.fabric.device, autocast=self.fabric.autocast, layout=self.layout,
-            refine=None if crf is None else _crf(crf, self.place.threads),
+            refine=None if crf is None else _crf(crf, self.place.cores),
         )  # fmt: skip
 
     def export(self) -> Path:

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
@@ -92,7 +93,8 @@ def _launcher(monkeypatch: pytest.MonkeyPatch, address: str, ray: Rayless, *, th
     for name in ("check_address", "check_cluster"):
         monkeypatch.setattr(cluster, name, lambda _: None)
     monkeypatch.setattr(cluster, "import_ray", lambda: ray)
-    launcher = cluster.Cluster(address, place(Path("runs"), Path("cache")), threads=threads, gpu=gpu)
+    where = replace(place(Path("runs"), Path("cache")), threads=threads)
+    launcher = cluster.Cluster(address, where, gpu=gpu)
     monkeypatch.setattr(launcher, "_join", lambda: None)
     monkeypatch.setattr(launcher, "_relay", lambda _: None)
     return launcher

@@ -19,9 +19,9 @@ import pytest
 from rich.console import Console
 from short_runs import ROOT, differences, execute, in_child, job, killed_after, place, record
 
-from repro import worker
+from repro import devices, worker
 from repro.commands import planning, running
-from repro.launch import Ended, Local, devices
+from repro.launch import Ended, Local
 from repro.machine import cores
 from repro.spec import SpecError
 from repro.stop import Stopped

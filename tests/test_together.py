@@ -131,13 +131,14 @@ def test_a_batch_that_does_not_divide_is_said_before_anything_is_trained(tmp_pat
 
 
 @pytest.mark.parametrize(("told", "bound", "threads"), [("", 8, 4), ("6", 8, 6), ("6", 1, 1)])
-def test_a_task_takes_no_more_threads_than_it_has_cores(
+def test_a_task_shares_the_cores_and_keeps_the_threads_of_its_run(
     monkeypatch: pytest.MonkeyPatch, told: str, bound: int, threads: int
 ) -> None:
     """Its share of the machine, else what Slurm gives it, at most the cores that it is bound to."""
     monkeypatch.setenv("SLURM_CPUS_PER_TASK", told or "0")
     monkeypatch.setattr(together, "cores", lambda: bound)
-    assert together.Together(Group(0, 2, 2), Machine()).place.threads == threads
+    share = together.Together(Group(0, 2, 2), Machine(threads=3)).place
+    assert (share.cores, share.threads) == (threads, 3)
 
 
 def test_evaluations_need_no_divisible_batch() -> None:

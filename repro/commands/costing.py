@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
 from rich.console import Console
 from rich.table import Table as Grid
 
 from repro import compute
 from repro.commands.scoring import submitted
+from repro.compute import Speed
 from repro.experiment import Job
 from repro.measure import Plan, plan
 from repro.plural import many
@@ -29,26 +29,32 @@ FLOAT32 = 4
 """Bytes of a stored parameter."""
 
 
-@dataclass(frozen=True)
-class Speed:
-    """TFLOP/s that a device sustains in training, and where the number comes from."""
-
-    tflops: float
-    source: str
-
-
-def speed(tflops: float, shelf: Shelf, planned: Plan) -> Speed | None:
+def speed(
+    tflops: float, shelf: Shelf, planned: Plan, kind: str = "cpu", launch_us: float | None = None
+) -> Speed | None:
     """Return the given speed, else the one that this profile's records of this machine show, else None.
 
+    Args:
+        tflops: 10^12 operations a second that a device sustains; 0: not given.
+        shelf: all records.
+        planned: the runs whose trainings count.
+        kind: of the device, ``cpu`` or ``cuda``; records of the other kind do not count.
+        launch_us: microseconds of a launched operation; None: the assumed ones.
+
     Raises:
-        SpecError: a speed that is no positive number.
+        SpecError: a speed that is no positive number, a launch that takes a negative or no finite time.
     """
     if not 0 <= tflops < math.inf:
         raise SpecError(f"--tflops {tflops:g}: give what a device sustains, in 10^12 operations a second, such as 150")
+    if launch_us is not None and not 0 <= launch_us < math.inf:
+        raise SpecError(f"--launch-us {launch_us:g}: give the microseconds of a launched operation, such as 10")
+    given = () if launch_us is None else (launch_us, "as given")
     if tflops:
-        return Speed(tflops, "as given")
-    found, count = compute.measured(shelf, (job.run for job in planned.jobs))
-    return Speed(found, f"measured here over {many(count, 'training')}") if count else None
+        return Speed(tflops, "as given", *given)
+    found, count = compute.measured(shelf, (job.run for job in planned.jobs), kind)
+    if given and not count:
+        raise SpecError(f"--launch-us {launch_us:g}: give --tflops too; no training of this machine shows its speed")
+    return Speed(found, f"measured here over {many(count, 'training')}", *given) if count else None
 
 
 def show(out: Console, planned: Plan, tables: Iterable[Table], profile: Profile, pace: Speed | None) -> None:
@@ -62,7 +68,7 @@ def show(out: Console, planned: Plan, tables: Iterable[Table], profile: Profile,
         found = compute.of(job.run)
         data = " + ".join(map(compute.named, job.run.train)) if job.trains else compute.named(job.run.test)
         grid.add_row(job.name, data, *(_numbers(found, pace) if found else ()))
-    hours = f"; hours at {pace.tflops:g} TFLOP/s" if pace else ""
+    hours = f"; hours at {pace.tflops:g} TFLOP/s, at least the launches'" if pace else ""
     out.print(
         f"\n[bold]what the runs compute[/] (multiply-adds: one training image; FLOP: training and evaluation{hours})",
         soft_wrap=True,
@@ -76,7 +82,7 @@ def show(out: Console, planned: Plan, tables: Iterable[Table], profile: Profile,
 
 
 def _numbers(found: compute.Compute, pace: Speed | None) -> list[str]:
-    hours = [f"{found.hours(pace.tflops):,.2f}"] if pace else []
+    hours = [f"{found.hours(pace):,.2f}"] if pace else []
     return [metric(found.params), metric(found.macs), metric(found.flops), *hours]
 
 
@@ -93,8 +99,13 @@ def _sums(planned: Plan, pace: Speed | None) -> Iterator[str]:
     total = sum(one.flops for one in known)
     text = f"to do: {metric(total)}FLOP{rest}"
     if pace:
-        total_hours = sum(one.hours(pace.tflops) for one in known)
+        total_hours = sum(one.hours(pace) for one in known)
         yield f"{text}; {total_hours:,.1f} device-hours at {pace.tflops:g} TFLOP/s sustained ({pace.source})"
+        launches = sum(one.train_launches + one.test_launches for one in known)
+        yield (
+            f"launched: {metric(launches)} operations, {sum(one.launch_hours(pace) for one in known):,.1f} h at "
+            f"{pace.launch_us:g} microseconds each ({pace.launch_source}); a run takes the longer of both"
+        )
     else:
         yield (
             f"{text}; hours follow from a device's sustained speed: --tflops N, or one training on it, which may be "
@@ -111,11 +122,12 @@ def stored(storage: compute.Storage) -> str:
     )
 
 
-def page(profile: Profile, tables: Sequence[Table], tflops: float) -> str:
+def page(profile: Profile, tables: Sequence[Table], pace: Speed) -> str:
     """Return the costs of a profile, table by table, in Markdown; a run is counted where it is first needed."""
+    arithmetic, launches = f"hours at {pace.tflops:g} TFLOP/s", f"hours of launches at {pace.launch_us:g} µs"
     lines = [
-        f"| table | runs | trainings | steps | EFLOP | hours at {tflops:g} TFLOP/s |",
-        "|---|--:|--:|--:|--:|--:|",
+        f"| table | runs | trainings | steps | EFLOP | {arithmetic} | launches | {launches} | hours |",
+        "|---|--:|--:|--:|--:|--:|--:|--:|--:|",
     ]
     seen: set[str] = set()
     every: list[tuple[Job, compute.Compute | None]] = []
@@ -125,18 +137,24 @@ def page(profile: Profile, tables: Sequence[Table], tflops: float) -> str:
         found = [(job, compute.of(job.run)) for job in jobs]
         every += found
         if found:
-            lines.append(_row(str(table.own or table.number), found, tflops))
-    lines.append(_row("all", every, tflops))
+            lines.append(_row(str(table.own or table.number), found, pace))
+    lines.append(_row("all", every, pace))
     kept = stored(compute.storage(job.run for job, _ in every))
     return "\n".join([*lines, "", f"{kept[0].upper()}{kept[1:]}."])
 
 
-def _row(name: str, found: Sequence[tuple[Job, compute.Compute | None]], tflops: float) -> str:
-    flops = sum(one.flops for _, one in found if one)
+def _row(name: str, found: Sequence[tuple[Job, compute.Compute | None]], pace: Speed) -> str:
+    known = [one for _, one in found if one]
+    flops = sum(one.flops for one in known)
     steps = sum(job.run.steps for job, _ in found if job.trains)
     trainings = sum(job.trains for job, _ in found)
-    hours = sum(one.hours(tflops) for _, one in found if one)
-    return f"| {name} | {len(found)} | {trainings} | {steps:,} | {flops / 1e18:,.2f} | {hours:,.1f} |"
+    launches = sum(one.train_launches + one.test_launches for one in known)
+    columns = (
+        name, f"{len(found)}", f"{trainings}", f"{steps:,}", f"{flops / 1e18:,.2f}",
+        f"{flops / (pace.tflops * compute.TERA) / compute.HOUR:,.1f}", f"{metric(launches)}",
+        f"{sum(one.launch_hours(pace) for one in known):,.1f}", f"{sum(one.hours(pace) for one in known):,.1f}",
+    )  # fmt: skip
+    return f"| {' | '.join(columns)} |"
 
 
 def _submitted(tables: Iterable[Table], profile: Profile) -> Iterator[str]:
@@ -168,6 +186,7 @@ def tree(planned: Plan, pace: Speed | None) -> dict[str, dict[str, object]]:
             "params": one.params if one else None,
             "macs_per_image": one.macs if one else None,
             "flops": one.flops if one else None,
-            "device_hours": one.hours(pace.tflops) if one and pace else None,
+            "launches": one.train_launches + one.test_launches if one else None,
+            "device_hours": one.hours(pace) if one and pace else None,
         }
     return found

@@ -22,10 +22,11 @@ def all_runs() -> Iterator[Run]:
 
 
 def count(one: Pass) -> dict[str, int]:
-    """Count parameters and multiply-adds of one forward pass on the meta device."""
+    """Count parameters, multiply-adds and launched operations of one forward pass on the meta device."""
     return {
         "params": cost.network_params(one.model, one.classes),
         "macs": cost.network_macs(one.model, one.classes, one.height, one.width),
+        "operations": cost.network_operations(one.model, one.classes, one.height, one.width),
     }
 
 

@@ -16,10 +16,10 @@ from repro.commands.planning import Request
 from repro.commands.trained import Trained
 from repro.commands.viewing import Position, inmost, largest
 from repro.data.dataset import Bytes, Dataset
-from repro.estimate import clock
 from repro.experiment import Run
 from repro.fabric import device_of
 from repro.measure import score_cells
+from repro.plural import clock
 from repro.select import seeds_from
 from repro.spec import Model, SpecError
 

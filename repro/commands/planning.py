@@ -8,22 +8,25 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 
 from rich.console import Console
 
-from repro import estimate, profiles, records
+from repro import container, estimate, profiles, records
 from repro.commands import costing
+from repro.devices import gpus
 from repro.experiment import Job
 from repro.identity import Sources
 from repro.machine import Machine, cores
 from repro.measure import Place, Plan, plan
-from repro.plural import many
+from repro.plural import clock, many
 from repro.published import shortfall
 from repro.records import Shelf
 from repro.select import seeds_from, select_tables
-from repro.spec import Table
+from repro.spec import SpecError, Table
 
 INDENT = "    "
+DEVICES = ("auto", "cpu", "cuda")
 
 
 @dataclass(frozen=True)
@@ -65,19 +68,70 @@ class Request:
         return plan(self.selected, self.resolved, seeds_from(self.seeds), shelf, wished=wished)
 
 
-def show(out: Console, request: Request, *, as_json: bool, tflops: float = 0.0) -> None:
+@dataclass(frozen=True)
+class Processes:
+    """How many processes ``repro run`` starts, and what bounds their number; empty where only the runs do."""
+
+    count: int
+    why: str = ""
+
+
+def processes(profile: profiles.Profile, jobs: int, threads: int = 0, gpus: int = 0) -> Processes:
+    """Return how many processes suit this machine: one a GPU, else as many as its cores and its memory hold.
+
+    Args:
+        profile: whose runs are to be done; it knows the memory of one.
+        jobs: number of runs.
+        threads: of each process; 0: the profile's.
+        gpus: number of GPUs here; 0: the runs are a CPU's.
+    """
+    if gpus:
+        return Processes(max(1, min(gpus, jobs)))
+    if not profile.memory:
+        return Processes(1, "one process: the memory of a run was never measured on a CPU" if jobs > 1 else "")
+    bounds = [(cores() // (threads or profile.threads), container.cores().about)]
+    if left := container.memory():
+        about = f"{left.limit} {left.available / 1e9:.1f} GB, a process takes up to {profile.memory / 1e9:.1f}"
+        bounds.append((left.available // profile.memory, about))
+    count, why = min(bounds, key=lambda bound: bound[0])
+    return Processes(max(1, count), why) if count < jobs else Processes(max(1, jobs))
+
+
+def kind(device: str) -> Literal["cpu", "cuda"]:
+    """Return the kind of device that runs are done on here: as asked, else a GPU where there is one.
+
+    Raises:
+        SpecError: a word that is no device.
+    """
+    if device not in DEVICES:
+        raise SpecError(f"--device {device}: choose from {', '.join(DEVICES)}")
+    return "cuda" if device == "cuda" or (device == "auto" and gpus()) else "cpu"
+
+
+def show(
+    out: Console,
+    request: Request,
+    *,
+    as_json: bool,
+    tflops: float = 0.0,
+    launch_us: float | None = None,
+    device: str = "auto",
+) -> None:
     """Print the plan: each run once, the cells that it fills, its length, its expected time, and what it computes."""
     shelf = request.shelf
     planned = request.plan(shelf)
-    times = estimate.Estimates.read(shelf)
-    pace = costing.speed(tflops, shelf, planned)
+    here = kind(device)
+    times = estimate.Estimates.read(shelf, here)
+    side = processes(request.resolved, len(planned.missing), gpus=max(1, len(gpus())) if here == "cuda" else 0)
+    other = estimate.Estimates.read(shelf, "cpu" if here == "cuda" else "cuda")
+    pace = costing.speed(tflops, shelf, planned, here, launch_us)
     if as_json:
-        out.print_json(json.dumps(_tree(planned, times, costing.tree(planned, pace), _processes(request, planned))))
+        out.print_json(json.dumps(_tree(planned, times, other, costing.tree(planned, pace), side)))
         return
     out.print(f"[bold]{request.profile}[/]: {request.resolved.about}", soft_wrap=True)
     for line, style in _lines(planned, times, out.width):
         out.print(line, style=style, soft_wrap=True, markup=False)
-    _summary(out, planned, times, _processes(request, planned))
+    _summary(out, planned, times, other, side)
     if request.profile == "paper" or tflops:
         costing.show(out, planned, request.selected, request.resolved, pace)
     elif planned.missing:
@@ -91,11 +145,6 @@ def show(out: Console, request: Request, *, as_json: bool, tflops: float = 0.0) 
             out.print(text, style="yellow", soft_wrap=True, markup=False)
     for fault in shelf.passed_over:
         out.print(f"passed over: {fault}", style="yellow", soft_wrap=True, markup=False)
-
-
-def _processes(request: Request, planned: Plan) -> int:
-    """Return how many processes ``repro run`` starts here without a GPU: one a core for small networks, else one."""
-    return max(1, min(cores(), len(planned.missing))) if request.profile == "shapes" else 1
 
 
 def _lines(planned: Plan, times: estimate.Estimates, width: int) -> Iterator[tuple[str, str]]:
@@ -124,7 +173,7 @@ def _expected(times: estimate.Estimates, job: Job, planned: Plan) -> str:
     if job.name in planned.done:
         return "done"
     seconds = times.seconds(job.run)
-    return "unknown" if seconds is None else estimate.clock(seconds)
+    return "unknown" if seconds is None else clock(seconds)
 
 
 def _steps(job: Job) -> str:
@@ -137,7 +186,9 @@ def _start(job: Job) -> str:
     return "-".join(job.after[0].split("-")[-2:]) if job.after else str(getattr(job.run.start, "weights", ""))
 
 
-def _summary(out: Console, planned: Plan, times: estimate.Estimates, processes: int) -> None:
+def _summary(
+    out: Console, planned: Plan, times: estimate.Estimates, other: estimate.Estimates, side: Processes
+) -> None:
     none = [place for place, run in planned.cells.items() if run is None]
     out.print(
         f"\n{len(planned.cells)} score cells, {planned.trainings} trainings, {len(planned.jobs)} runs; "
@@ -145,7 +196,18 @@ def _summary(out: Console, planned: Plan, times: estimate.Estimates, processes: 
         soft_wrap=True,
     )
     if planned.missing:
-        out.print(_time(times.whole(planned.missing, processes), len(planned.missing), times.source), soft_wrap=True)
+        whole = times.whole(planned.missing, side.count)
+        out.print(_time(whole, len(planned.missing), times.source), soft_wrap=True)
+        if side.why:
+            out.print(f"{side.count} at a time here: {side.why}", soft_wrap=True)
+        unknown = [job for job in planned.missing if times.seconds(job.run) is None]
+        elsewhere = other.whole(unknown)
+        if elsewhere.unknown < len(unknown):
+            count = len(unknown) - elsewhere.unknown
+            out.print(
+                f"elsewhere: {clock(elsewhere.total)} for {many(count, 'run')} of unknown length here ({other.source})",
+                soft_wrap=True,
+            )
     if none:
         out.print(f"no data in this profile for: {_places(tuple(none))}", style="dim", soft_wrap=True)
 
@@ -155,12 +217,8 @@ def _time(whole: estimate.Whole, runs: int, source: str) -> str:
     if whole.unknown == runs:
         return f"expected: unknown, no run like these {runs} has a record yet"
     rest = f", and {many(whole.unknown, 'run')} of unknown length" if whole.unknown else ""
-    side = (
-        f", {estimate.clock(whole.wall)} in the {whole.processes} that repro run starts here"
-        if whole.processes > 1
-        else ""
-    )
-    return f"expected: {estimate.clock(whole.total)} of one process{side}{rest} ({source})"
+    side = f", {clock(whole.wall)} in the {whole.processes} that repro run starts here" if whole.processes > 1 else ""
+    return f"expected: {clock(whole.total)} of one process{side}{rest} ({source})"
 
 
 def _places(places: tuple[Place, ...]) -> str:
@@ -174,13 +232,17 @@ def _places(places: tuple[Place, ...]) -> str:
 
 
 def _tree(
-    planned: Plan, times: estimate.Estimates, costs: dict[str, dict[str, object]], processes: int
+    planned: Plan,
+    times: estimate.Estimates,
+    other: estimate.Estimates,
+    costs: dict[str, dict[str, object]],
+    side: Processes,
 ) -> dict[str, object]:
     return {
         "profile": planned.profile,
         "cells": len(planned.cells),
         "trainings": planned.trainings,
-        "expected": asdict(times.whole(planned.missing, processes)) | {"source": times.source},
+        "expected": asdict(times.whole(planned.missing, side.count)) | {"source": times.source, "bound": side.why},
         "stored_bytes": costing.weights_left(planned),
         "without_data": [list(place) for place, run in planned.cells.items() if run is None],
         "jobs": [
@@ -193,6 +255,7 @@ def _tree(
                 "steps": job.run.steps,
                 "fills": [list(place) for place in planned.cells_of(job.run)],
                 "expected_seconds": times.seconds(job.run),
+                "expected_seconds_elsewhere": other.seconds(job.run),
                 "done": job.name in planned.done,
                 **costs[job.name],
             }

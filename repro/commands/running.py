@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,16 +13,18 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
-from repro import group, records
-from repro.commands.planning import Request
+from repro import compute, container, group, records
+from repro.commands.planning import DEVICES, Request, kind, processes
 from repro.commands.showing import show_tables
-from repro.estimate import clock
+from repro.devices import device_type, gpu_memory, gpus, memory_share, torch_sees_cuda
+from repro.estimate import Estimates
 from repro.experiment import Job, check_weights, source_names
 from repro.identity import Sources
-from repro.launch import Ended, Launcher, Local
-from repro.launch.devices import gpus, torch_sees_cuda
-from repro.machine import NO_CUDA, Machine, cores, from_environment
+from repro.launch import Budget, Ended, Launcher, Local
+from repro.launch import budget as limit
+from repro.machine import NO_CUDA, Machine, from_environment
 from repro.measure import ENDED, Plan
+from repro.plural import clock, many
 from repro.progress import display
 from repro.published import shortfall
 from repro.records import Shelf
@@ -29,10 +32,13 @@ from repro.sources import known_here, partial_here
 from repro.spec import SpecError
 from repro.stop import Stopped
 
-DEVICES, PRECISIONS, LAUNCHERS = ("auto", "cpu", "cuda"), ("auto", "32", "bf16"), ("local", "ray")
+PRECISIONS, LAUNCHERS = ("auto", "32", "bf16"), ("local", "ray")
 LAYOUTS = ("auto", "channels_last", "default")
 SIGNALLED = 128
 """Exit code of a command that a signal ended, before the signal's number is added."""
+LIMIT_SIGNAL = int(signal.SIGTERM)
+"""By which the workers are stopped at the time limit; the exit code says the same."""
+MOST_THREADS = 1024
 
 
 @dataclass(frozen=True)
@@ -51,14 +57,25 @@ class How:
     layout: str = "auto"
     allow_partial: bool = False
     """Whether splits may hold fewer images than are published."""
+    threads: int | None = None
+    time_limit: str = ""
 
 
-def start(out: Console, request: Request, how: How) -> int:
+Arrange = Callable[[tuple[Job, ...]], Iterable[Job]]
+
+
+def start(out: Console, request: Request, how: How, arrange: Arrange = tuple) -> int:
     """Run what is missing and show the tables; return the exit code.
+
+    Args:
+        out: where to print.
+        request: tables, profile, seeds and folders.
+        how: where and with what to run.
+        arrange: puts the jobs in the order of their urgency; those that a job builds on are run before it in any case.
 
     Returns:
         0: all ran (a diverged run counts: it is a result); 1: a run failed or was stopped; 2: a mistake in what was
-        asked; 128 and the signal's number: stopped (Ctrl-C: 130).
+        asked; 128 and the signal's number: stopped (Ctrl-C: 130, the time limit: 143, as by SIGTERM).
     """
     members = group.read()
     out = out if members.leads else Console(quiet=True)
@@ -67,11 +84,12 @@ def start(out: Console, request: Request, how: How) -> int:
     with out.status("comparing data and weights with the records"):
         wished = _wished(request, shelf, place)
     plan = request.plan(shelf, wished)
-    jobs = _wanted(plan, how.only)
+    jobs = tuple(arrange(_wanted(plan, how.only)))
     _refuse_other_wishes(how, _chosen(plan, how.only), shelf)
     for job in jobs:
         check_weights(job.run, place.weights)
-    launcher = _launcher(request, how, jobs, place)
+    budget = _budget(how, shelf, plan, jobs, place)
+    launcher = _launcher(request, how, jobs, place, shelf, budget)
     _say_partial(out, how, jobs, place)
     for fault in shelf.passed_over:
         out.print(f"passed over: {fault}", style="yellow", soft_wrap=True, markup=False)
@@ -80,11 +98,39 @@ def start(out: Console, request: Request, how: How) -> int:
     except Stopped as stopped:
         return SIGNALLED + stopped.number
     after = records.load({"reference": place.reference, "local": place.local})
-    endings = {e.status for e in ended}
+    limited = [e for e in ended if budget and e.status in {"interrupted", "postponed"}]
+    endings = {e.status for e in ended if e not in limited}
     if endings != {"error"}:  # nothing new: the mistake alone is said
         show_tables(out, request.selected, request.resolved, after, wished or _wished(request, after, place))
-    _complain(out, ended)
-    return 1 if endings & {"failed", "interrupted"} else 2 if "error" in endings else 0
+    _complain(out, ended, limited)
+    if endings & {"failed", "interrupted"}:
+        return 1
+    return 2 if "error" in endings else SIGNALLED + LIMIT_SIGNAL if limited else 0
+
+
+def _budget(how: How, shelf: Shelf, plan: Plan, jobs: tuple[Job, ...], place: Machine) -> Budget | None:
+    """Return the time limit as typed; None for none.
+
+    Raises:
+        SpecError: a word that is no time, or a limit that the first run is not expected to keep.
+    """
+    if not how.time_limit:
+        return None
+    times = Estimates.read(shelf, kind(how.device))
+
+    def operations(job: Job) -> float | None:
+        found = compute.of(job.run)
+        return found.flops if found else None
+
+    budget = Budget(limit.read(how.time_limit), operations, lambda job: times.seconds(job.run), place.work)
+    first = next((job for job in jobs if set(job.after) <= plan.done), None)
+    if first is not None and not budget.fits(first):
+        raise SpecError(
+            f"--time-limit {how.time_limit}: {first.name}, the first run, is expected to take "
+            f"{clock(budget.expected(first) or 0.0)} ({times.source}); give more time, choose shorter runs "
+            "by --only, or leave the limit out: a run that is stopped goes on from its checkpoint"
+        )
+    return budget
 
 
 def _wished(request: Request, shelf: Shelf, place: Machine) -> Sources:
@@ -146,14 +192,19 @@ def _machine(request: Request, how: How) -> Machine:
             raise SpecError(f"--{name} {value}: choose from {', '.join(known)}")
     if how.jobs is not None and how.jobs < 1:
         raise SpecError(f"--jobs {how.jobs}: at least one process is needed")
+    if how.threads is not None and not 1 <= how.threads <= MOST_THREADS:
+        raise SpecError(f"--threads {how.threads}: give a number from 1 to {MOST_THREADS}")
     data_root, weights = from_environment(how.data_root, how.weights)
     return Machine(
         runs=request.runs, data_root=data_root, weights=weights,
+        threads=how.threads or request.resolved.threads,
         device=how.device, precision=how.precision, compile=how.compile, layout=how.layout,  # type: ignore[arg-type]
     )  # fmt: skip
 
 
-def _launcher(request: Request, how: How, jobs: tuple[Job, ...], place: Machine) -> Launcher:
+def _launcher(
+    request: Request, how: How, jobs: tuple[Job, ...], place: Machine, shelf: Shelf, budget: Budget | None
+) -> Launcher:
     """Return what runs the jobs; raise ``SpecError`` where what was asked for cannot be, before anything is trained."""
     members = group.read()
     if how.address and how.launcher != "ray":
@@ -164,31 +215,60 @@ def _launcher(request: Request, how: How, jobs: tuple[Job, ...], place: Machine)
         if how.launcher == "ray" or how.jobs not in {None, 1}:
             raise SpecError("under torchrun or srun all processes share each run; leave --launcher and --jobs out")
         check(jobs, members)
-        return Together(members, place)
+        return Together(members, place, budget)
     here = gpus() if how.device != "cpu" else ()
     if how.launcher == "ray":
         from repro.launch.cluster import Cluster
 
-        return Cluster(how.address, place, threads=_threads(request, how), gpu=_on_gpu(how, here))
+        return Cluster(how.address, place, jobs=how.jobs or 0, gpu=_on_gpu(how, here), budget=budget)
     if jobs and how.device == "cuda" and not here and not torch_sees_cuda():
         raise SpecError(NO_CUDA)
-    if how.jobs is not None and here and how.jobs > len(here):
+    if how.jobs is not None and (here or how.device == "cuda") and how.jobs > max(1, len(here)):
+        _check_gpu_memory(how.jobs, max(1, len(here)), jobs, shelf)
+    suits = processes(request.resolved, len(jobs), place.threads, len(here) or int(how.device == "cuda"))
+    if how.jobs is None:
+        return Local(suits.count, place, here, budget=budget, why=suits.why)
+    why = "" if here or how.device == "cuda" else _crowded(how.jobs, request)
+    return Local(how.jobs, place, here, budget=budget, why=why)
+
+
+def _check_gpu_memory(count: int, devices: int, jobs: tuple[Job, ...], shelf: Shelf) -> None:
+    """Raise ``SpecError`` where records tell that a run needs more memory than its share of a GPU.
+
+    Known are the runs, of any length, that a record of a GPU shows; the others are tried.
+    """
+    total = gpu_memory()
+    if not total:
+        return
+    sharers = -(-count // devices)
+    share = memory_share(total, sharers)
+    peaks: dict[str, int] = {}
+    for record in shelf.records:
+        peak, slug = record.meta.get("peak_gpu_memory_bytes"), str(record.meta.get("slug"))
+        if isinstance(peak, int) and device_type(record.meta) == "cuda":
+            peaks[slug] = max(peak, peaks.get(slug, 0))
+    most, name = max(((peaks.get(job.run.slug, 1), job.name) for job in jobs), default=(1, ""))
+    if most > share:
+        fewer = next((n for n in range(sharers - 1, 0, -1) if memory_share(total, n) >= most), 0) * devices
+        remedy = f"use --jobs {fewer}" if fewer else "it needs a GPU with more memory"
+        took = f"{name} took {most / 1e9:.1f} GB of GPU memory when it was recorded" if most > 1 else "a run needs some"
         raise SpecError(
-            f"--jobs {how.jobs}: more processes than the {len(here)} GPUs here; ask for fewer, or --device cpu"
+            f"--jobs {count}: {took}, and each of {sharers} processes on a GPU of {total / 1e9:.1f} GB gets "
+            f"{share / 1e9:.1f}; {remedy}"
         )
-    return Local(_processes(request, how, jobs, len(here)), place, here)
+
+
+def _crowded(count: int, request: Request) -> str:
+    """Return a caution where so many processes may take more memory than is left; the user's number stands."""
+    left, each = container.memory(), request.resolved.memory
+    if left is None or count * each <= left.available:
+        return ""
+    return f"{left.limit} {left.available / 1e9:.1f} GB, and a process may take {each / 1e9:.1f}"
 
 
 def _on_gpu(how: How, here: tuple[str, ...]) -> bool:
     """Whether a job on the cluster asks for a GPU: as said, else as this machine has them."""
     return how.device == "cuda" or (how.device == "auto" and bool(here))
-
-
-def _threads(request: Request, how: How) -> int:
-    """Return the cores that one job on the cluster asks for."""
-    if how.jobs is not None:
-        return max(1, cores() // how.jobs)
-    return 1 if request.profile == "shapes" else cores()
 
 
 def _wanted(plan: Plan, only: str) -> tuple[Job, ...]:
@@ -211,14 +291,6 @@ def _chosen(plan: Plan, only: str) -> tuple[Job, ...]:
         todo += [name for name in before if name not in wanted]
         wanted |= set(before)
     return tuple(job for job in plan.jobs if job.name in wanted)
-
-
-def _processes(request: Request, how: How, jobs: tuple[Job, ...], here: int) -> int:
-    """One process a GPU; without: one a core for small networks, which scale badly over threads, else one."""
-    if how.jobs is not None:
-        return how.jobs
-    most = here or (cores() if request.profile == "shapes" else 1)
-    return max(1, min(most, len(jobs)))
 
 
 def _run(
@@ -255,12 +327,20 @@ def _writable(place: Machine) -> None:
         ) from error
 
 
-def _complain(out: Console, ended: list[Ended]) -> None:
-    bad = [e for e in ended if e.status not in {"ok", "diverged"}]
+def _complain(out: Console, ended: list[Ended], limited: list[Ended]) -> None:
+    bad = [e for e in ended if e.status not in {"ok", "diverged"} and e not in limited]
     sentences: Mapping[str, Any] = {e.message: e for e in bad}
     for message, e in sentences.items():
         out.print(f"{e.status}: {message or e.name}", style="red", soft_wrap=True, markup=False)
+    if limited:
+        stopped = sum(e.status == "interrupted" for e in limited)
+        out.print(
+            f"time limit: {many(stopped, 'run')} stopped at a checkpoint, {len(limited) - stopped} not begun; "
+            "the same command goes on from there",
+            style="yellow",
+            soft_wrap=True,
+        )
     if ended:
         spent = clock(sum(e.seconds for e in ended))
-        done = len(ended) - len(bad)
+        done = len(ended) - len(bad) - len(limited)
         out.print(f"{done} of {len(ended)} runs finished in {spent} of process time", style="dim", soft_wrap=True)

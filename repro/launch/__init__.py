@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from repro.launch.budget import Budget
 from repro.launch.local import Local
 from repro.launch.order import Ended, Launcher, Order, Watch
 
-__all__ = ["Ended", "Launcher", "Local", "Order", "Watch"]
+__all__ = ["Budget", "Ended", "Launcher", "Local", "Order", "Watch"]

@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import Any
 
 from repro.experiment import Job
+from repro.launch.budget import Budget
 from repro.launch.order import Ended, Order, Watch
 from repro.launch.work import do, environment
 from repro.machine import Machine
@@ -76,8 +77,17 @@ def check_cluster(address: str) -> None:
 class Cluster:
     """Jobs on a Ray cluster whose nodes share the folders of records, data and weights."""
 
-    def __init__(self, address: str, place: Machine, *, threads: int = 1, gpu: bool = False) -> None:
-        """Take the head's address (empty: a Ray of this machine alone) and what one job gets.
+    def __init__(
+        self, address: str, place: Machine, *, jobs: int = 0, gpu: bool = False, budget: Budget | None = None
+    ) -> None:
+        """Take the head's address (empty: a Ray of this machine alone) and what the jobs share.
+
+        Args:
+            address: of the head.
+            place: folders and choices of the user.
+            jobs: at a time on a node; 0: one a GPU, without GPUs as many as its cores hold.
+            gpu: whether a job asks for a GPU, or for its share of one where there are more jobs than GPUs.
+            budget: the time limit; None: as long as it takes.
 
         Raises:
             SpecError: Ray is missing, or nobody answers.
@@ -85,10 +95,12 @@ class Cluster:
         check_address(address)
         self.ray = import_ray()
         check_cluster(address)
-        self.address, self.threads, self.gpu = address, threads, gpu
+        self.address, self.jobs, self.gpu, self.budget = address, jobs, gpu, budget
+        self.cpus, self.gpus = float(place.threads), float(gpu)
+        """Of a job, as it is asked for; set when the nodes are known."""
         weights, data = place.weights, place.data_root
         self.place = replace(
-            place, threads=threads, runs=place.runs.absolute(), cache=place.cache.absolute(),
+            place, runs=place.runs.absolute(), cache=place.cache.absolute(),
             weights=weights and weights.absolute(), data_root=data and data.absolute(),
         )  # fmt: skip
         self.queue: Any = None
@@ -96,7 +108,11 @@ class Cluster:
     @property
     def about(self) -> str:
         """How many at a time, and where."""
-        return f"on the Ray cluster {self.address}" if self.address else "on a Ray of this machine"
+        where = f"on the Ray cluster {self.address}" if self.address else "on a Ray of this machine"
+        if self.jobs:
+            return f"{where}, {self.jobs} at a time on a node, which share its cores{' and GPUs' * self.gpu}"
+        each = "a GPU and its share of the node's cores" if self.gpu else f"cores for {self.place.threads} threads"
+        return f"{where}, {each} for each run"
 
     def run(self, jobs: Iterable[Job], have: frozenset[str], watch: Watch) -> list[Ended]:
         """Run jobs; see ``order.Launcher``.
@@ -104,9 +120,10 @@ class Cluster:
         Raises:
             SpecError: there is no cluster to join, or a Ray of this machine alone that has no room for a job.
         """
-        order = Order(jobs, have, watch, DEATHS)
+        order = Order(jobs, have, watch, DEATHS, self.budget)
         self._join()
         try:
+            self._share()
             if not self.address and not self._has_room():
                 raise SpecError(f"--launcher ray: this machine has no {self._asked}; use --device cpu or other --jobs")
             with StopFlag() as stop:
@@ -126,14 +143,39 @@ class Cluster:
 
         self.queue = Queue(actor_options={"num_cpus": 0, **self._at_home()})
 
+    def _share(self) -> None:
+        """Share the cores of the smallest node that could take a job among the jobs that it would run at a time.
+
+        On a node of eight GPUs and 64 cores a job gets a GPU and 8 cores, or with ``jobs`` 16 half a GPU and 4 cores.
+        """
+        able = [node for node in self._nodes() if node.get("GPU", 0) >= self.gpu]
+        fewest = min((int(node["GPU"]) for node in able), default=1) if self.gpu else 0
+        cpus = min((int(node.get("CPU", 0)) for node in able), default=1)
+        sharers = -(-self.jobs // fewest) if self.gpu and self.jobs > fewest else 1
+        side = self.jobs or fewest
+        if side:  # else as many as the cores hold
+            self.cpus = float(max(1, cpus // side))
+        self.gpus = round(1 / sharers - 5e-5, 4) if sharers > 1 else float(self.gpu)  # Ray counts ten-thousandths
+        self.place = replace(self.place, cores=int(self.cpus), per_gpu=sharers)
+
+    def _nodes(self) -> list[Mapping[str, float]]:
+        return [node["Resources"] for node in self.ray.nodes() if node["Alive"]]
+
     @property
     def _asked(self) -> str:
-        return f"{self.threads} cores{' and a GPU' * self.gpu} for a run"
+        return f"{self.cpus:g} cores{' and a GPU' * self.gpu} for a run"
 
     def _has_room(self) -> bool:
         """Whether a node of the cluster, were it idle, could take a job; Ray waits for one without a word."""
-        have = [node["Resources"] for node in self.ray.nodes() if node["Alive"]]
-        return any(node.get("CPU", 0) >= self.threads and node.get("GPU", 0) >= self.gpu for node in have)
+        return self._rooms() > 0
+
+    def _rooms(self) -> int:
+        """Return how many jobs the whole cluster, were it idle, could take at a time."""
+        by_cores = [int(node.get("CPU", 0) // self.cpus) for node in self._nodes()]
+        if not self.gpu:
+            return sum(by_cores)
+        by_gpus = [int(node.get("GPU", 0) // self.gpus) for node in self._nodes()]
+        return sum(map(min, by_cores, by_gpus))
 
     def _at_home(self) -> dict[str, Any]:
         """Keep the way back on the driver's own node: it must not be lost with another."""
@@ -144,11 +186,13 @@ class Cluster:
 
     def _until_done(self, order: Order, stop: StopFlag) -> None:
         task = self.ray.remote(_remotely).options(
-            num_cpus=self.threads, num_gpus=1 if self.gpu else 0, max_retries=0, scheduling_strategy="SPREAD"
+            num_cpus=self.cpus, num_gpus=self.gpus, max_retries=0, scheduling_strategy="SPREAD"
         )
         running: dict[Any, Job] = {}
-        while (order.waiting or running) and not stop.raised:
-            for job in order.take(len(order.waiting)):
+        while (order.waiting or running) and not stop.raised and not order.out_of_time(len(running)):
+            # A job that Ray lets wait for a place would have its time run: with a limit it waits here.
+            free = self._rooms() - len(running) if self.budget else len(order.waiting)
+            for job in order.take(free):
                 running[task.remote(job, self.place, self.queue)] = job
             self._collect(order, running)
             if running and not self._has_room():  # a cluster may grow
@@ -156,6 +200,18 @@ class Cluster:
         if stop.raised:
             self._stop(order, running)
             raise Stopped(stop.number)
+        if order.waiting or running:
+            self._stop(order, running)
+            self._note(order, running)
+            order.postpone()
+
+    def _note(self, order: Order, running: dict[Any, Job]) -> None:
+        """Note how each job ended that was stopped at the time limit."""
+        for reference, job in running.items():
+            try:
+                order.interrupt(job, self.ray.get(reference, timeout=0))
+            except self.ray.exceptions.RayError:  # cancelled before it began, lost, or still at work
+                order.interrupt(job, None)
 
     def _collect(self, order: Order, running: dict[Any, Job]) -> None:
         if not running:

@@ -1,4 +1,4 @@
-"""Jobs on this machine: several processes, each with its share of the cores or a GPU of its own."""
+"""Jobs on this machine: several processes, each with its share of the cores and a GPU, its own or shared."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import multiprocessing
 import os
 import signal
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from multiprocessing import connection, resource_tracker
 from typing import Any
 
 from repro.experiment import Job
+from repro.launch.budget import Budget
 from repro.launch.order import Ended, Order, Watch
 from repro.launch.work import do, environment
 from repro.machine import Machine, cores
@@ -19,6 +21,7 @@ from repro.stop import Interrupted, StopFlag, Stopped, held_back, interruptible,
 
 POLL_SECONDS = 0.2
 STOP_SECONDS = 60.0
+NO_MEMORY = ", out of memory? a smaller --jobs needs less"
 
 
 def _serve(pipe: Any, place: Machine, gpu: str | None) -> None:  # noqa: ANN401 - an end of a multiprocessing pipe
@@ -79,39 +82,57 @@ class _Worker:
         code = self.process.exitcode
         if code is not None and code < 0:
             name = signal.Signals(-code).name
-            return f"its process was ended from outside ({name}{', out of memory?' if name == 'SIGKILL' else ''})"
+            return f"its process was ended from outside ({name}{NO_MEMORY if name == 'SIGKILL' else ''})"
         return f"its process ended with code {code}"
 
 
 class Local:
     """Jobs on this machine, ``count`` at a time."""
 
-    def __init__(self, count: int, place: Machine, gpus: tuple[str, ...] = ()) -> None:
-        """Take the number of processes, the folders, and the GPUs to hand out, one each; cores are shared evenly."""
-        here = cores()
-        self.count = count
-        self.place = replace(place, threads=max(1, here // count))
-        self.free: list[str | None] = list(gpus) or [None] * count
+    def __init__(
+        self, count: int, place: Machine, gpus: tuple[str, ...] = (), *, budget: Budget | None = None, why: str = ""
+    ) -> None:
+        """Take what the jobs share.
+
+        Args:
+            count: number of processes; more than ``gpus`` share them, cores are shared evenly.
+            place: folders and choices of the user.
+            gpus: to hand out, in turn.
+            budget: the time limit; None: as long as it takes.
+            why: what bounds the number of processes, in words.
+        """
+        self.count, self.budget, self.why = count, budget, why
+        self.place = replace(place, cores=max(1, cores() // count))
+        slots = max(count, len(gpus))
+        self.free: list[str | None] = [gpus[i % len(gpus)] for i in range(slots)] if gpus else [None] * count
+        self.sharers = Counter(self.free)
+        if not gpus and place.device != "cuda":
+            self.sharers = Counter({None: 1})
         self.workers: list[_Worker] = []
 
     @property
     def about(self) -> str:
         """How many at a time, and where."""
-        return f"{self.count} at a time"
+        most = max(self.sharers.values())
+        shared = f", up to {most} on a GPU" if most > 1 else ""
+        return f"{self.count} at a time{shared}{f' ({self.why})' if self.why else ''}"
 
     def run(self, jobs: Iterable[Job], have: frozenset[str], watch: Watch) -> list[Ended]:
         """Run jobs; see ``order.Launcher``. A worker that dies takes only its own job along, once."""
         # Allocator and OpenMP read their variables when a process starts: the workers inherit them.
         os.environ.update(environment(self.place.threads))
-        order = Order(jobs, have, watch)
+        order = Order(jobs, have, watch, budget=self.budget)
         try:
             with StopFlag() as stop:
-                while (order.waiting or self._busy) and not stop.raised:
+                while (order.waiting or self._busy) and not stop.raised and not order.out_of_time(len(self._busy)):
                     self._hand_out(order)
                     self._listen(order)
                 if stop.raised:
                     self._stop(order)
                     raise Stopped(stop.number)
+                if order.waiting or self._busy:
+                    self._stop(order, at_limit=True)
+                    order.postpone()
         finally:
             self._dismiss()
         return order.ended
@@ -129,7 +150,8 @@ class Local:
     def _hire(self) -> _Worker:
         for gone in [w for w in self.workers if w.job is None and not w.process.is_alive()]:
             self._bury(gone)
-        worker = _Worker(self.place, self.free.pop(0))
+        gpu = self.free.pop(0)
+        worker = _Worker(replace(self.place, per_gpu=self.sharers[gpu]), gpu)
         self.workers.append(worker)
         return worker
 
@@ -160,8 +182,11 @@ class Local:
         else:
             order.watch(job.name, said)
 
-    def _stop(self, order: Order) -> None:
-        """Ask the workers to save and stop; wait for them. A second signal does not wait."""
+    def _stop(self, order: Order, *, at_limit: bool = False) -> None:
+        """Ask the workers to save and stop; wait for them. A second signal does not wait.
+
+        At the time limit, where the command goes on to its end, note how each job ended.
+        """
         deadline = time.monotonic() + STOP_SECONDS
         with StopFlag() as again:
             for worker in self._busy:
@@ -169,11 +194,17 @@ class Local:
             while self._busy and time.monotonic() < deadline and not again.raised:
                 for pipe in connection.wait([w.pipe for w in self._busy], POLL_SECONDS):
                     worker = next(w for w in self._busy if w.pipe is pipe)
-                    said = worker.hear()
+                    job, said = worker.job, worker.hear()
+                    assert job is not None
                     if said is None or isinstance(said, Ended):
                         worker.job = None
+                        if at_limit:
+                            order.interrupt(job, said)
                     else:
-                        order.watch(str(worker.job and worker.job.name), said)
+                        order.watch(job.name, said)
+        for worker in self._busy if at_limit else ():
+            assert worker.job is not None
+            order.interrupt(worker.job, None)  # it stays busy here, so that it is ended
 
     def _dismiss(self) -> None:
         """Send every worker home; one that still works after a stop is ended."""

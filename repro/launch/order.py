@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from repro.experiment import Job
+from repro.launch.budget import Budget
 
 Event = Mapping[str, Any]
 Watch = Callable[[str, Event], None]
@@ -17,7 +18,11 @@ DEATHS = 2
 
 @dataclass(frozen=True)
 class Ended:
-    """How one job ended: ok, diverged, interrupted, error, failed or skipped, with a sentence."""
+    """How one job ended, with a sentence.
+
+    ``ok``, ``diverged``, ``interrupted``, ``error``, ``failed``, ``skipped`` (its first stage did not finish) or
+    ``postponed`` (it would not have ended within the time limit).
+    """
 
     name: str
     status: str
@@ -36,7 +41,7 @@ class Launcher(Protocol):
         """Run jobs, first stages first.
 
         Args:
-            jobs: what to run, in order.
+            jobs: what to run, the most urgent first; a job is begun when its first stages have finished.
             have: names of jobs whose record exists already.
             watch: receives (job name, event) for progress, and an event with ``ended`` at the end.
 
@@ -48,9 +53,12 @@ class Launcher(Protocol):
 class Order:
     """What waits and what has ended."""
 
-    def __init__(self, jobs: Iterable[Job], have: Iterable[str], watch: Watch, deaths: int = DEATHS) -> None:
-        """Take the jobs, the names of those done before, and how often a job's process may die."""
+    def __init__(
+        self, jobs: Iterable[Job], have: Iterable[str], watch: Watch, deaths: int = DEATHS, budget: Budget | None = None
+    ) -> None:
+        """Take the jobs, first the most urgent; those done before; how often a process may die; the time limit."""
         self.finished, self.spoiled = set(have), set[str]()
+        self.budget, self._begun = budget, dict[str, Job]()
         self.waiting = [job for job in jobs if job.name not in self.finished]
         self.ended: list[Ended] = []
         self.watch, self.most = watch, deaths
@@ -60,11 +68,54 @@ class Order:
     def take(self, free: int) -> list[Job]:
         """Take out the jobs that can start now in ``free`` places; end those whose first stage did not finish."""
         self._skip()
+        if free <= 0:
+            return []
         now = time.monotonic()
-        due = [job for job in self.waiting if self._not_before.get(job.name, 0.0) <= now]
-        able = [job for job in due if set(job.after) <= self.finished][: max(0, free)]
-        self.waiting = [job for job in self.waiting if job not in able]
+        due = [job for job in self.startable if self._not_before.get(job.name, 0.0) <= now]
+        able = due[:free]
+        for job in able:
+            self.start(job)
         return able
+
+    def start(self, job: Job) -> None:
+        """Take a job out of those that wait."""
+        self.waiting.remove(job)
+        if self.budget:
+            self._begun[job.name] = job
+            self.budget.begin(job)
+
+    @property
+    def startable(self) -> list[Job]:
+        """Jobs, in their order, whose first stages have finished and which are expected to end within the time limit.
+
+        One that is too long is passed over for a shorter one behind it.
+        """
+        able = (job for job in self.waiting if set(job.after) <= self.finished)
+        return [job for job in able if self.budget is None or self.budget.fits(job)]
+
+    def out_of_time(self, running: int) -> bool:
+        """Say whether the time limit leaves nothing to do but to stop the ``running`` jobs, if any."""
+        if self.budget is None:
+            return False
+        self._skip()
+        return self.budget.left <= 0 or (not running and bool(self.waiting) and not self.startable)
+
+    def postpone(self) -> None:
+        """End all jobs that wait: the time limit has come, or none of them would end before it."""
+        assert self.budget is not None
+        rest, self.waiting = self.waiting, []
+        names = {job.name for job in rest}
+        for job in rest:
+            first = [name for name in job.after if name in names or name in self.spoiled]
+            why = f"not begun: {first[0]}, which it builds on, is not finished" if first else self.budget.why_not(job)
+            self.end(Ended(job.name, "postponed", why))
+
+    def interrupt(self, job: Job, end: Ended | None) -> None:
+        """Note how a job ended that was stopped at the time limit; None: it did not answer."""
+        if end is None or end.status in {"interrupted", "busy"}:
+            saved = "its checkpoint is kept" if end else "it did not answer; its last checkpoint is kept"
+            end = Ended(job.name, "interrupted", f"time limit: {saved}, and the same command takes it up again")
+        self.end(end)
 
     def _skip(self) -> None:
         while bad := [(job, name) for job in self.waiting for name in job.after if name in self.spoiled]:
@@ -77,6 +128,8 @@ class Order:
 
         A ``busy`` job, which another command is doing, goes back among those that wait.
         """
+        if self.budget and end.name in self._begun:
+            self.budget.end(self._begun.pop(end.name), finished=end.status == "ok" and end.seconds > 0)
         if end.status == "busy" and job is not None:
             self._not_before[job.name] = time.monotonic() + BUSY_SECONDS
             self.waiting.append(job)
@@ -88,6 +141,8 @@ class Order:
     def died(self, job: Job, why: str) -> None:
         """Put a job back whose process died, to go on from its checkpoint; report it when that is too often."""
         self._deaths[job.name] = self._deaths.get(job.name, 0) + 1
+        if self.budget and self._begun.pop(job.name, None):
+            self.budget.end(job, finished=False)
         if self._deaths[job.name] < self.most:
             self.watch(job.name, {"phase": f"{why}; going on from the checkpoint"})
             self.waiting.insert(0, job)

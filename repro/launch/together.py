@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import time
-from collections.abc import Iterable, Mapping
-from contextlib import nullcontext
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from typing import Any
 
 from repro.errors import is_ours
 from repro.experiment import Job
 from repro.group import Group
-from repro.launch.order import BUSY_SECONDS, Ended, Watch
+from repro.launch.budget import Budget
+from repro.launch.order import BUSY_SECONDS, Ended, Order, Watch
 from repro.launch.work import failed
 from repro.machine import Machine, cores
 from repro.spec import SpecError
@@ -33,13 +35,14 @@ def check(jobs: Iterable[Job], group: Group) -> None:
 class Together:
     """Every job on all processes of the group; the first one decides, holds locks, writes and prints."""
 
-    def __init__(self, group: Group, place: Machine) -> None:
-        """Take the group and the folders, which all its machines must share."""
+    def __init__(self, group: Group, place: Machine, budget: Budget | None = None) -> None:
+        """Take the group, the folders, which all its machines must share, and the time limit."""
         self.group, self.signal = group, numbers("SIGTERM")[0]
         # Slurm binds each task to its own cores; torchrun leaves the machine's to all of its processes. A script's
         # own --cpus-per-task is in the environment even where srun, not told of it, binds the task to one core.
         own = min(int(os.environ.get("SLURM_CPUS_PER_TASK", "0")), cores())
-        self.place = replace(place, threads=own or max(1, cores() // group.local))
+        self.place = replace(place, cores=own or max(1, cores() // group.local))
+        self.budget, self.over = budget, False
 
     @property
     def about(self) -> str:
@@ -53,16 +56,54 @@ class Together:
         interruptible()
         fabric = open_fabric(self.place)
         todo: list[Job] = fabric.broadcast([job for job in jobs if job.name not in have])
-        ended: list[Ended] = []
-        for job in todo:
-            end = self._one(job, fabric, watch)
-            watch(job.name, {"ended": end})
-            ended.append(end)
+        order = Order(todo, have, watch, budget=self.budget)
+        with self._alarm():
+            try:
+                self._all(order, fabric)
+            except Interrupted as stopped:  # between two jobs
+                if not self.over:
+                    raise Stopped(stopped.number) from stopped
+        if self.budget and self.over:
+            order.postpone()
+        return order.ended
+
+    def _all(self, order: Order, fabric: Any) -> None:  # noqa: ANN401 - lightning_fabric.Fabric
+        """Do the jobs that end in time, the leader's clock deciding; the first one that fails ends it."""
+        while order.waiting:
+            names: list[str] = fabric.broadcast([job.name for job in order.startable[:1]])
+            if not names:
+                self.over = True
+                return
+            job = next(job for job in order.waiting if job.name == names[0])
+            order.start(job)
+            end = self._one(job, fabric, order.watch)
+            if end.status == "interrupted" and self.over:
+                order.interrupt(job, end)
+                return
+            order.end(end)
             if end.status == "interrupted":
                 raise Stopped(self.signal)
             if end.status not in {"ok", "diverged"}:
-                break
-        return ended
+                return
+
+    @contextmanager
+    def _alarm(self) -> Iterator[None]:
+        """Stop this process at the time limit as SIGTERM does; each process of the group has a clock of its own."""
+        if self.budget is None:
+            yield
+            return
+
+        def stop() -> None:
+            self.over = True
+            os.kill(os.getpid(), self.signal)
+
+        timer = threading.Timer(max(0.0, self.budget.left), stop)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
 
     def _one(self, job: Job, fabric: Any, watch: Watch) -> Ended:  # noqa: ANN401 - lightning_fabric.Fabric
         """Do one job and say how it ended; a follower's fault is said by itself."""

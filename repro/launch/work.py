@@ -14,6 +14,8 @@ from repro.launch.order import Ended
 from repro.machine import Machine
 from repro.stop import Interrupted
 
+NO_MEMORY = ("out of memory", "can't allocate memory", "alloc_failed", "not enough memory")
+"""What torch, cuBLAS, cuDNN and the CPU's allocator say where they raise a plain ``RuntimeError``."""
 Emit = Callable[[Mapping[str, Any]], None]
 
 
@@ -42,8 +44,31 @@ def do(job: Job, place: Machine, emit: Emit) -> Ended:
     except Interrupted:
         return Ended(job.name, "interrupted", "its checkpoint is kept; the same command takes it up again")
     except Exception as error:  # noqa: BLE001 - a worker's fault must not end the others' work
-        return Ended(job.name, "error", str(error)) if is_ours(error) else failed(job, place, error)
+        if is_ours(error):
+            return Ended(job.name, "error", str(error))
+        if out_of_memory(error):
+            return Ended(job.name, "error", _too_much(job, place))
+        return failed(job, place, error)
     return Ended(done.name, done.status, done.message, done.seconds)
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Say whether memory ran out, on a GPU or in the process, whatever library says so."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    said = str(error).lower()
+    return isinstance(error, RuntimeError) and any(words in said for words in NO_MEMORY)
+
+
+def _too_much(job: Job, place: Machine) -> str:
+    """Return the sentence on a job that memory does not hold."""
+    if place.per_gpu > 1:
+        where, remedy = f"its share of a GPU, one of {place.per_gpu}", f"--jobs below {place.per_gpu} a GPU"
+    elif place.device == "cpu":
+        where, remedy = "memory", "a smaller --jobs, or a machine with more memory"
+    else:
+        where, remedy = "memory (the GPU's or the process's)", "--jobs 1, --device cpu, or a device with more memory"
+    return f"{job.name}: needs more than {where}; run it with {remedy}. What was saved is kept"
 
 
 def failed(job: Job, place: Machine, error: Exception) -> Ended:

@@ -46,6 +46,11 @@ class Profile:
     """Channels of res-5 of its backbones."""
     crf: CRF = field(default_factory=CRF)
     """The dense CRF of every evaluation that names no other; chosen on training images."""
+    threads: int = 1
+    """Threads of torch in a process. They change the last bits of a CPU's sums, so they are the same on every machine
+    and for any ``--jobs``; the shipped records have one, which also gives the most trainings an hour."""
+    memory: int = 0
+    """Bytes that a process takes at most on a CPU, from the records of the profile; 0: never measured."""
     steps: int = 0
     """Cut every training to this many steps; 0: as long as its role says."""
     recipe: str = ""

@@ -54,6 +54,7 @@ SHAPES = Profile(
     recipes={"fast": SHAPES_RECIPE, "cls": SHAPES_CLASSIFIER},
     tests={"voc_val": _SHAPES_TEST},
     largest_k=15,
+    memory=1_300_000_000,
     last_channels=48,
     # The best of `repro crf-grid` on training images (docs/deviations.md).
     crf=CRF(position_w=3.0, position_sd=1.0, bilateral_w=10.0, bilateral_sd=80.0, bilateral_color_sd=3.0),
