@@ -63,6 +63,10 @@ class Speed:
     launch_source: str = "assumed, not measured"
 
 
+USUAL = Speed(100.0, "about what one data-centre GPU sustains in bfloat16, assumed")
+"""The speed at which a report tells operations as time."""
+
+
 @dataclass(frozen=True)
 class Compute:
     """What a run computes: parameters, multiply-adds of an image in training, and of everything."""

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 from repro import compute
 from repro.estimate import Estimates
-from repro.experiment import Job
 from repro.measure import plan
 from repro.measured import Evidence
 from repro.profiles import Profile
@@ -29,7 +28,9 @@ def remaining(
     """Return the runs that some tables of a profile lack in all of the ``places``, with their expected cost."""
     evidence = shelf if isinstance(shelf, Evidence) else Evidence(shelf)
     usable = Shelf(tuple(record for found in evidence.keys().values() for record in found))
-    times = Estimates.read(usable)
+    by_kind = [Estimates.read(usable, kind) for kind in ("cpu", "cuda")]
+    every = plan(tables, profile, range(seeds), usable, places).missing
+    times = min(by_kind, key=lambda one: one.whole(every).unknown)  # of one kind of device: a sum of two means nothing
     filled = _filled(evidence, places)
     found = [_lack(table.name, (table,), profile, usable, places, seeds, times, filled) for table in tables]
     whole = _lack("all", tables, profile, usable, places, seeds, times, filled)
@@ -54,6 +55,7 @@ def _lack(
         for cell in row.cells
         if isinstance(cell, Score) and (run := profile.resolve(cell.training, cell.evaluation)) is not None
     ]
+    computes = [compute.of(job.run) for job in planned.missing]
     known = [times.seconds(job.run) for job in planned.missing]
     return Lack(
         name=name,
@@ -63,15 +65,11 @@ def _lack(
         runs=len(planned.missing),
         seconds=sum(seconds for seconds in known if seconds is not None),
         unknown=sum(seconds is None for seconds in known),
-        flops=_flops(planned.missing),
+        flops=math.fsum(one.flops if one else math.nan for one in computes),
+        device_seconds=math.fsum(compute.HOUR * one.hours(compute.USUAL) if one else math.nan for one in computes),
     )
 
 
 def _filled(evidence: Evidence, places: tuple[str, ...]) -> Callable[[str, str], bool]:
     """Return whether a run has a number in a metric, in any of the places."""
     return lambda key, metric: any(evidence.measure(key, place, metric).status == "measured" for place in places)
-
-
-def _flops(jobs: Iterable[Job]) -> float:
-    found = [compute.of(job.run) for job in jobs]
-    return math.fsum(one.flops if one else math.nan for one in found)

@@ -143,6 +143,8 @@ class Lack:
     """The other runs."""
     flops: float
     """Floating-point operations of all of them; nan where a network was never counted."""
+    device_seconds: float
+    """Of a device of ``compute.USUAL``, by operations or by launches; nan as above."""
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from repro.compute import Pass
 from repro.experiment import Run
 from repro.measure import plan
 from repro.records import Record, Shelf
-from repro.spec import GCN, MULTI_SCALE, Classifier, Evaluation, Model, SpecError, Training
+from repro.spec import GCN, MULTI_SCALE, Classifier, Conv1x1, Evaluation, Model, SpecError, Training
 
 ROOT = Path(__file__).parent.parent
 STAGE_1 = Training(Model(GCN(15), refine=True), "coco_voc_aug")
@@ -43,6 +43,45 @@ def test_stored_counts_are_those_of_the_modules() -> None:
         found = compute.stored()[one.name]
         assert found["macs"] == cost.network_macs(one.model, one.classes, one.height, one.width)
         assert found["params"] == cost.network_params(one.model, one.classes)
+        assert found["operations"] == cost.network_operations(one.model, one.classes, one.height, one.width)
+
+
+def test_launched_operations_by_hand() -> None:
+    """ResNet-50 has 53 convolutions and norms, 49 activations, 16 sums and a pooling; the heads add theirs.
+
+    The baseline: a convolution for each of four maps, five deconvolutions, three sums. GCN: four convolutions and a sum
+    a map. Pixels and batch change nothing.
+    """
+    base, gcn = (Model(head, backbone="resnet50") for head in (Conv1x1(), GCN(15)))
+    trunk = 53 + 53 + 49 + 16 + 1
+    assert cost.network_operations(base, 11, 384, 480) == trunk + 4 + 5 + 3
+    assert cost.network_operations(gcn, 11, 384, 480) == trunk + 4 * (4 + 1) + 5 + 3
+    assert cost.network_operations(gcn, 11, 96, 96) == cost.network_operations(gcn, 11, 384, 480)
+
+
+def test_a_step_takes_its_launches_however_little_it_computes() -> None:
+    """Two operations a forward one, ten microseconds each, where that is longer than the arithmetic; never both."""
+    run = replace(_run(Training(Model(GCN(3)))), steps=1000)
+    one = compute.training_pass(run).name
+    images = compute.image_count(run.test)
+    found = compute.of(run, {one: {"macs": 10**9, "params": 7, "operations": 100}})
+    assert found is not None
+    assert images is not None
+    assert (found.train_launches, found.test_launches) == (2 * 100 * 1000, 100 * images)
+    by_launches = (200 * 1000 + 100 * images) * 10e-6 / 3600
+    fast, slow = (compute.Speed(tflops, "") for tflops in (1e6, 1e-3))
+    assert found.hours(fast) == pytest.approx(by_launches)
+    assert found.launch_hours(slow) == pytest.approx(by_launches)
+    assert found.hours(slow) == pytest.approx(found.flops / 1e9 / 3600)
+    assert found.hours(replace(fast, launch_us=20.0)) == pytest.approx(2 * by_launches)
+
+
+def test_batches_of_one_are_not_priced_by_arithmetic_alone() -> None:
+    """2.4 million steps of ResNet-152, a picture each: 0.7 ms of arithmetic at 600 TFLOP/s, over 10 ms of launches."""
+    found = compute.of(_run(Training(Model(GCN(15)))))
+    assert found is not None
+    hours = found.hours(compute.Speed(600.0, ""))
+    assert hours * 3.6e6 / 300_000 > 10
 
 
 def test_passes_of_crops_scales_and_mirrors() -> None:
@@ -58,11 +97,11 @@ def test_passes_of_crops_scales_and_mirrors() -> None:
 def test_flops_by_hand() -> None:
     """Steps x batch x 3 passes in training, one pass a test image, two operations a multiply-add."""
     run = _run(Training(Model(GCN(3))))
-    counts = {compute.training_pass(run).name: {"macs": 10, "params": 7}}
+    counts = {compute.training_pass(run).name: {"macs": 10, "params": 7, "operations": 0}}
     found = compute.of(run, counts)
     assert found is not None
     assert found.flops == 2 * (3 * 10 * run.steps * run.recipe.batch_size + 10 * 1449)
-    assert found.hours(1e-12) == pytest.approx(found.flops / 3600)
+    assert found.hours(compute.Speed(1e-12, "")) == pytest.approx(found.flops / 3600)
     tested = compute.of(replace(run, evaluation=Evaluation(rim="filled")), counts)
     assert tested is not None
     assert tested.flops == 2 * 10 * 1449
@@ -100,6 +139,14 @@ def test_speed_is_given_or_measured() -> None:
     alone = costing.speed(0.0, Shelf((Record(Path("y"), meta, "local"),)), planned)
     assert alone is not None
     assert alone.tflops == pytest.approx(0.5)
+    cuda = Record(Path("z"), meta | {"device_type": "cuda"}, "local")
+    assert costing.speed(0.0, Shelf((cuda,)), planned) is None
+    assert costing.speed(0.0, Shelf((cuda,)), planned, "cuda") is not None
+    given = costing.speed(5.0, Shelf(()), planned, launch_us=3.0)
+    assert given == costing.Speed(5.0, "as given", 3.0, "as given")
+    for wrong, match in ((-1.0, "microseconds"), (3.0, "give --tflops too")):
+        with pytest.raises(SpecError, match=match):
+            costing.speed(0.0, Shelf(()), planned, launch_us=wrong)
     with pytest.raises(SpecError, match="--tflops"):
         costing.speed(-1.0, Shelf(()), planned)
 
@@ -125,7 +172,7 @@ def test_the_page_of_scales_has_the_plans_costs() -> None:
     start = "<!-- costs: written by REPRO_GOLDEN=write pytest tests/test_compute.py, not by hand -->\n"
     before, rest = text.split(start)
     after = rest.split("<!-- end of costs -->")[1]
-    block = costing.page(profiles.get("paper"), list(specs.tables().values()), 150.0)
+    block = costing.page(profiles.get("paper"), list(specs.tables().values()), compute.Speed(150.0, ""))
     whole = f"{before}{start}\n{block}\n\n<!-- end of costs -->{after}"
     if os.environ.get("REPRO_GOLDEN") == "write":
         path.write_text(whole, encoding="utf-8")

@@ -51,13 +51,13 @@ LACKS = (
         "tiny",
         3,
         (
-            Lack("table2", "GCN & convolution", 1, 4, 3, 4321.0, 1, 2e18),
-            Lack("table9", "of records without areas", 2, 2, 0, 0.0, 0, 0.0),
+            Lack("table2", "GCN & convolution", 1, 4, 3, 4321.0, 1, 2e18, 3e4),
+            Lack("table9", "of records without areas", 2, 2, 0, 0.0, 0, 0.0, 0.0),
         ),
-        Lack("all", "each run once", 3, 6, 3, 4321.0, 1, 2e18),
+        Lack("all", "each run once", 3, 6, 3, 4321.0, 1, 2e18, 3e4),
         "times of somebody's runs",
     ),
-    Remaining("paper", 1, (), Lack("all", "each run once", 60, 60, 42, 0.0, 42, 9.79e18)),
+    Remaining("paper", 1, (), Lack("all", "each run once", 60, 60, 42, 0.0, 42, 9.79e18, 9e4)),
 )
 PICTURES = (
     Picture("figure1", "Boxes & arrows", 1, "../figures/figure1.pdf", b"not a picture"),
@@ -193,7 +193,7 @@ def test_what_was_not_run_is_in_every_format(view: TableView) -> None:
     shown = Page((view,), lacks=LACKS, pictures=PICTURES)
     for text in (index.render(shown), document.render(shown)):
         assert "72 min and 1 run of unknown length" in text
-        assert "9.79 EFLOP, 27 h of a device that sustains 100 TFLOP/s" in text
+        assert "9.79 EFLOP, 25 h of a device that sustains 100 TFLOP/s" in text
     page = html.render(shown)
     assert "72 min and 1 run of unknown length" in page
     assert 'src="data:image/png;base64,bm90IGEgcGljdHVyZQ=="' in page
@@ -203,7 +203,7 @@ def test_what_was_not_run_is_in_every_format(view: TableView) -> None:
 
 def test_nothing_left_to_run_is_said() -> None:
     """A profile that lacks nothing has one sentence and no empty table."""
-    done = Remaining("tiny", 3, (), Lack("all", "each run once", 0, 4, 0, 0.0, 0, 0.0))
+    done = Remaining("tiny", 3, (), Lack("all", "each run once", 0, 4, 0, 0.0, 0, 0.0, 0.0))
     assert remaining.aimed(done) == "Nothing: every cell has its 3 seeds."
     assert remaining.lacking(done) == []
     assert remaining.whole(done) == ""

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 
+from repro.compute import USUAL
 from repro.plural import many
 from repro.views import Lack, Remaining
 
-TFLOPS = 100.0
-"""Speed at which operations are told as hours: about what one data-centre GPU sustains in bfloat16."""
 LACKING = ("Table", "Cells without a number", "Runs to do", "Expected")
-PEAK, HOUR = 1e12, 3600.0
+HOUR = 3600.0
 
 
 def lacking(found: Remaining) -> list[tuple[str, str, str, str]]:
@@ -28,7 +27,7 @@ def cost(lack: Lack) -> str:
     if not lack.runs:
         return "no training"
     parts = [duration(lack.seconds)] if lack.seconds else []
-    operations = _operations(lack.flops)
+    operations = _operations(lack)
     if lack.unknown and not lack.seconds:
         parts += [operations or f"{many(lack.unknown, 'run')} of unknown length"]
     elif lack.unknown:
@@ -45,11 +44,11 @@ def duration(seconds: float) -> str:
     return f"{seconds / HOUR / 24:,.1f} days"
 
 
-def _operations(flops: float) -> str:
-    if not math.isfinite(flops) or not flops:
+def _operations(lack: Lack) -> str:
+    if not math.isfinite(lack.flops) or not lack.flops:
         return ""
-    hours = duration(flops / (TFLOPS * PEAK))
-    return f"{flops / 1e18:,.2f} EFLOP, {hours} of a device that sustains {TFLOPS:g} TFLOP/s"
+    speed = f"sustains {USUAL.tflops:g} TFLOP/s and needs {USUAL.launch_us:g} microseconds to launch an operation"
+    return f"{lack.flops / 1e18:,.2f} EFLOP, {duration(lack.device_seconds)} of a device that {speed} (both assumed)"
 
 
 def whole(found: Remaining) -> str:

@@ -1,0 +1,233 @@
+"""The time limit of a command: its forms, what is begun, what is put off, and what is stopped at a checkpoint."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+from short_runs import differences, execute, job, place, record
+
+from repro import compute
+from repro.commands import planning, running
+from repro.experiment import Job
+from repro.launch import Budget, Ended, Local, Order
+from repro.launch.budget import read
+from repro.spec import Evaluation, SpecError
+
+
+@pytest.mark.parametrize(("text", "seconds"), [
+    ("90", 90), ("90s", 90), ("9m", 540), ("1h30m", 5400), ("1h", 3600), ("1h0m5s", 3605), ("0.5h", 1800),
+    (" 2M ", 120),
+])  # fmt: skip
+def test_lengths_of_time_are_read(text: str, seconds: float) -> None:
+    assert read(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["0", "0m", "-5", "9 minutes", "m", "", "1m1h", "nan", "inf", "1e9", "5d"])
+def test_what_is_no_length_of_time_is_said(text: str) -> None:
+    with pytest.raises(SpecError, match=r"--time-limit .* such as 90 or 90s \(seconds\), 9m, 1h30m"):
+        read(text)
+
+
+class Clock:
+    """A clock that a test moves."""
+
+    def __init__(self) -> None:
+        """Start at an odd time."""
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        """Return the time."""
+        return self.now
+
+
+def _flops(one: Job) -> float:
+    found = compute.of(one.run)
+    assert found is not None
+    return found.flops
+
+
+def test_a_job_takes_its_operations_at_the_pace_of_the_nearest_one() -> None:
+    """Twice the steps take twice the time; before one has ended, what records show; without them nothing is known."""
+    clock = Clock()
+    budget = Budget(100.0, _flops, lambda one: 30.0 if one == job(100) else None, None, clock)
+    assert (budget.expected(job(100)), budget.expected(job(200))) == (30.0, None)
+    assert budget.fits(job(200))
+    budget.begin(job(200))
+    clock.now += 40
+    budget.end(job(200), finished=True)
+    assert budget.expected(job(100)) == pytest.approx(40 * _flops(job(100)) / _flops(job(200)))
+    assert budget.left == 60
+    assert budget.fits(job(200))
+    assert not budget.fits(job(400))
+    budget.begin(job(10))  # a short one of another pace: the nearest in operations counts
+    clock.now += 10
+    budget.end(job(10), finished=True)
+    assert budget.expected(job(200)) == pytest.approx(40)
+    assert budget.expected(job(10)) == pytest.approx(10)
+    budget.begin(job(100))  # one that failed tells nothing
+    clock.now += 1
+    budget.end(job(100), finished=False)
+    assert budget.expected(job(200)) == pytest.approx(40)
+    evaluation = replace(job(200), run=replace(job(200).run, evaluation=Evaluation(flip=True)))
+    assert budget.expected(evaluation) is None  # an evaluation does not go at the pace of trainings
+
+
+def test_of_a_training_with_a_checkpoint_the_rest_counts(tmp_path: Path) -> None:
+    """Three quarters done: a quarter of the time; a pace is taken from what was done in this sitting."""
+    clock, one = Clock(), job(200)
+    folder = tmp_path / one.name
+    folder.mkdir()
+    (folder / "checkpoint-00000100.pt").touch()
+    (folder / "checkpoint-00000150.pt").touch()
+    (folder / "checkpoint-x.pt").touch()
+    budget = Budget(100.0, _flops, lambda _: 80.0, tmp_path, clock)
+    assert budget.expected(one) == 20.0
+    budget.begin(one)
+    clock.now += 10
+    budget.end(one, finished=True)
+    assert budget.expected(job(200, seed=1)) == pytest.approx(40)
+
+
+def _order(budget: Budget, *jobs: Job) -> tuple[Order, list[tuple[str, Any]]]:
+    said: list[tuple[str, Any]] = []
+
+    def watch(name: str, event: Mapping[str, Any]) -> None:
+        said.append((name, event))
+
+    return Order(jobs, frozenset(), watch, budget=budget), said
+
+
+def test_what_cannot_end_is_not_begun_and_a_shorter_one_is() -> None:
+    """In the order given; when nothing runs and nothing fits, each is put off with its reason, none is lost."""
+    clock = Clock()
+    long, short, shorter = job(900), job(200), job(100)
+    follower = replace(job(10, k=5), after=(long.name,))
+    order, _ = _order(
+        Budget(100.0, lambda one: float(one.run.steps), lambda _: None, None, clock), short, long, shorter, follower
+    )
+    assert order.take(1) == [short]
+    clock.now += 50
+    assert not order.out_of_time(1)
+    order.end(Ended(short.name, "ok", seconds=50.0))
+    assert order.take(1) == [shorter]
+    assert not order.out_of_time(1)
+    clock.now += 25
+    order.end(Ended(shorter.name, "ok", seconds=25.0))
+    assert order.take(5) == []
+    assert order.out_of_time(0)
+    order.postpone()
+    assert [(end.name, end.status) for end in order.ended[2:]] == [
+        (long.name, "postponed"),
+        (follower.name, "postponed"),
+    ]
+    assert order.ended[2].message == "not begun within the time limit of 1:40: about 3:45 needed, 0:25 left"
+    assert order.ended[3].message == f"not begun: {long.name}, which it builds on, is not finished"
+
+
+def test_at_the_limit_everything_stops() -> None:
+    clock = Clock()
+    order, _ = _order(Budget(100.0, lambda _: None, lambda _: None, None, clock), job(3), job(4))
+    assert order.take(1) == [job(3)]
+    clock.now += 100
+    assert order.out_of_time(1)
+    order.interrupt(job(3), Ended(job(3).name, "interrupted", "x"))
+    order.postpone()
+    assert [end.status for end in order.ended] == ["interrupted", "postponed"]
+    assert "time limit: its checkpoint is kept" in order.ended[0].message
+    assert "time limit of 1:40 reached" in order.ended[1].message
+
+
+def test_a_job_that_ended_at_the_limit_ended() -> None:
+    order, _ = _order(Budget(100.0), job(3), job(4))
+    order.take(2)
+    order.interrupt(job(3), Ended(job(3).name, "ok", seconds=1.0))
+    order.interrupt(job(4), None)
+    assert [end.status for end in order.ended] == ["ok", "interrupted"]
+    assert "did not answer" in order.ended[1].message
+
+
+def test_a_running_training_is_saved_at_the_limit_and_taken_up_to_the_same_bits(tmp_path: Path, cache: Path) -> None:
+    """The path of SIGTERM: its checkpoint is there, the rest is not begun, and the next command has the same bits."""
+    where, whole = place(tmp_path / "limited", cache, 1e9), place(tmp_path / "whole", cache, 1e9)
+    task, other = job(150), job(3, k=5)
+    budget = Budget(1e9)
+
+    def watch(_: str, event: Mapping[str, Any]) -> None:
+        if "loss" in event and budget.left > 0:
+            budget.began = time.monotonic() - budget.seconds  # it is over now
+
+    ended = Local(1, where, budget=budget).run([task, other], frozenset(), watch)
+    assert [(end.name, end.status) for end in ended] == [(task.name, "interrupted"), (other.name, "postponed")]
+    assert list((where.work / task.name).glob("checkpoint-*.pt"))
+    assert execute(task, where).status == execute(task, whole).status == "ok"
+    assert differences(record(where, task), record(whole, task)) == []
+
+
+class Launched:
+    """A launcher that ends every job as it is told."""
+
+    about = "nowhere"
+
+    def __init__(self, *statuses: str) -> None:
+        """Take how the jobs end, in turn; the last for all others."""
+        self.statuses = statuses
+
+    def run(self, jobs: Any, have: Any, watch: Any) -> list[Ended]:  # noqa: ARG002 - the launchers' signature
+        """Return the endings."""
+        found = list(jobs)
+        words = [*self.statuses, *[self.statuses[-1]] * len(found)]
+        return [Ended(one.name, words[i], f"why {i}") for i, one in enumerate(found)]
+
+
+@pytest.mark.parametrize(("statuses", "code"), [
+    (("ok",), 0), (("ok", "interrupted", "postponed"), 143), (("ok", "postponed"), 143),
+    (("failed", "postponed"), 1), (("error", "interrupted"), 2),
+])  # fmt: skip
+def test_the_exit_code_of_a_limit_is_that_of_a_stop(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    statuses: tuple[str, ...],
+    code: int,
+) -> None:
+    """143 where something is left for the next command; a mistake or a failure goes before it; one sentence sums up."""
+    monkeypatch.setattr(running, "_launcher", lambda *_: Launched(*statuses))
+    request = planning.Request(("table2",), "shapes", 1, 3, "", tmp_path)
+    how = running.How(1, None, None, "cpu", "32", "", time_limit="9m")
+    assert running.start(Console(width=200), request, how) == code
+    said = capsys.readouterr().out
+    assert ("the same command goes on from there" in said) == ("postponed" in statuses or "interrupted" in statuses)
+
+
+def test_a_limit_shorter_than_the_first_run_is_one_sentence(tmp_path: Path) -> None:
+    """By the shipped records' times, before anything is trained."""
+    root = Path(__file__).parent.parent
+    (tmp_path / "reference").symlink_to(root / "runs" / "reference")
+    request = planning.Request(("table2",), "shapes", 1, 0, "", tmp_path)
+    how = running.How(1, None, None, "cpu", "32", "", time_limit="2s")
+    with pytest.raises(SpecError, match=r"--time-limit 2s: shapes-.*, the first run, is expected to take .* --only"):
+        running.start(Console(quiet=True), request, how)
+    assert not (tmp_path / "local").exists()
+
+
+def test_the_jobs_are_taken_in_the_order_that_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The hook for what is urgent."""
+    seen: list[str] = []
+
+    class Listing(Launched):
+        def run(self, jobs: Any, have: Any, watch: Any) -> list[Ended]:
+            seen.extend(one.name for one in jobs)
+            return super().run(jobs, have, watch)
+
+    monkeypatch.setattr(running, "_launcher", lambda *_: Listing("ok"))
+    request = planning.Request(("table2",), "shapes", 1, 3, "", tmp_path)
+    how = running.How(1, None, None, "cpu", "32", "")
+    running.start(Console(quiet=True), request, how, lambda jobs: sorted(jobs, key=lambda one: one.name))
+    assert seen == sorted(seen)
+    assert len(seen) > 3
