@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from short_runs import differences, execute, job, place, record
 
-from repro.launch import cluster
+from repro.launch import Budget, cluster
 from repro.spec import SpecError
 from repro.stop import Stopped
 
@@ -120,6 +120,45 @@ def test_a_cluster_without_room_is_waited_for_and_says_so(monkeypatch: pytest.Mo
     with pytest.raises(Stopped):
         launcher.run([job(3)], frozenset(), watch)
     assert said == ["waiting: no node has 1 cores and a GPU for a run"]
+
+
+@pytest.mark.parametrize(("nodes", "jobs", "gpu", "asked"), [
+    ([{"CPU": 64, "GPU": 8}], 0, True, (8.0, 1.0, 1, 8)),
+    ([{"CPU": 64, "GPU": 8}, {"CPU": 16, "GPU": 4}, {"CPU": 8}], 0, True, (4.0, 1.0, 1, 12)),
+    ([{"CPU": 64, "GPU": 8}], 16, True, (4.0, 0.5, 2, 16)),
+    ([{"CPU": 8, "GPU": 1}], 3, True, (2.0, 0.3333, 3, 3)),
+    ([{"CPU": 2, "GPU": 8}], 0, True, (1.0, 1.0, 1, 2)),
+    ([{"CPU": 64, "GPU": 8}], 0, False, (1.0, 0.0, 1, 64)),
+    ([{"CPU": 64}, {"CPU": 16}], 4, False, (4.0, 0.0, 1, 20)),
+    ([], 0, True, (1.0, 1.0, 1, 0)),
+])  # fmt: skip
+def test_the_cores_of_a_node_are_shared_over_its_gpus(
+    monkeypatch: pytest.MonkeyPatch, nodes: list[dict[str, float]], jobs: int, gpu: bool, asked: tuple[float, ...]
+) -> None:
+    """Eight trainings on a node of eight GPUs; with more jobs than GPUs a part of one each; threads stay the run's."""
+    monkeypatch.setattr(cluster, "check_address", lambda _: None)
+    monkeypatch.setattr(cluster, "check_cluster", lambda _: None)
+    monkeypatch.setattr(cluster, "import_ray", lambda: Rayless(*nodes))
+    launcher = cluster.Cluster("head:6379", place(Path("runs"), Path("cache")), jobs=jobs, gpu=gpu)
+    launcher._share()
+    assert (launcher.cpus, launcher.gpus, launcher.place.per_gpu, launcher._rooms()) == asked
+    assert (launcher.place.cores, launcher.place.threads) == (int(asked[0]), 1)
+
+
+def test_a_time_limit_stops_what_the_cluster_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only as many are handed over as have room; at the limit they are cancelled, the others put off."""
+
+    class Cancelled(Rayless):
+        exceptions = SimpleNamespace(RayError=TimeoutError)
+
+        def get(self, *_: object, **__: object) -> Any:
+            raise TimeoutError
+
+    launcher = _launcher(monkeypatch, "head:6379", Cancelled({"CPU": 1}), threads=1, gpu=False)
+    monkeypatch.setattr(cluster, "POLL_SECONDS", 0.01)
+    launcher.budget = Budget(0.5)
+    ended = launcher.run([job(3), job(4)], frozenset(), lambda *_: None)
+    assert [end.status for end in ended] == ["interrupted", "postponed"]
 
 
 @pytest.mark.stress

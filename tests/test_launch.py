@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import filelock
 import pytest
+import torch
 from rich.console import Console
 from short_runs import ROOT, differences, execute, in_child, job, killed_after, place, record
 
-from repro import devices, worker
+from repro import devices, profiles, worker
 from repro.commands import planning, running
-from repro.launch import Ended, Local
+from repro.launch import Ended, Local, work
 from repro.machine import cores
+from repro.records import load
 from repro.spec import SpecError
 from repro.stop import Stopped
 from repro.withdrawn import withdraw
@@ -228,14 +233,137 @@ def test_gpus_are_those_that_the_user_left_visible(
     assert Local(max(1, len(found)), place(Path("runs"), Path("cache")), devices.gpus()).free == list(found or [None])
 
 
-def test_more_processes_than_gpus_is_a_mistake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Said before anything is trained; on the CPU the same number is fine."""
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+@pytest.mark.parametrize(("count", "seen", "slots", "sharers"), [
+    (3, ("0",), ["0", "0", "0"], {"0": 3}),
+    (3, ("0", "1"), ["0", "1", "0"], {"0": 2, "1": 1}),
+    (1, ("0", "1"), ["0", "1"], {"0": 1, "1": 1}),
+    (2, (), [None, None], {None: 1}),
+])  # fmt: skip
+def test_more_processes_than_gpus_share_them(
+    count: int, seen: tuple[str, ...], slots: list[str | None], sharers: dict[str | None, int]
+) -> None:
+    """Each process gets a GPU in turn, and knows with how many it shares its memory; the cores are shared too."""
+    launcher = Local(count, place(Path("runs"), Path("cache")), seen)
+    assert launcher.free == slots
+    assert dict(launcher.sharers) == sharers
+    assert launcher.place.cores == max(1, cores() // count)
+    assert launcher.place.threads == 1
+    assert ("on a GPU" in launcher.about) == (max(sharers.values()) > 1)
+
+
+def test_processes_share_a_gpu_that_only_torch_knows() -> None:
+    """ROCm and WSL have no list of GPUs: --device cuda says that there is one, and all share it."""
+    where = replace(place(Path("runs"), Path("cache")), device="cuda")
+    assert dict(Local(3, where).sharers) == {None: 3}
+
+
+@pytest.mark.parametrize(("total", "processes", "share"), [
+    (80 * 2**30, 1, 80 * 2**30), (80 * 2**30, 4, 19 * 2**30), (4 * 2**30, 4, 0), (3 * 2**30, 4, 0),
+])  # fmt: skip
+def test_shares_of_a_gpus_memory_leave_room_for_each_context(total: int, processes: int, share: int) -> None:
+    """A process takes memory beside its tensors."""
+    assert devices.memory_share(total, processes) == share
+
+
+@pytest.mark.parametrize(("jobs", "peak", "said"), [
+    (3, 30e9, r"--jobs 3: shapes-.* took 30.0 GB of GPU memory when it was recorded, .* use --jobs 2$"),
+    (3, 90e9, r"it needs a GPU with more memory"),
+    (99, 0, r"--jobs 99: a run needs some, .* gets 0.0; use --jobs 79$"),
+    (3, 20e9, ""),
+])  # fmt: skip
+def test_more_jobs_than_a_gpus_memory_holds_is_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, jobs: int, peak: float, said: str
+) -> None:
+    """Known from a record of the same network on a GPU; said before anything is trained."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    monkeypatch.setattr(running, "gpu_memory", lambda: 80 * 2**30)
     request = planning.Request(("table2",), "shapes", 1, 3, "", tmp_path)
-    how = running.How(3, None, None, "auto", "auto", "")
-    with pytest.raises(SpecError, match="more processes than the 2 GPUs"):
+    task = request.plan(request.shelf).jobs[2]
+    for kind, size in (("cuda", int(peak)), ("cpu", 10**12)):
+        meta = {"slug": task.run.slug, "device_type": kind, "peak_gpu_memory_bytes": size}
+        folder = tmp_path / "local" / f"{task.name}-{kind}"
+        folder.mkdir(parents=True)
+        head = {"schema": 1, "key": f"{kind}", "seed": 0, "status": "ok", "spec": {}}
+        (folder / "record.json").write_text(json.dumps(head | meta), encoding="utf-8")
+    monkeypatch.setattr(running, "_run", lambda *_: [])
+    how = running.How(jobs, None, None, "cuda", "auto", "")
+    if not said:
+        assert running.start(Console(quiet=True), request, how) == 0
+        return
+    with pytest.raises(SpecError, match=said):
         running.start(Console(quiet=True), request, how)
-    assert list(tmp_path.iterdir()) == []
+    assert not (tmp_path / "local" / ".work").exists()
+
+
+@pytest.mark.parametrize(("error", "known"), [
+    (MemoryError(), True),
+    (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"), True),
+    (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"), True),
+    (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"), True),
+    (RuntimeError("shapes do not match"), False),
+    (ValueError("out of memory"), False),
+])  # fmt: skip
+def test_memory_that_runs_out_names_jobs(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, error: Exception, known: bool
+) -> None:
+    """One sentence with the share and the remedy; any other fault keeps its trace in a file."""
+
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(worker, "execute", fail)
+    where = place(tmp_path, tmp_path)
+    for per_gpu, device, words in ((3, "cuda", "one of 3; run it with --jobs below 3"), (1, "cpu", "a smaller --jobs")):
+        ended = work.do(job(3), replace(where, per_gpu=per_gpu, device=device), lambda _: None)
+        assert (ended.status == "error") == known
+        assert (words in ended.message) == known
+        assert bool(list(tmp_path.rglob("*.error.txt"))) == (not known)
+
+
+def _weights(folder: Path) -> dict[str, bytes]:
+    """Return what every record below a folder holds that a thread more would move, by the run's name."""
+    found: dict[str, bytes] = {}
+    for path in sorted(folder.glob("local/*/record.json")):
+        meta = json.loads(path.read_text(encoding="utf-8"))
+        sums = (path.parent / "weights.safetensors").read_bytes() + (path.parent / "counts.npz").read_bytes()
+        found[path.parent.name] = hashlib.sha256(sums).digest() + str(meta["threads"]).encode()
+    return found
+
+
+def _command(folder: Path, cache: Path, *words: str, steps: int = 12) -> int:
+    asked = [sys.executable, "-m", "repro", "run", "table2", "--runs", str(folder), "--steps", str(steps)]
+    asked += ["--only", "base,gcn-k3", "--device", "cpu", *words]
+    env = {**os.environ, "REPRO_CACHE": str(cache), "PYTHONPATH": str(ROOT)}
+    return subprocess.run(asked, cwd=ROOT, env=env, capture_output=True, check=False).returncode
+
+
+def test_threads_belong_to_the_run_and_not_to_the_number_of_jobs(tmp_path: Path, cache: Path) -> None:
+    """The same command with one job and with two, and with one left of two: equal weights, counts and threads."""
+    for name, count in (("one", "1"), ("two", "2")):
+        assert _command(tmp_path / name, cache, "--jobs", count) == 0
+    one = _weights(tmp_path / "one")
+    assert len(one) >= 2
+    assert _weights(tmp_path / "two") == one
+    assert all(text.endswith(b"1") for text in one.values())
+    first = min(one)
+    shutil.rmtree(tmp_path / "two" / "local" / first)
+    assert _command(tmp_path / "two", cache) == 0  # one run is left, on a machine of more cores
+    assert _weights(tmp_path / "two") == one
+
+
+def test_threads_may_be_chosen_and_are_recorded(tmp_path: Path, cache: Path) -> None:
+    """Two threads in every process, whatever their number; another choice is refused in one sentence."""
+    assert _command(tmp_path, cache, "--threads", "2", steps=2) == 0
+    assert {text[-1:] for text in _weights(tmp_path).values()} == {b"2"}
+    assert _command(tmp_path, cache, "--threads", "0") == 2
+
+
+def test_threads_are_those_of_the_profile() -> None:
+    """The shipped records have them; they do not hang on this machine."""
+    for record_ in load({"reference": ROOT / "runs" / "reference"}).records:
+        if record_.meta["profile"] != "shapes":
+            assert record_.meta["threads"] == profiles.get(str(record_.meta["profile"])).threads
+    assert {profile.threads for profile in profiles.PROFILES.values()} == {1}
 
 
 def test_outside_the_main_thread_signals_are_left_alone(tmp_path: Path, cache: Path) -> None:

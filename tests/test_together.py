@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from lightning_fabric import Fabric
+from lightning_fabric.accelerators import CUDAAccelerator
 from lightning_fabric.plugins.environments import SLURMEnvironment
 from short_runs import ROOT, job
 
@@ -175,6 +177,43 @@ def test_every_way_of_srun_joins_the_processes_that_it_started(monkeypatch: pyte
     assert isinstance(strategy.cluster_environment, SLURMEnvironment)
     assert strategy.cluster_environment.creates_processes_externally
     assert (strategy.num_nodes, strategy.num_processes) == (1, 2)
+
+
+@pytest.mark.parametrize(("more", "each"), [
+    ({"SLURM_GPUS_PER_TASK": "1"}, True), ({"SLURM_GPUS_PER_TASK": "h100:1"}, True),
+    ({"SLURM_NTASKS_PER_GPU": "1"}, True),
+    ({"SLURM_TRES_PER_TASK": "cpu=8,gres/gpu:h100=1"}, True), ({"SLURM_TRES_PER_TASK": "cpu=1,gres/gpu=2"}, False),
+    ({"SLURM_GPUS_PER_TASK": "2"}, False), ({}, False),
+])  # fmt: skip
+def test_slurm_may_bind_a_gpu_to_each_task(more: dict[str, str], each: bool) -> None:
+    """In every form that it has for it; torchrun inside a job of Slurm is no task."""
+    assert group.one_gpu_each(_srun(1, 2, "1") | more) == each
+    assert not group.one_gpu_each(_torchrun(1, 2, "1") | _srun(1, 2, "1") | more)
+
+
+def test_tasks_with_a_gpu_each_use_the_one_that_they_see(monkeypatch: pytest.MonkeyPatch) -> None:
+    """--gpus-per-task=1: task 5 of 8 sees one device, which is cuda:0; without that binding it is a sentence."""
+    launched: list[Any] = []
+
+    class Unlaunched(Fabric):
+        def launch(self) -> None:
+            launched.append(self._strategy)
+
+    monkeypatch.setattr(fabric, "_fabric_class", lambda: Unlaunched)
+    monkeypatch.setattr(fabric.torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(fabric.torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(CUDAAccelerator, "is_available", lambda: True)
+    monkeypatch.setattr(CUDAAccelerator, "parse_devices", lambda devices: list(range(devices)))
+    for name, text in _srun(5, 8, "1").items():
+        monkeypatch.setenv(name, text)
+    with pytest.raises(SpecError, match="8 processes were started here and torch sees 1 CUDA devices"):
+        fabric.open_fabric(Machine(device="cuda", precision="32"))
+    monkeypatch.setenv("SLURM_GPUS_PER_TASK", "1")
+    fabric.open_fabric(Machine(device="cuda", precision="32"))
+    (strategy,) = launched
+    assert isinstance(strategy.cluster_environment, SLURMEnvironment)
+    assert (strategy.num_nodes, strategy.num_processes, strategy.local_rank) == (1, 8, 5)
+    assert strategy.root_device == torch.device("cuda", 0)
 
 
 def test_tasks_that_spread_unevenly_over_nodes_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
