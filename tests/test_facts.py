@@ -1,0 +1,179 @@
+"""What a record says of the code, the libraries and the device that made it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from short_runs import execute, job, place, record
+
+from repro import __version__, devices, fabric, facts, machine, spent
+from repro.spec import SpecError
+
+
+def _git(folder: Path, *words: str) -> str:
+    command = ["git", "-C", str(folder), "-c", "user.name=a", "-c", "user.email=a@b", *words]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def _package(folder: Path) -> Path:
+    package = folder / "lib" / "repro"
+    package.mkdir(parents=True)
+    (package / "machine.py").write_text("x = 1\n", encoding="utf-8")
+    return package
+
+
+def test_the_commit_is_that_of_the_checkout_that_tracks_the_package(tmp_path: Path) -> None:
+    """With a + where a file differs; the variable and the file of a bundle do not override it."""
+    package = _package(tmp_path)
+    (package / "COMMIT").write_text("0123456789ab\n", encoding="utf-8")
+    _git(tmp_path, "init", "-q")
+    _git(tmp_path, "add", ".")
+    _git(tmp_path, "commit", "-qm", "x")
+    head = _git(tmp_path, "rev-parse", "--short=12", "HEAD")
+    assert machine.git_commit(package, {"REPRO_COMMIT": "fedcba987654"}) == head
+    (package / "machine.py").write_text("x = 2\n", encoding="utf-8")
+    assert machine.git_commit(package, {}) == head + "+"
+
+
+def test_a_package_below_somebody_elses_checkout_is_not_of_its_commit(tmp_path: Path) -> None:
+    """An environment in a project's folder, or an unpacked bundle."""
+    (tmp_path / "theirs.py").touch()
+    _git(tmp_path, "init", "-q")
+    _git(tmp_path, "add", ".")
+    _git(tmp_path, "commit", "-qm", "x")
+    assert machine.git_commit(_package(tmp_path), {}) == f"v{__version__}"
+
+
+@pytest.mark.parametrize(("variables", "inside", "beside", "found"), [
+    ({"REPRO_COMMIT": "abc1234"}, "", "", "abc1234"),
+    ({"REPRO_COMMIT": "abc1234"}, "fedcba9876", "", "abc1234"),
+    ({"REPRO_COMMIT": "  "}, "fedcba9876+\n", "0123456789", "fedcba9876+"),
+    ({}, "", "0123456789ab", "0123456789ab"),
+    ({}, "", "Released in March", f"v{__version__}"),
+    ({}, "", "", f"v{__version__}"),
+])  # fmt: skip
+def test_without_a_checkout_the_commit_is_written_beside(
+    tmp_path: Path, variables: Mapping[str, str], inside: str, beside: str, found: str
+) -> None:
+    """The variable, a file in the package or beside it, else the version; other text is no commit."""
+    package = _package(tmp_path)
+    for folder, text in ((package, inside), (package.parent, beside)):
+        if text:
+            (folder / "COMMIT").write_text(text, encoding="utf-8")
+    assert machine.git_commit(package, variables) == found
+
+
+def test_a_git_that_hangs_is_taken_for_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file system that is gone must not hold a finished run for ever."""
+    slow = tmp_path / "bin" / "git"
+    slow.parent.mkdir()
+    slow.write_text("#!/bin/sh\nexec sleep 60\n", encoding="utf-8")
+    slow.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{slow.parent}:/usr/bin:/bin")
+    monkeypatch.setattr(machine, "GIT_SECONDS", 0.2)
+    assert machine.git_commit(_package(tmp_path), {}) == f"v{__version__}"
+
+
+def test_versions_are_those_that_are_installed() -> None:
+    found = facts.software()
+    assert found["numpy"] == metadata.version("numpy")
+    assert found["pillow"] == metadata.version("pillow")
+    assert found["opencv"]
+    assert found["cuda"] == torch.version.cuda
+    assert set(found) == {"numpy", "opencv", "pillow", "cuda", "cudnn"}
+
+
+def test_a_library_that_is_missing_is_null(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> str:
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(facts.metadata, "version", missing)
+    assert facts.software()["opencv"] is None
+
+
+@pytest.mark.parametrize(("text", "found"), [
+    ("535.104.05\n", "535.104.05"),
+    ("NVRM version: NVIDIA UNIX x86_64 Kernel Module  570.86.15  Fri\nGCC version:  gcc 12.3.0\n", "570.86.15"),
+])  # fmt: skip
+def test_the_driver_is_what_the_kernel_says(tmp_path: Path, text: str, found: str) -> None:
+    path = tmp_path / "version"
+    path.write_text(text, encoding="utf-8")
+    assert facts.driver(path, tmp_path / "none") == facts.driver(tmp_path / "none", path) == found
+
+
+def test_the_driver_is_null_where_nothing_tells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else NVML is asked, which may be missing or fail."""
+    none = tmp_path / "none"
+    monkeypatch.setitem(sys.modules, "pynvml", None)
+    assert facts.driver(none, none) is None
+    nvml = SimpleNamespace(nvmlInit=lambda: None, nvmlSystemGetDriverVersion=lambda: b"550.1")
+    monkeypatch.setitem(sys.modules, "pynvml", nvml)
+    assert facts.driver(none, none) == "550.1"
+    nvml.nvmlInit = lambda: 1 / 0
+    assert facts.driver(none, none) is None
+
+
+def _properties(total: int) -> Any:
+    return lambda _: SimpleNamespace(total_memory=total)
+
+
+def test_a_gpu_is_described(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_properties", _properties(85 * 10**9))
+    monkeypatch.setattr(facts, "driver", lambda: "570.1")
+    described = {"memory_bytes": 85 * 10**9, "driver": "570.1", "processes": 3}
+    assert facts.gpu(torch.device("cuda", 0), 3) == described
+    assert facts.gpu(torch.device("cpu"), 1) is None
+
+
+def test_the_most_gpu_memory_of_all_processes_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that was taken up again has the larger peak of both; a CPU has none."""
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: False)
+    assert "peak_gpu_memory_bytes" not in spent.Spent().state_dict()
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda: 5)
+    later = spent.Spent()
+    assert later.state_dict()["peak_gpu_memory_bytes"] == 5
+    later.load_state_dict({"peak_gpu_memory_bytes": 9})
+    assert later.state_dict()["peak_gpu_memory_bytes"] == 9
+
+
+def test_a_process_keeps_to_its_share_of_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A third of 80 GB less what each process takes beside its tensors; no room at all is one sentence."""
+    said: list[tuple[float, Any]] = []
+    monkeypatch.setattr(torch.cuda, "set_per_process_memory_fraction", lambda share, on: said.append((share, on)))
+    monkeypatch.setattr(torch.cuda, "get_device_properties", _properties(80 * 2**30))
+    device = torch.device("cuda", 0)
+    fabric.share_memory(device, 4)
+    assert said == [(19 / 80, device)]
+    with pytest.raises(SpecError, match=r"--jobs: 99 processes on a GPU of 85.9 GB leave no memory"):
+        fabric.share_memory(device, 99)
+
+
+@pytest.mark.parametrize(("meta", "kind"), [
+    ({"device": "AMD EPYC"}, "cpu"), ({"device": "NVIDIA H100 80GB HBM3"}, "cuda"), ({"device": "Tesla T4"}, "cuda"),
+    ({"device": "AMD Instinct MI300X"}, "cuda"), ({}, "cpu"), ({"device": None}, "cpu"),
+    ({"device": "AMD EPYC", "device_type": "cuda"}, "cuda"), ({"device": "NVIDIA GH200", "device_type": "cpu"}, "cpu"),
+    ({"device": "NVIDIA H100", "device_type": 3}, "cuda"),
+])  # fmt: skip
+def test_the_kind_of_a_records_device(meta: Mapping[str, Any], kind: str) -> None:
+    """As the record says; older ones have a name only."""
+    assert devices.device_type(meta) == kind
+
+
+def test_a_record_has_them(tmp_path: Path, cache: Path) -> None:
+    """One group for the libraries, one for the GPU, which a CPU has not."""
+    where, task = place(tmp_path, cache), job(2)
+    assert execute(task, where).status == "ok"
+    meta = json.loads((record(where, task) / "record.json").read_text(encoding="utf-8"))
+    assert (meta["device_type"], meta["gpu"]) == ("cpu", None)
+    assert meta["software"] == facts.software()
+    assert meta["git_commit"] == machine.git_commit() != ""
