@@ -21,9 +21,11 @@ from repro.data.resident import Resident, fits
 from repro.data.store import open_store
 from repro.data.stream import SideStream
 from repro.data.transforms import Batches, eval_images
+from repro.devices import gpus
 from repro.evaluate import Tally, evaluate_images
 from repro.experiment import Source
-from repro.fabric import full_float32, open_fabric
+from repro.fabric import full_float32, open_fabric, share_memory
+from repro.launch import Local
 from repro.machine import Machine
 from repro.models import build
 from repro.predictor import Predictor
@@ -164,3 +166,33 @@ def test_a_receptive_field_on_the_gpu_is_that_of_the_cpu() -> None:
     field = vrf.occlusion_map(net, image, (40, 30), stride=9)
     there = vrf.occlusion_map(net.to("cuda"), image.to("cuda"), (40, 30), stride=9, class_index=field.class_index)
     np.testing.assert_allclose(there.map, field.map, atol=1e-3 * np.abs(field.map).max())
+
+
+@needs_gpu
+def test_three_trainings_share_a_gpu(tmp_path: Path, cache: Path) -> None:
+    """Three processes at a time on one device: the losses of one alone, and each record says with how many it was."""
+    tasks = [job(STEPS, k=k) for k in (3, 5, 7)]
+    shared, alone = (replace(place(tmp_path / name, cache), device="cuda") for name in ("shared", "alone"))
+    ended = Local(3, shared, gpus()[:1]).run(tasks, frozenset(), lambda *_: None)
+    assert [end.status for end in ended] == ["ok"] * 3
+    for task in tasks:
+        assert execute(task, alone).status == "ok"
+        assert losses(record(shared, task)) == pytest.approx(losses(record(alone, task)), rel=1e-3)
+        meta = json.loads((record(shared, task) / "record.json").read_text(encoding="utf-8"))
+        assert meta["device_type"] == "cuda"
+        assert meta["gpu"]["processes"] == 3
+        assert 0 < meta["peak_gpu_memory_bytes"] < meta["gpu"]["memory_bytes"] / 3
+
+
+@needs_gpu
+def test_a_process_that_shares_a_gpu_gets_no_more_than_its_share() -> None:
+    """Memory runs out at the share, not at the device's end; what was taken before stays usable."""
+    device = torch.device("cuda", 0)
+    total = torch.cuda.get_device_properties(device).total_memory
+    try:
+        share_memory(device, 8)
+        with pytest.raises(torch.OutOfMemoryError):
+            torch.empty(total // 8, dtype=torch.uint8, device=device)
+        assert len(torch.empty(total // 16, dtype=torch.uint8, device=device)) == total // 16
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0, device)

@@ -332,7 +332,7 @@ def _weights(folder: Path) -> dict[str, bytes]:
 
 def _command(folder: Path, cache: Path, *words: str, steps: int = 12) -> int:
     asked = [sys.executable, "-m", "repro", "run", "table2", "--runs", str(folder), "--steps", str(steps)]
-    asked += ["--only", "base,gcn-k3", "--device", "cpu", *words]
+    asked += ["--only", "conv-k3,gcn-k3", "--device", "cpu", *words]
     env = {**os.environ, "REPRO_CACHE": str(cache), "PYTHONPATH": str(ROOT)}
     return subprocess.run(asked, cwd=ROOT, env=env, capture_output=True, check=False).returncode
 

@@ -25,8 +25,8 @@ OPEN = frozenset({"undecided", "one seed", "awaiting the test server", "no score
 BOOKS = (verdicts.STATUSES, verdicts.CELLS, verdicts.CLAIMS, verdicts.FINDINGS)
 FACTS = (
     "status", "seed", "recipe", "steps", "final_loss", "diverged_at", "last_finite_loss", "seconds",
-    "images_per_second", "peak_memory_bytes", "device", "threads", "world_size", "precision",
-    "python", "torch", "git_commit", "data", "test_images", "weights_from",
+    "images_per_second", "peak_memory_bytes", "peak_gpu_memory_bytes", "device", "gpu", "threads", "world_size",
+    "precision", "python", "torch", "software", "git_commit", "data", "test_images", "weights_from",
 )  # fmt: skip
 
 
