@@ -11,7 +11,6 @@ from pathlib import Path
 from statistics import median
 
 from repro import published
-from repro.devices import device_type
 from repro.experiment import Run, Source
 from repro.keys import key
 from repro.records import Record, Shelf
@@ -227,7 +226,7 @@ def measured(shelf: Shelf, runs: Iterable[Run], kind: str = "cpu") -> tuple[floa
     Only records of one kind of device count, ``cpu`` or ``cuda``.
     A training that was cut short (``--steps``) counts as well: a hundred steps measure a device.
     """
-    local = [record for record in shelf.records if record.place == "local" and device_type(record.meta) == kind]
+    local = [record for record in shelf.records if record.place == "local" and record.device_type == kind]
     by_key: dict[str, list[Record]] = {}
     for record in local:
         by_key.setdefault(record.key, []).append(record)

@@ -1,17 +1,14 @@
-"""The GPUs of this machine, found without importing torch into this process, and the kinds of device."""
+"""The GPUs of this machine, found without importing torch into this process."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, cast
 
 CUDA_CONTEXT = 2**30
 """Bytes of GPU memory that a process takes beside its tensors: its CUDA context, libraries and kernels. Assumed, not
 measured; about 0.5 GB are usual."""
-GPU_NAMES = ("nvidia", "tesla", "quadro", "geforce", "titan", "amd instinct", "amd radeon")
 NVIDIA = Path("/proc/driver/nvidia/gpus")
 
 
@@ -42,13 +39,6 @@ def gpu_memory() -> int:
     asked = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)  # noqa: S603 - fixed words
     words = asked.stdout.split()
     return int(words[-1]) if asked.returncode == 0 and words and words[-1].isdecimal() else 0
-
-
-def device_type(meta: Mapping[str, Any]) -> Literal["cpu", "cuda"]:
-    """Return the kind of device that a record was made on; older records only have the device's name."""
-    if meta.get("device_type") in {"cpu", "cuda"}:
-        return cast("Literal['cpu', 'cuda']", meta["device_type"])
-    return "cuda" if str(meta.get("device", "")).lower().startswith(GPU_NAMES) else "cpu"
 
 
 def memory_share(total: int, processes: int) -> int:

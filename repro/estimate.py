@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from repro.devices import device_type
 from repro.experiment import Job, Run
 from repro.records import Record, Shelf
 
@@ -42,7 +41,7 @@ class Estimates:
     @classmethod
     def read(cls, shelf: Shelf, kind: str = "cpu") -> Estimates:
         """Take the times of all records that ran to their end on a kind of device, ``cpu`` or ``cuda``."""
-        usable = [r for r in shelf.records if r.status == "ok" and device_type(r.meta) == kind]
+        usable = [r for r in shelf.records if r.status == "ok" and r.device_type == kind]
         reference = _times(r for r in usable if r.place == "reference")
         local = _times(r for r in usable if r.place == "local")
         both = sorted(set(reference) & set(local))
@@ -102,6 +101,6 @@ def _pace(record: Record) -> float | None:
 def _seconds(record: Record) -> float | None:
     """Return how long a run takes on a quiet machine: a single CPU thread's own time, else the time that passed."""
     alone = record.meta.get("threads") == 1 and record.meta.get("precision") == "32-true"
-    single = alone and device_type(record.meta) == "cpu"
+    single = alone and record.device_type == "cpu"
     value = record.meta.get("cpu_seconds" if single else "seconds_total") or record.meta.get("seconds_total")
     return float(value) if isinstance(value, int | float) and 0 < value < LONGEST else None

@@ -25,6 +25,8 @@ Sources = Mapping[str, str]
 """Where the numbers come from: ``dataset/split`` -> fingerprint, ``weights of <backbone>`` -> sha256 of the file."""
 SHORT = 8
 """Digits of a fingerprint that a sentence shows."""
+GPU_NAMES = ("NVIDIA", "GEFORCE", "TESLA", "QUADRO", "AMD INSTINCT", "AMD RADEON")
+"""Parts of the names of GPUs; torch calls those of AMD cuda too."""
 ARITHMETIC = ("precision", "layout", "device_type", "threads", "world_size", "compile", "numerics")
 """What moves the bits of an outcome without changing the experiment, under the names of ``record.json``."""
 _DEFAULTS = {"layout": "channels_last", "world_size": 1, "compile": False, "numerics": 1}
@@ -84,7 +86,7 @@ def _backbone(meta: Mapping[str, Any]) -> str:
 
 def _device_type(name: str) -> str:
     """Return the kind of a device by the name that schema 1 recorded."""
-    return "cuda" if any(word in name.upper() for word in ("NVIDIA", "GEFORCE", "TESLA", "QUADRO")) else "cpu"
+    return "cuda" if any(word in name.upper() for word in GPU_NAMES) else "cpu"
 
 
 def conflicts(a: Sources, b: Sources) -> tuple[str, ...]:

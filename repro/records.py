@@ -89,6 +89,11 @@ class Record:
         """The folder's name, which names the run in every output."""
         return self.folder.name
 
+    @property
+    def device_type(self) -> str:
+        """The kind of device that made it, ``cpu`` or ``cuda``."""
+        return str(self.identity.arithmetic.get("device_type"))
+
     @cached_property
     def identity(self) -> Identity:
         """The data, start weights and arithmetic behind the outcome."""

@@ -15,7 +15,8 @@ import pytest
 import torch
 from short_runs import execute, job, place, record
 
-from repro import __version__, devices, fabric, facts, machine, spent
+from repro import __version__, fabric, facts, machine, spent
+from repro.records import Record
 from repro.spec import SpecError
 
 
@@ -161,12 +162,12 @@ def test_a_process_keeps_to_its_share_of_a_gpu(monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.parametrize(("meta", "kind"), [
     ({"device": "AMD EPYC"}, "cpu"), ({"device": "NVIDIA H100 80GB HBM3"}, "cuda"), ({"device": "Tesla T4"}, "cuda"),
     ({"device": "AMD Instinct MI300X"}, "cuda"), ({}, "cpu"), ({"device": None}, "cpu"),
+    ({"device": "AMD EPYC", "identity": {"arithmetic": {"device_type": "cuda"}}}, "cuda"),
     ({"device": "AMD EPYC", "device_type": "cuda"}, "cuda"), ({"device": "NVIDIA GH200", "device_type": "cpu"}, "cpu"),
-    ({"device": "NVIDIA H100", "device_type": 3}, "cuda"),
 ])  # fmt: skip
 def test_the_kind_of_a_records_device(meta: Mapping[str, Any], kind: str) -> None:
     """As the record says; older ones have a name only."""
-    assert devices.device_type(meta) == kind
+    assert Record(Path("x"), meta, "local").device_type == kind
 
 
 def test_a_record_has_them(tmp_path: Path, cache: Path) -> None:

@@ -355,6 +355,7 @@ def test_threads_may_be_chosen_and_are_recorded(tmp_path: Path, cache: Path) -> 
     """Two threads in every process, whatever their number; another choice is refused in one sentence."""
     assert _command(tmp_path, cache, "--threads", "2", steps=2) == 0
     assert {text[-1:] for text in _weights(tmp_path).values()} == {b"2"}
+    assert _command(tmp_path, cache, "--threads", "3", steps=2) == 2  # done before with two
     assert _command(tmp_path, cache, "--threads", "0") == 2
 
 

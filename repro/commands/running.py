@@ -16,7 +16,7 @@ from rich.markup import escape
 from repro import compute, container, group, records
 from repro.commands.planning import DEVICES, Request, kind, processes
 from repro.commands.showing import show_tables
-from repro.devices import device_type, gpu_memory, gpus, memory_share, torch_sees_cuda
+from repro.devices import gpu_memory, gpus, memory_share, torch_sees_cuda
 from repro.estimate import Estimates
 from repro.experiment import Job, check_weights, source_names
 from repro.identity import Sources
@@ -151,11 +151,15 @@ def _refuse_other_wishes(how: How, plan: tuple[Job, ...], shelf: Shelf) -> None:
         asked["device_type"] = how.device
     if how.compile:
         asked["compile"] = True
+    if how.threads is not None:
+        asked["threads"] = how.threads
     standing = {record.name: record for record in shelf.records if record.place == "local"}
     for job in plan:
         record = standing.get(job.name)
         have = record.identity.arithmetic if record and record.status in ENDED else {}
         for name, value in asked.items():
+            if name == "threads" and not have.get(name):  # a GPU's bits do not hang on them
+                continue
             if have.get(name, value) != value:
                 option = {"device_type": "device"}.get(name, name)
                 raise SpecError(
@@ -245,7 +249,7 @@ def _check_gpu_memory(count: int, devices: int, jobs: tuple[Job, ...], shelf: Sh
     peaks: dict[str, int] = {}
     for record in shelf.records:
         peak, slug = record.meta.get("peak_gpu_memory_bytes"), str(record.meta.get("slug"))
-        if isinstance(peak, int) and device_type(record.meta) == "cuda":
+        if isinstance(peak, int) and record.device_type == "cuda":
             peaks[slug] = max(peak, peaks.get(slug, 0))
     most, name = max(((peaks.get(job.run.slug, 1), job.name) for job in jobs), default=(1, ""))
     if most > share:
