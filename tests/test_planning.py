@@ -57,6 +57,7 @@ def test_the_time_is_said_before_anything_runs(tmp_path: Path, monkeypatch: pyte
     tree = json.loads(_shown(_request("table1", "shapes", tmp_path), as_json=True))
     assert tree["expected"] == {
         "total": 90.0, "processes": 2, "wall": 90.0, "unknown": 7, "source": "times of the reference records' machine",
+        "bound": "",
     }  # fmt: skip
 
 
@@ -115,4 +116,11 @@ def test_every_run_of_the_paper_is_counted(tmp_path: Path) -> None:
         assert job["steps"] > 0
         assert job["params"] > 20e6
         assert job["macs_per_image"] > 3e9
+        arithmetic, launches = job["flops"] / 1e14 / 3600, job["launches"] * 10e-6 / 3600
+        assert max(arithmetic, launches) <= job["device_hours"] * (1 + 1e-9)
+        assert job["device_hours"] <= arithmetic + launches
+    text = io.StringIO()
+    request = _request("all", "paper", tmp_path)
+    planning.show(Console(file=text), request, as_json=True, tflops=100.0, launch_us=0.0)
+    for job in json.loads(text.getvalue())["jobs"]:
         assert job["device_hours"] == pytest.approx(job["flops"] / 1e14 / 3600)
