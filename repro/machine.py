@@ -38,7 +38,7 @@ class Machine:
     threads: int = 1
     """Of torch: they change the last bits of a CPU's sums, so they belong to the run, see ``Profile.threads``."""
     cores: int = 1
-    """The job's share of the cores, for what changes no bit: processes of the dense CRF."""
+    """The job's share of the cores, for what changes no bit: the dense CRF, OpenCV, batches made ahead, regions."""
     per_gpu: int = 1
     """Processes that share the GPU, and its memory evenly."""
     checkpoint_seconds: float = CHECKPOINT_SECONDS

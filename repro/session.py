@@ -62,7 +62,7 @@ class Session:
         if self.trains:
             check_weights(run, place.weights)
         self.fabric = open_fabric(place, narrow=architecture(run.model.backbone).narrow)
-        cv2.setNumThreads(max(1, place.threads // self._makers))
+        cv2.setNumThreads(max(1, place.cores // self._makers))
         self.leads = bool(self.fabric.is_global_zero)
         self.precision = str(self.fabric._precision.precision)  # noqa: SLF001 - Fabric has no public name for it
 
@@ -165,7 +165,7 @@ class Session:
     @property
     def _makers(self) -> int:
         """Threads that make batches on the host: on a GPU's host some of this job's, on a CPU the one that trains."""
-        return min(DEPTH, self.place.threads) if self.fabric.device.type == "cuda" else 1
+        return min(DEPTH, self.place.cores) if self.fabric.device.type == "cuda" else 1
 
     def _ahead(self) -> AbstractContextManager[BatchSource]:
         """Return the batches; on a GPU they are made while those before are used, which saves a CPU nothing.
@@ -220,10 +220,8 @@ class Session:
             )
         classes, how = self.test_set.classes, self.run.evaluation
         background = background_of(classes)
-        places = keep_places(self.test, how.rim, how.distance, background, self.place.threads)
-        return evaluate_images(
-            self.predictor(net), items, len(classes), progress, background, places, self.place.threads
-        )
+        places = keep_places(self.test, how.rim, how.distance, background, self.place.cores)
+        return evaluate_images(self.predictor(net), items, len(classes), progress, background, places, self.place.cores)
 
     def predictor(self, net: nn.Module) -> Predictor:
         """Return the run's protocol around a network."""

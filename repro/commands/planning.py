@@ -17,7 +17,7 @@ from repro.commands import costing
 from repro.devices import gpus
 from repro.experiment import Job
 from repro.identity import Sources
-from repro.machine import Machine, cores
+from repro.machine import DEVICES, Machine, cores
 from repro.measure import Place, Plan, plan
 from repro.plural import clock, many
 from repro.published import shortfall
@@ -26,7 +26,6 @@ from repro.select import seeds_from, select_tables
 from repro.spec import SpecError, Table
 
 INDENT = "    "
-DEVICES = ("auto", "cpu", "cuda")
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from repro import compute, container, group, records
-from repro.commands.planning import DEVICES, Request, kind, processes
+from repro.commands.planning import Request, kind, processes
 from repro.commands.showing import show_tables
 from repro.devices import gpu_memory, gpus, memory_share, torch_sees_cuda
 from repro.estimate import Estimates
@@ -22,7 +22,7 @@ from repro.experiment import Job, check_weights, source_names
 from repro.identity import Sources
 from repro.launch import Budget, Ended, Launcher, Local
 from repro.launch import budget as limit
-from repro.machine import NO_CUDA, Machine, from_environment
+from repro.machine import DEVICES, NO_CUDA, Machine, from_environment
 from repro.measure import ENDED, Plan
 from repro.plural import clock, many
 from repro.progress import display
