@@ -279,11 +279,11 @@ def test_more_jobs_than_a_gpus_memory_holds_is_one_sentence(
     monkeypatch.setattr(running, "gpu_memory", lambda: 80 * 2**30)
     request = planning.Request(("table2",), "shapes", 1, 3, "", tmp_path)
     task = request.plan(request.shelf).jobs[2]
-    for kind, size in (("cuda", int(peak)), ("cpu", 10**12)):
+    for kind, size, key in (("cuda", int(peak), "aaaaaaaaa1"), ("cpu", 10**12, "aaaaaaaaa2")):
         meta = {"slug": task.run.slug, "device_type": kind, "peak_gpu_memory_bytes": size}
-        folder = tmp_path / "local" / f"{task.name}-{kind}"
+        folder = tmp_path / "local" / f"{task.run.slug}-{key}-s0"
         folder.mkdir(parents=True)
-        head = {"schema": 1, "key": f"{kind}", "seed": 0, "status": "ok", "spec": {}}
+        head = {"schema": 1, "key": key, "seed": 0, "status": "ok", "spec": {}}
         (folder / "record.json").write_text(json.dumps(head | meta), encoding="utf-8")
     monkeypatch.setattr(running, "_run", lambda *_: [])
     how = running.How(jobs, None, None, "cuda", "auto", "")
