@@ -25,6 +25,7 @@ from short_runs import ROOT, differences, execute, in_child, job, killed_after, 
 
 from repro import devices, profiles, worker
 from repro.commands import planning, running
+from repro.keys import canonical
 from repro.launch import Ended, Local, work
 from repro.machine import cores
 from repro.records import load
@@ -279,11 +280,12 @@ def test_more_jobs_than_a_gpus_memory_holds_is_one_sentence(
     monkeypatch.setattr(running, "gpu_memory", lambda: 80 * 2**30)
     request = planning.Request(("table2",), "shapes", 1, 3, "", tmp_path)
     task = request.plan(request.shelf).jobs[2]
-    for kind, size, key in (("cuda", int(peak), "aaaaaaaaa1"), ("cpu", 10**12, "aaaaaaaaa2")):
+    for kind, size, steps in (("cuda", int(peak), 7), ("cpu", 10**12, 8)):
+        run = replace(task.run, steps=steps)
         meta = {"slug": task.run.slug, "device_type": kind, "peak_gpu_memory_bytes": size}
-        folder = tmp_path / "local" / f"{task.run.slug}-{key}-s0"
+        folder = tmp_path / "local" / f"{run.slug}-{run.key}-s0"
         folder.mkdir(parents=True)
-        head = {"schema": 1, "key": key, "seed": 0, "status": "ok", "spec": {}}
+        head = {"schema": 1, "key": run.key, "seed": 0, "status": "ok", "spec": canonical(run)}
         (folder / "record.json").write_text(json.dumps(head | meta), encoding="utf-8")
     monkeypatch.setattr(running, "_run", lambda *_: [])
     how = running.How(jobs, None, None, "cuda", "auto", "")
