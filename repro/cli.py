@@ -98,7 +98,7 @@ def cost(*, tables: tuple[str, ...], as_json: bool, fvcore: bool, store: bool) -
 @app.command(short_help="train and evaluate what has no record yet")
 @options.request
 @click.option("--only", default="", help="only runs whose name contains one of these, comma-separated")
-@click.option("--jobs", type=int, help="processes side by side, each with its share of the cores")
+@click.option("--jobs", type=options.POSITIVE, help="processes side by side, each with its share of the cores")
 @options.data_root
 @options.weights
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda")
@@ -155,7 +155,7 @@ def status(*, tables: tuple[str, ...], as_json: bool, **words: Any) -> None:  # 
     """Say what has been run, what is unfinished and what was passed over."""
     from repro.commands import keeping
 
-    words |= {"tables": tables or ("all",), "steps": 0, "recipe": ""}
+    words |= {"tables": tables or ("all",), "steps": None, "recipe": "", "stride_in": None}
     keeping.status(out, _request(words), as_json=as_json)
 
 

@@ -112,10 +112,12 @@ def command(record: Record) -> str:
     cut = profiles.PROFILES.get(run.profile)
     words = [f"repro run all --profile {run.profile}"]
     if cut is not None:
-        for steps, recipe in ((0, ""), (run.steps, ""), (run.steps, run.recipe.name)):
-            profile = profiles.get(run.profile, steps=steps, recipe=recipe)
+        stride_in = None if run.model.stride_in == "conv1" else run.model.stride_in
+        for steps, recipe in ((None, ""), (run.steps, ""), (run.steps, run.recipe.name)):
+            profile = profiles.get(run.profile, steps=steps, recipe=recipe, stride_in=stride_in)
             if table := _table(run, profile):
-                extra = [f"--steps {steps}"] * bool(steps) + [f"--recipe {recipe}"] * bool(recipe)
+                given = (("steps", steps), ("recipe", recipe), ("stride-in", stride_in))
+                extra = [f"--{name} {value}" for name, value in given if value]
                 words = [f"repro run {table} --profile {run.profile}", *extra]
                 break
     seeds = [f"--seeds {record.seed + 1}"] if record.seed else []
