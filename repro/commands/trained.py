@@ -138,6 +138,7 @@ def load(record: Record, device: torch.device = CPU) -> Trained:
 
     Raises:
         RecordError: the weights are damaged or belong to another network.
+        WeightsError: a value of them is none that a network can have (not finite, a negative variance).
         SpecError: the record is a classifier's, which has no label maps.
     """
     run = run_of(record)
@@ -147,10 +148,12 @@ def load(record: Record, device: torch.device = CPU) -> Trained:
     net = models.build(run.model, len(classes))
     assert isinstance(net, Network)
     try:
-        net.load_state_dict(load_file(record.folder / FILE))
+        tensors = load_file(record.folder / FILE)
+        net.load_state_dict(tensors)
     except (SafetensorError, OSError, RuntimeError) as error:
         msg = f"{record.folder / FILE}: damaged, or weights of another network; train them with: {command(record)}"
         raise RecordError(msg) from error
+    models.check_values(net.state_dict(), tensors, record.folder / FILE, f"train them with: {command(record)}")
     net.eval().requires_grad_(requires_grad=False)
     if device.type == "cuda":
         full_float32()
