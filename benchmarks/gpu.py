@@ -133,6 +133,8 @@ def per_step(session: Timed, steps: int, *, graph: bool = False) -> float:
     outcome = session.train(lambda _: None, Spent())
     if outcome is None or outcome.status != "ok":
         raise RuntimeError(f"the training ended as {outcome and outcome.status}")
+    if graph and (how := getattr(outcome, "graph", "captured")) != "captured":
+        raise RuntimeError(f"no graph: {how}")
     return (session.stamps[-1] - session.stamps[WARM]) / steps
 
 
@@ -361,9 +363,9 @@ def work(run: Run) -> tuple[int, float]:
 def modes(sitting: Sitting) -> dict[str, Callable[[Timed], float]]:
     """Return the ways to train a network, each with the seconds of a step."""
 
-    def not_deterministic(session: Timed) -> float:
+    def not_deterministic(session: Timed, *, graph: bool) -> float:
         with free_choice():
-            return per_step(session, sitting.steps)
+            return per_step(session, sitting.steps, graph=graph)
 
     def one_batch(session: Timed, *, graph: bool) -> float:
         session.one_batch = True
@@ -375,7 +377,8 @@ def modes(sitting: Sitting) -> dict[str, Callable[[Timed], float]]:
     ways: dict[str, Callable[[Timed], float]] = {"eager": lambda session: per_step(session, sitting.steps)}
     if HAS_GRAPH and sitting.device.type == "cuda":
         ways["graph"] = lambda session: per_step(session, sitting.steps, graph=True)
-    ways["not deterministic"] = not_deterministic
+        ways["graph, not deterministic"] = lambda session: not_deterministic(session, graph=True)
+    ways["not deterministic"] = lambda session: not_deterministic(session, graph=False)
     ways["one batch"] = lambda session: one_batch(session, graph=False)
     if "graph" in ways:
         ways["one batch, graph"] = lambda session: one_batch(session, graph=True)

@@ -189,7 +189,7 @@ def verify(
     """
     from repro.commands import verifying
 
-    request = _request(words | {"steps": 0, "recipe": ""})
+    request = _request(words | {"steps": None, "recipe": "", "stride_in": None})
     place = verifying.machine(request, data_root, weights, device)
     sys.exit(verifying.verify(out, request, place, within=within, jobs=jobs, as_json=as_json))
 
