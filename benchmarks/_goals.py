@@ -36,8 +36,8 @@ def row(name: str, load: object, given: dict[str, Any]) -> str:
     return f"| {' | '.join(map(str, cells))} |\n"
 
 
-def main() -> None:
-    """Collect what the benchmarks wrote."""
+def page() -> str:
+    """Return the page of everything that the benchmarks wrote."""
     rows, notes, machines = "", "", set()
     have: set[tuple[str, float]] = set()
     for path in sorted(RESULTS.glob("*.json")):
@@ -53,11 +53,16 @@ def main() -> None:
         if (what, goal) not in have:
             name, sign = ("gpu" if what.startswith("device") else "train_step"), "<=" if most else ">="
             rows += f"| {name} | {what} | not measured | {sign} {goal:g} {unit} |  |  |\n"
-    text = (
+    return (
         "# Goals and results\n\nWritten by `nox -s bench`, not by hand. `x`: the other's time over ours, the median of "
         "the rounds of one sitting. `load`: the machine's load average when the result was written; above its number "
         f"of cores, something else was running.\n\n{HEAD}{rows}\n{notes}\nMeasured on: {'; '.join(sorted(machines))}.\n"
     )
+
+
+def main() -> None:
+    """Write the page and print it."""
+    text = page()
     (RESULTS / "README.md").write_text(text, encoding="utf-8")
     print(text)
 
