@@ -125,11 +125,16 @@ def resolve(model: Model, steps: int) -> Run:
     return replace(run, steps=steps, start=Start("random"), recipe=replace(run.recipe, lr=1e-8))
 
 
+def capture(session: Timed, *, on: bool) -> None:
+    """Have a session's steps captured as a CUDA graph, or not, where the loop can."""
+    if HAS_GRAPH:
+        session.place = replace(session.place, graph=on)  # type: ignore[call-arg]
+
+
 def per_step(session: Timed, steps: int, *, graph: bool = False) -> float:
     """Train; return the seconds of a step, from one wait for the device to the last."""
     session.run = replace(session.run, steps=WARM + steps)
-    if HAS_GRAPH:
-        session.place = replace(session.place, graph=graph)  # type: ignore[call-arg]
+    capture(session, on=graph)
     outcome = session.train(lambda _: None, Spent())
     if outcome is None or outcome.status != "ok":
         raise RuntimeError(f"the training ended as {outcome and outcome.status}")
@@ -501,6 +506,7 @@ def launches(sitting: Sitting) -> None:
 
     def counted() -> int:
         sums = []
+        capture(session, on=False)  # a replay dispatches nothing
         for count in (1, 2):
             session.run = replace(run, steps=count)
             with Operations() as mode:
@@ -524,7 +530,7 @@ def launches(sitting: Sitting) -> None:
         sitting.keep("launches", "ms_a_step_without_work", round(1e3 * seconds, 3))
 
 
-def as_process(place: Machine, count: int) -> None:
+def as_process(place: Machine, count: int, *, graph: bool) -> None:
     """Be one of several trainings: say when warm, train when told, say how long it took."""
     with tempfile.TemporaryDirectory() as folder:
         session = Timed(resolve(MODELS[GCN15], LOG_EVERY), 0, replace(place, runs=Path(folder)), Path(folder), None)
@@ -533,13 +539,13 @@ def as_process(place: Machine, count: int) -> None:
             sys.stdout.write(f"{word}\n")
             sys.stdout.flush()
             if word == "ready" and sys.stdin.readline():
-                per_step(session, count)
+                per_step(session, count, graph=graph)
 
 
 def side_by_side(sitting: Sitting) -> None:
     """Train in one process, then in three on the same device: images a second of all together."""
 
-    def call(count: int) -> float:
+    def call(count: int, *, graph: bool) -> float:
         words = [
             sys.executable,
             __file__,
@@ -550,7 +556,7 @@ def side_by_side(sitting: Sitting) -> None:
             str(sitting.steps),
         ]
         words += ["--data-root", str(sitting.place.data_root)] * (sitting.place.data_root is not None)
-        words += ["--smoke"] * SMOKE
+        words += ["--smoke"] * SMOKE + ["--graph"] * graph
         env = {**os.environ, "REPRO_CACHE": str(sitting.place.cache), "OMP_NUM_THREADS": str(max(1, cores() // count))}
         mine = [
             subprocess.Popen(words, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
@@ -574,9 +580,12 @@ def side_by_side(sitting: Sitting) -> None:
         images, _ = work(sitting.session(GCN15).run)
         return round(count * images * (WARM + sitting.steps) / seconds, 2)
 
-    for count in sized((1, 3), (1,)):
-        name = f"{count} process{'es' * (count > 1)}, images a second"
-        sitting.keep("side_by_side", f"images_per_second_{count}", sitting.attempt(name, lambda n=count: call(n), 25.0))
+    ways = [(count, False) for count in sized((1, 3), (1,))]
+    ways += [(3, True)] if "graph" in modes(sitting) else []
+    for count, graph in ways:
+        name = f"{count} process{'es' * (count > 1)}{', graph' * graph}, images a second"
+        found = sitting.attempt(name, lambda n=count, g=graph: call(n, graph=g), 25.0)
+        sitting.keep("side_by_side", f"images_per_second_{count}{'_graph' * graph}", found)
 
 
 def _hear(processes: list[subprocess.Popen[str]], word: str) -> None:
@@ -641,6 +650,7 @@ def main() -> None:
     parser.add_argument("--data-root", type=Path, help="where CamVid lies (or REPRO_DATA); else it is generated")
     parser.add_argument("--only", default="", help=f"some of {', '.join(PARTS)}")
     parser.add_argument("--as-process", action="store_true", help="be one of several trainings; for this file alone")
+    parser.add_argument("--graph", action="store_true", help="of one of several trainings: replay a CUDA graph")
     asked = parser.parse_args()
     wanted = [name.strip() for name in asked.only.split(",") if name.strip()] or list(PARTS)
     if unknown := [name for name in wanted if name not in PARTS]:
@@ -654,7 +664,7 @@ def main() -> None:
         place = Machine(runs=Path(folder), data_root=root, device=asked.device, threads=max(1, cores() // 2),
                         checkpoint_seconds=float("inf"))  # fmt: skip
         if asked.as_process:
-            as_process(place, asked.steps)
+            as_process(place, asked.steps, graph=asked.graph)
             return
         device = torch.device(asked.device, 0) if asked.device == "cuda" else torch.device("cpu")
         sitting = Sitting(place, device, asked.steps, began + asked.seconds, generated=SMOKE or root is None)
