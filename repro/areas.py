@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from repro import sealed
+from repro.atomic import atomic_write
 from repro.records import RecordError
 
 FILE = "field_areas.json"
+SCHEMA = 2
+"""Of the files that are written: 2 has a checksum of itself."""
+READABLE = (1, 2)
+_MOST = 1 << 24
+_LARGEST = 1 << 16
+"""Pixels of a side of an image."""
 
 
 @dataclass(frozen=True)
@@ -70,9 +77,9 @@ class Areas:
 def write(folder: Path, areas: Areas) -> Path:
     """Store areas in a record's folder, over earlier ones; raise ``RecordError`` where the disk refuses."""
     path = folder / FILE
-    tree = {"schema": 1, "rule": areas.settings.rule, **asdict(areas)}
+    tree = {"schema": SCHEMA, "rule": areas.settings.rule, **asdict(areas)}
     try:
-        path.write_text(json.dumps(tree, indent=1, allow_nan=False) + "\n", encoding="utf-8", newline="\n")
+        atomic_write(path, sealed.seal(tree))
     except OSError as error:
         raise RecordError(f"{path}: cannot be written ({error.strerror or error}); free it and run again") from error
     return path
@@ -84,14 +91,27 @@ def read(folder: Path) -> Areas | None:
     if not path.exists():
         return None
     try:
-        tree = json.loads(path.read_text(encoding="utf-8"))
+        tree = sealed.read(path, _MOST)
+        if fault := _fault(tree):
+            raise ValueError(fault)  # noqa: TRY301 - becomes the sentence below
         fields = tuple(_field(part) for part in tree["fields"])
         areas = Areas(str(tree["record"]), Settings(**tree["settings"]), (tree["size"][0], tree["size"][1]), fields)
-        if not fields:
-            raise ValueError("no field")  # noqa: TRY301 - becomes the sentence below
-    except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError) as error:
         raise RecordError(f"{path}: unreadable ({error}); delete it and measure again with: repro vrf-area") from error
     return areas
+
+
+def _fault(tree: Any) -> str:  # noqa: ANN401 - a tree of plain values
+    """Return why a tree holds no areas, or nothing; it may raise as ``read`` expects."""
+    if type(tree["schema"]) is not int or tree["schema"] not in READABLE:
+        return f"schema {tree['schema']!r} is unknown to this version"
+    if tree["schema"] > 1 and (why := sealed.broken(tree)):
+        return f"it {why}"
+    if not tree["fields"]:
+        return "no field"
+    if not all(type(side) is int and 0 < side <= _LARGEST for side in tree["size"]):
+        return f"size {tree['size']} is that of no image"
+    return ""
 
 
 def _field(tree: Mapping[str, Any]) -> Field:

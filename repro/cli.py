@@ -149,14 +149,16 @@ def run(
 @click.argument("tables", nargs=-1, metavar="[TABLE...]")
 @options.profile
 @options.seeds
+@click.option("--records", "listed", is_flag=True, help="list every record of the profile, withdrawn ones too")
 @options.runs
 @options.as_json
-def status(*, tables: tuple[str, ...], as_json: bool, **words: Any) -> None:  # noqa: ANN401 - as above
+def status(*, tables: tuple[str, ...], listed: bool, as_json: bool, **words: Any) -> None:  # noqa: ANN401 - as above
     """Say what has been run, what is unfinished and what was passed over."""
     from repro.commands import keeping
 
     words |= {"tables": tables or ("all",), "steps": None, "recipe": "", "stride_in": None}
-    keeping.status(out, _request(words), as_json=as_json)
+    show = keeping.listing if listed else keeping.status
+    show(out, _request(words), as_json=as_json)
 
 
 @app.command(short_help="make records anew and say whether they come out the same")
@@ -196,13 +198,22 @@ def verify(
 
 @app.command(short_help="withdraw a wrong record, with the reason")
 @click.argument("name")
-@click.option("--why", required=True, help="the reason, kept beside the record")
+@click.option("--why", default="", help="the reason, kept beside the record")
+@click.option("--undo", is_flag=True, help="restore what was withdrawn")
+@click.option("--reference", is_flag=True, help="the project's record, not this machine's")
 @options.runs
-def retract(*, name: str, why: str, runs: Path) -> None:
-    """Withdraw the wrong record NAME by a file beside it that says why."""
+def retract(*, name: str, why: str, undo: bool, reference: bool, runs: Path) -> None:
+    """Withdraw the wrong record (or answer) NAME by a file beside it that says why; what builds on it falls with it.
+
+    repro status --records lists the names.
+    """
     from repro.commands import keeping
 
-    keeping.retract(out, name, why, runs)
+    place = "reference" if reference else "local"
+    if undo:
+        keeping.restore(out, name, runs, place)
+    else:
+        keeping.retract(out, name, why, runs, place)
 
 
 @app.command(short_help="which sentences of the paper hold, fail or stay undecided")

@@ -58,15 +58,17 @@ def submit(
 @click.argument("key")
 @click.argument("miou", type=float)
 @click.option("--date", default="", help="day of the answer, such as 2026-11-21; today where it is left out")
+@click.option("--note", type=options.PATH, help="what repro submit wrote beside the archive, on another machine")
 @options.runs
-def score(*, key: str, miou: float, date: str, runs: Path) -> None:
+def score(*, key: str, miou: float, date: str, note: Path | None, runs: Path) -> None:
     """Enter what a test server answered, in per cent; Tables 8 and 10 show it.
 
-    KEY is the one that repro submit printed. repro retract withdraws an answer.
+    KEY is the one that repro submit printed, on this machine unless a --note is given. repro retract withdraws an
+    answer.
     """
     from repro.commands import scoring
 
-    scoring.score(out, key, miou, date, runs)
+    scoring.score(out, key, miou, date, runs, note)
 
 
 @click.command("crf-grid", short_help="try dense CRF parameters, best first")

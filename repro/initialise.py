@@ -33,6 +33,7 @@ def network(run: Run, seed: int, classes: int, weights: Path | None, parent: Rec
 
     Raises:
         WorkError: the parent tells another number of classes apart.
+        RecordError: the parent's weights are not those that its run wrote.
     """
     torch.manual_seed(seed)
     net = models.build(run.model, classes, head_std=run.recipe.head_std)
@@ -40,7 +41,7 @@ def network(run: Run, seed: int, classes: int, weights: Path | None, parent: Rec
         part = "backbone." if _takes_backbone(run) else ""
         if not part:
             _refuse_other_classes(run, classes, parent)
-        models.inherit(net, parent.folder / "weights.safetensors", part)
+        models.inherit(net, parent.weights(), part)
     elif weights is not None and run.from_file:
         models.load_backbone(net.backbone, weights)
     if run.recipe.frozen_bn:

@@ -59,7 +59,12 @@ def _default(part: dataclasses.Field[Any]) -> Any:  # noqa: ANN401 - any field's
 
 def key(value: Any) -> str:  # noqa: ANN401 - any frozen value
     """Return the content key of a value: 10 hexadecimal digits of its canonical form's SHA-256."""
-    text = json.dumps(canonical(value), sort_keys=True, separators=(",", ":"))
+    return key_of_tree(canonical(value))
+
+
+def key_of_tree(tree: Any) -> str:  # noqa: ANN401 - what ``canonical`` returns
+    """Return the content key of a value by its canonical form, as ``record.json`` holds it."""
+    text = json.dumps(tree, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:10]
 
 

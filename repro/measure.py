@@ -105,8 +105,11 @@ def plan_runs(
         for run in runs.values():
             for job in _chain(run, seed, names):
                 jobs.setdefault(job.name, job)
-    done = frozenset(job.name for job in jobs.values() if names.done(job.run, job.seed))
-    return Plan(profile, dict(cells), tuple(jobs.values()), done)
+    done: set[str] = set()
+    for job in jobs.values():  # what builds on a training that is done again falls with the record that it replaces
+        if names.done(job.run, job.seed) and done.issuperset(job.after):
+            done.add(job.name)
+    return Plan(profile, dict(cells), tuple(jobs.values()), frozenset(done))
 
 
 class _Names:

@@ -17,6 +17,7 @@ from repro.spec import GCN, Model, Training
 ROOT = Path(__file__).parent.parent
 TIMES = {
     "seconds", "seconds_total", "cpu_seconds", "images_per_second", "peak_memory_bytes", "git_commit", "threads",
+    "sums", "checksum",
 }  # fmt: skip
 """What a record says of the clock and the machine, not of the experiment."""
 

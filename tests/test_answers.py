@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import io
+import json
 from pathlib import Path
 
 import pytest
+import simulate
 from rich.console import Console
 
 from repro import answers, compare, profiles, records, specs
-from repro.answers import AnswerError
+from repro.answers import AnswerError, Submission
 from repro.claims import Desk
 from repro.commands import keeping, scoring
 from repro.counts import Counts
 from repro.measured import Evidence
-from repro.records import Shelf
+from repro.records import RecordError, Shelf
 from repro.views import TableView
 
 OUT = Console(quiet=True)
@@ -27,6 +30,13 @@ def _key(number: int, profile: str = "paper", recipe: str = "") -> str:
     return run.key
 
 
+def _sent(runs: Path, number: int, record: str = "paper-gcn-x-s0", date: str = "2026-10-01") -> Submission:
+    """Note an archive as `repro submit` does."""
+    found = Submission(_key(number), record, "", f"{number:064x}", "paper", 1456, date)
+    answers.keep(runs / "local", found)
+    return found
+
+
 def _view(runs: Path, number: int = 8) -> TableView:
     shelf = records.load({"local": runs / "local"})
     counts = Counts({})
@@ -35,6 +45,7 @@ def _view(runs: Path, number: int = 8) -> TableView:
 
 def test_an_answer_fills_its_cell_until_it_is_retracted(tmp_path: Path) -> None:
     """Awaiting, then the number with its day and its distance from the print (82.2), then awaiting again."""
+    _sent(tmp_path, 8)
     assert _view(tmp_path).cells()[-1].outcomes[0].status == "awaiting the test server"
     scoring.score(OUT, _key(8), 81.7, "2026-11-21", tmp_path)
     found = _view(tmp_path).cells()[-1].outcomes[0]
@@ -49,6 +60,7 @@ def test_an_answer_fills_its_cell_until_it_is_retracted(tmp_path: Path) -> None:
 
 def test_the_last_day_is_shown(tmp_path: Path) -> None:
     """A later answer stands before an earlier one, whichever was entered first."""
+    _sent(tmp_path, 8)
     for miou, date in ((82.0, "2026-11-21"), (79.0, "2026-10-01")):
         scoring.score(OUT, _key(8), miou, date, tmp_path)
     assert _view(tmp_path).cells()[-1].outcomes[0].value == pytest.approx(82.0)
@@ -56,6 +68,7 @@ def test_the_last_day_is_shown(tmp_path: Path) -> None:
 
 def test_claims_of_the_table_use_the_answer(tmp_path: Path) -> None:
     """With 82.2 the printed lead of 2 points is there; with 80 it is not; without an answer it is not run."""
+    _sent(tmp_path, 8)
     assert {claim.verdict for claim in _view(tmp_path).claims} == {"not run"}
     scoring.score(OUT, _key(8), 82.2, "2026-11-20", tmp_path)
     assert {claim.verdict for claim in _view(tmp_path).claims} == {"holds"}
@@ -80,21 +93,26 @@ def test_every_recipe_has_a_key_of_its_own() -> None:
         ("", -3.0, "", "impossible"),
         ("", float("nan"), "", "impossible"),
         ("", 82.2, "21.11.2026", "is no day; write it as 2026-11-21"),
+        ("", 82.2, "2226-11-21", "lies in the future"),
+        ("", 82.2, "2026-09-29", "the archive was written on 2026-10-01"),
     ],
 )
 def test_bad_answers_are_refused(key: str, miou: float, date: str, says: str, tmp_path: Path) -> None:
     """An unknown key, a fraction, an impossible number or day: one sentence, and nothing is written."""
+    _sent(tmp_path, 10)
     with pytest.raises(AnswerError, match=says):
         scoring.score(OUT, key or _key(10), miou, date, tmp_path)
-    assert not list(tmp_path.rglob("*.json"))
+    assert not list(tmp_path.glob("local/scores/*"))
 
 
 def test_an_answer_is_never_overwritten(tmp_path: Path) -> None:
     """A second answer of one day is refused and the first stays."""
+    _sent(tmp_path, 10)
     scoring.score(OUT, _key(10), 76.9, "2026-11-21", tmp_path)
     with pytest.raises(AnswerError, match="never overwritten"):
         scoring.score(OUT, _key(10), 70.0, "2026-11-21", tmp_path)
-    assert [answer.miou for answer in answers.load({"local": tmp_path / "local"})[0]] == [0.769]
+    scoring.score(OUT, _key(10), 76.9, "2026-11-21", tmp_path)  # the same once more is no second one
+    assert [answer.miou for answer in records.load({"local": tmp_path / "local"}).answers] == [0.769]
 
 
 @pytest.mark.parametrize("text", ["", "{", '{"schema": 2}', '{"schema": 1, "key": "x", "server": "voc", "miou": 82.2}'])
@@ -114,3 +132,88 @@ def test_no_answer_for_a_profile_without_the_test_set() -> None:
     cell = scoring.submitted(specs.tables()[8])
     assert cell is not None
     assert Desk(profiles.get("shapes"), Evidence(Shelf(())), {}, {}).answer(cell) is None
+
+
+def test_an_answer_needs_its_archive(tmp_path: Path) -> None:
+    """What was never submitted has no score; an archive of another machine comes with its note."""
+    with pytest.raises(AnswerError, match=r"no archive of this run was written here.*--note"):
+        scoring.score(OUT, _key(8), 82.2, "2026-11-21", tmp_path)
+    note = answers.keep(tmp_path / "elsewhere", _sent(tmp_path / "other", 8))
+    with pytest.raises(AnswerError, match=f"is of key {_key(8)}, not of {_key(10)}"):
+        scoring.score(OUT, _key(10), 82.2, "2026-11-21", tmp_path, note)
+    scoring.score(OUT, _key(8), 82.2, "2026-11-21", tmp_path, note)
+    (answer,) = records.load({"local": tmp_path / "local"}).answers
+    assert (answer.record, answer.archive, answer.miou) == ("paper-gcn-x-s0", f"{8:064x}", 0.822)
+
+
+def test_archives_of_two_networks_are_told_apart(tmp_path: Path) -> None:
+    """The user says which one was submitted; a note that was changed, cut or of the wrong kind is refused."""
+    _sent(tmp_path, 8)
+    other = _sent(tmp_path, 8, record="paper-gcn-x-s1", date="2026-10-02")
+    with pytest.raises(AnswerError, match="paper-gcn-x-s0 and paper-gcn-x-s1"):
+        scoring.score(OUT, _key(8), 82.2, "2026-11-21", tmp_path)
+    note = answers.keep(tmp_path / "local", other)
+    scoring.score(OUT, _key(8), 82.2, "2026-11-21", tmp_path, note)
+    whole = note.read_text()
+    for text in (whole.replace("s1", "s2"), whole[:50], "[]", '{"key": 1, "record": "x"}'):
+        note.write_text(text)
+        with pytest.raises(AnswerError, match="is no note of repro submit"):
+            scoring.score(OUT, _key(8), 82.3, "2026-11-22", tmp_path, note)
+
+
+def test_a_note_of_an_earlier_version_is_read(tmp_path: Path) -> None:
+    """Without day, record's checksum and its own."""
+    tree = {"key": _key(8), "record": "paper-gcn-x-s0", "profile": "paper", "images": 1456, "sha256": "0" * 64}
+    (tmp_path / "a.json").write_text(json.dumps(tree))
+    scoring.score(OUT, _key(8), 82.2, "2026-11-21", tmp_path, tmp_path / "a.json")
+    assert records.load({"local": tmp_path / "local"}).answers[0].record == "paper-gcn-x-s0"
+
+
+def test_an_answer_of_an_earlier_version_is_read(tmp_path: Path) -> None:
+    """Schema 1 names neither archive nor record."""
+    path = tmp_path / "local/scores/x-2026-11-21/score.json"
+    path.parent.mkdir(parents=True)
+    tree = {"schema": 1, "key": "x", "server": "voc", "miou": 0.8, "date": "2026-11-21"}
+    path.write_text(json.dumps(tree))
+    assert [answer.miou for answer in records.load({"local": tmp_path / "local"}).answers] == [0.8]
+    path.write_text(json.dumps({**tree, "schema": 2}))
+    assert "lacks its checksum" in records.load({"local": tmp_path / "local"}).passed_over[0]
+
+
+def test_an_answer_falls_with_its_record(tmp_path: Path) -> None:
+    """The network's record withdrawn, the number is not shown; undone, it is."""
+    run = profiles.get("paper").resolve(scoring.submitted(specs.tables()[8]).training)  # type: ignore[union-attr]
+    assert run is not None
+    folder = simulate.write(tmp_path / "local", run, 0)
+    _sent(tmp_path, 8, record=folder.name)
+    scoring.score(OUT, _key(8), 82.2, "2026-11-21", tmp_path)
+    said = Console(record=True, width=300, file=io.StringIO())
+    keeping.retract(said, folder.name, "wrong split", tmp_path)
+    assert f"falls with it: {_key(8)}-2026-11-21" in said.export_text()
+    shelf = records.load({"local": tmp_path / "local"})
+    assert shelf.answers == ()
+    assert "which was withdrawn (wrong split)" in shelf.passed_over[0]
+    keeping.restore(OUT, folder.name, tmp_path)
+    assert len(records.load({"local": tmp_path / "local"}).answers) == 1
+
+
+def test_an_empty_answer_of_a_full_disk_is_no_obstacle(tmp_path: Path) -> None:
+    """Earlier versions left an empty folder."""
+    _sent(tmp_path, 8)
+    (tmp_path / "local/scores" / f"{_key(8)}-2026-11-21").mkdir(parents=True)
+    scoring.score(OUT, _key(8), 82.2, "2026-11-21", tmp_path)
+    assert len(records.load({"local": tmp_path / "local"}).answers) == 1
+
+
+def test_a_withdrawn_answer_comes_back(tmp_path: Path) -> None:
+    """Unless a new one has its day; then the sentence says what to do."""
+    _sent(tmp_path, 8)
+    name = f"{_key(8)}-2026-11-21"
+    scoring.score(OUT, _key(8), 81.0, "2026-11-21", tmp_path)
+    keeping.retract(OUT, name, "typed wrongly", tmp_path)
+    scoring.score(OUT, _key(8), 82.0, "2026-11-21", tmp_path)
+    with pytest.raises(RecordError, match=f"repro retract {name}-retracted-1 --undo"):
+        keeping.restore(OUT, name, tmp_path)
+    keeping.retract(OUT, name, "the first was right", tmp_path)
+    keeping.restore(OUT, f"{name}-retracted-1", tmp_path)
+    assert [answer.miou for answer in records.load({"local": tmp_path / "local"}).answers] == [0.81]

@@ -306,7 +306,8 @@ def test_older_records_are_evaluated_for_their_sizes(tmp_path: Path) -> None:
         run = shapes.resolve(training)
         assert run is not None
         folder = simulate.write(local, run, 0, classes=list(CLASSES))
-        counts = {name: array for name, array in simulate.counts_of(run, 0.5, 0).items() if name != "size"}
+        made = simulate.counts_of(run, 0.5, 0, len(CLASSES))
+        counts = {name: array for name, array in made.items() if name != "size"}
         np.savez_compressed(folder / "counts.npz", allow_pickle=False, **counts)
         code, text = said(("size_profile",), runs=tmp_path / "runs", out=tmp_path)
         assert code == 2

@@ -22,7 +22,8 @@ from repro.commands import pictures, predicting, trained, viewing
 from repro.data.dataset import DataError
 from repro.data.palette import read_palette
 from repro.data.shapes import CLASSES, PALETTE
-from repro.records import RecordError, load
+from repro.keys import canonical, key_of_tree
+from repro.records import Record, RecordError, load
 from repro.restore import run_of
 from repro.session import colours
 from repro.spec import GCN, Model, SpecError, Training
@@ -73,11 +74,13 @@ def test_every_run_comes_back_from_its_record(tmp_path: Path) -> None:
 def test_record_of_another_version_is_refused(tmp_path: Path) -> None:
     """A spec that this version cannot express, or that has another key, is one sentence."""
     assert RUN is not None
-    simulate.write(tmp_path, RUN, 0, key="0123456789")
-    simulate.write(tmp_path, RUN, 1, spec={"type": "Run", "colour": "red"})
-    for record in load({"local": tmp_path}).records:
-        with pytest.raises(RecordError, match="another version"):
-            run_of(record)
+    spec = {"type": "Run", "colour": "red"}
+    simulate.write(tmp_path, RUN, 0, spec=spec, key=key_of_tree(spec), name="red")
+    (record,) = load({"local": tmp_path}).records
+    with pytest.raises(RecordError, match="another version"):
+        run_of(record)
+    with pytest.raises(RecordError, match="another version"):
+        run_of(Record(record.folder, {**record.meta, "spec": canonical(RUN)}, "local"))
 
 
 def test_records_are_found_by_key_name_and_seed(runs: Path) -> None:

@@ -11,10 +11,13 @@ import numpy as np
 import pytest
 
 from repro import arrays, records
+from repro.keys import key_of_tree
 from repro.records import RecordError
 from repro.withdrawn import withdraw
 
-META = {"key": "abc", "seed": 0, "status": "ok", "spec": {}}
+KEY = key_of_tree({})
+META = {"key": KEY, "seed": 0, "status": "ok", "spec": {}}
+NAME = f"one-{KEY}-s0"
 COUNTS = {"classes": np.arange(18, dtype=np.int64).reshape(3, 2, 3)}
 
 
@@ -24,7 +27,7 @@ def test_a_record_comes_back_as_it_was_written(tmp_path: Path) -> None:
     log.write_text('{"step": 10, "loss": 1.5}\n{"step": 20, "lo', encoding="utf-8")
     records.append(tmp_path / "runs", "one", META, COUNTS, [log])
     shelf = records.load({"local": tmp_path / "runs"})
-    record = shelf.of("abc")[0]
+    record = shelf.of(KEY)[0]
     assert {k: record.meta[k] for k in META} == META
     assert (record.counts()["classes"] == COUNTS["classes"]).all()
     assert record.log() == [{"step": 10, "loss": 1.5}]
@@ -123,7 +126,7 @@ def test_retracted_records_are_not_read_and_not_deleted(tmp_path: Path) -> None:
 
 def test_a_retracted_record_makes_room_for_the_right_one(tmp_path: Path) -> None:
     """Its run has none any more; the new one takes the name, the old one stays beside it and is not read."""
-    name, (first, second) = "one-abc-s0", (META | {"final_loss": loss} for loss in (9.0, 1.0))
+    name, (first, second) = NAME, (META | {"final_loss": loss} for loss in (9.0, 1.0))
     records.append(tmp_path, name, first, COUNTS)
     assert records.stands(tmp_path, name)
     withdraw(records.load({"local": tmp_path}).records[0].folder, "wrong split")
@@ -139,10 +142,10 @@ def test_a_retracted_record_makes_room_for_the_right_one(tmp_path: Path) -> None
 )
 def test_a_record_that_no_table_reads_is_not_taken_for_done(tmp_path: Path, changes: dict[str, object]) -> None:
     """Nor is it run over: the sentence says how to withdraw it."""
-    folder = records.append(tmp_path, "one-abc-s0", META, COUNTS)
+    folder = records.append(tmp_path, NAME, META, COUNTS)
     (folder / "record.json").write_text(json.dumps({"schema": 1, **META, **changes}), encoding="utf-8")
-    with pytest.raises(RecordError, match="repro retract one-abc-s0"):
-        records.stands(tmp_path, "one-abc-s0")
+    with pytest.raises(RecordError, match=f"repro retract {NAME}"):
+        records.stands(tmp_path, NAME)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="os.fsync of folders")
@@ -171,4 +174,4 @@ def test_folders_merge(tmp_path: Path) -> None:
     """Records of two machines lie side by side, in order of their seeds."""
     for seed in (2, 0, 1):
         records.append(tmp_path, f"run-s{seed}", META | {"seed": seed}, COUNTS)
-    assert [record.seed for record in records.load({"local": tmp_path}).of("abc")] == [0, 1, 2]
+    assert [record.seed for record in records.load({"local": tmp_path}).of(KEY)] == [0, 1, 2]

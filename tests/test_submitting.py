@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from data_files import make_cityscapes, make_voc, noise
 from rich.console import Console
 from safetensors.torch import save_file
 
-from repro import data, models, profiles, records
+from repro import answers, data, models, profiles, records
 from repro.commands import submitting
 from repro.commands.scoring import submitted
 from repro.commands.submitting import Request
@@ -80,6 +81,10 @@ def test_the_archive_is_what_the_server_takes(number: int, tmp_path: Path) -> No
     note = json.loads((path.parent / "archive.json").read_text())
     assert note["record"] == folder_name(run, 0)
     assert note["images"] == len(dataset)
+    noted = answers.submissions(tmp_path / "runs/local", note["key"])
+    assert [(one.record, one.sha256) for one in noted] == [(note["record"], sha256(path.read_bytes()).hexdigest())]
+    assert noted[0] == answers.read_note(path.parent / "archive.json")
+    assert noted[0].record_sha256 == records.load({"local": tmp_path / "runs/local"}).records[0].digest
 
 
 @pytest.mark.parametrize("number", [8, 10])

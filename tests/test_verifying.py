@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import short_runs
+import simulate
 from safetensors.torch import load_file, save_file
 
 from repro.cli import main
@@ -59,7 +60,7 @@ def test_other_counts_differ(
     counts["classes"][:, :, 0] = 0
     try:
         np.savez_compressed(path, **counts)
-        (trained / "record.json").write_text(json.dumps({**json.loads(meta), "sums": {}}), encoding="utf-8")
+        simulate.resealed(trained)
         row = verified(trained, monkeypatch, capsys)
         wide = verified(trained, monkeypatch, capsys, "--within", "100")
     finally:
@@ -88,7 +89,7 @@ def test_changed_weights_differ(
     weights = load_file(path)
     save_file({name: value * 0.5 if "head" in name else value for name, value in weights.items()}, path)
     try:
-        (trained / "record.json").write_text(json.dumps({**json.loads(meta), "sums": {}}), encoding="utf-8")
+        simulate.resealed(trained)
         row = verified(trained, monkeypatch, capsys, "--within", "0")
     finally:
         path.write_bytes(kept)

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table as Grid
 
 from repro import cost, paper, verdicts
+from repro.atomic import atomic_write
 from repro.counts import STORED
 from repro.keys import key
 from repro.select import select_tables
@@ -112,15 +113,22 @@ def _ours(cell: Counted) -> str:
 
 
 def store(path: Path = STORED) -> int:
-    """Write every count of the suite to the file that the report reads; return their number."""
+    """Write every count of the suite to the file that the report reads; return their number.
+
+    Raises:
+        SpecError: the disk refuses.
+    """
     import torch
 
     from repro.commands import networks
 
-    networks.store()
     tree = {"convention": CONVENTION, "torch": torch.__version__.split("+")[0], "counts": every_count()}
-    path.write_text(json.dumps(tree, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    return len(every_count())
+    try:
+        networks.store()
+        atomic_write(path, json.dumps(tree, indent=1, sort_keys=True) + "\n")
+    except OSError as error:
+        raise SpecError(f"{path.parent}: counts cannot be written ({error.strerror or error}); free space") from error
+    return len(tree["counts"])
 
 
 def every_count() -> dict[str, int | str]:

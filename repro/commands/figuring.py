@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from repro import profiles, records, specs
+from repro.atomic import atomic_write
 from repro.commands import curves, gathering
 from repro.machine import Machine
 from repro.measured import Evidence
@@ -162,7 +163,7 @@ def _describe(figure: Figure, drawn: Drawn, path: Path) -> Path:
         "runs": list(drawn.runs),
         "shown": plain(drawn.material),
     }
-    path.write_text(json.dumps(tree, indent=1, allow_nan=False) + "\n", encoding="utf-8", newline="\n")
+    atomic_write(path, json.dumps(tree, indent=1, allow_nan=False) + "\n")
     return path
 
 

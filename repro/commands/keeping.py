@@ -1,4 +1,4 @@
-"""`repro status`, `retract`: what has run, what was withdrawn."""
+"""`repro status`, `retract`: what has run, what was withdrawn, and how that is undone."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table as Grid
 
-from repro import answers, records
+from repro import answers, records, withdrawn
 from repro.commands.planning import Request
 from repro.machine import Machine
-from repro.records import RecordError
-from repro.withdrawn import withdraw
+from repro.plural import many
+from repro.records import RecordError, Shelf, Withdrawal
 
 PLACES = ("reference", "local")
+LISTED = "repro status --records"
 Filled = dict[int | str, Counter[str]]
 """Of each table: its cells, and how many of them have a record in each place."""
 
@@ -44,6 +45,8 @@ def status(out: Console, request: Request, *, as_json: bool) -> None:
         out.print(f"unfinished: {name} (the same repro run takes it up again)", soft_wrap=True, markup=False)
     for fault in shelf.passed_over:
         out.print(f"passed over: {fault}", style="yellow", soft_wrap=True, markup=False)
+    if shelf.withdrawn:
+        out.print(f"withdrawn: {many(len(shelf.withdrawn), 'record')} ({LISTED} names them)", soft_wrap=True)
 
 
 def _filled(request: Request) -> Filled:
@@ -66,20 +69,140 @@ def _grid(filled: Filled) -> Grid:
     return grid
 
 
-def retract(out: Console, name: str, why: str, runs: Path) -> None:
-    """Withdraw a record of this machine or the project; raise ``RecordError`` where there is none, or no reason."""
+def listing(out: Console, request: Request, *, as_json: bool) -> None:
+    """Print every record of a profile by name, with key, seed, status and place; withdrawn ones with the reason."""
+    shelf = request.shelf
+    rows = [
+        {"name": r.name, "key": r.key, "seed": str(r.seed), "status": r.status, "place": r.place, "why": ""}
+        for r in shelf.records
+        if r.meta.get("profile") == request.profile
+    ]
+    rows += [_row(gone) for gone in shelf.withdrawn if gone.name.startswith(f"{request.profile}-")]
+    rows.sort(key=lambda row: (row["name"], row["place"]))
+    if as_json:
+        tree = [{**row, "seed": int(row["seed"]) if row["seed"] else None} for row in rows]
+        out.print_json(json.dumps({"records": tree, "passed_over": list(shelf.passed_over)}))
+        return
+    head = {column: column for column in ("name", "key", "seed", "status", "place", "why")}
+    widths = {column: max(len(row[column]) for row in [head, *rows]) for column in head}
+    for row in [head, *rows]:
+        text = "  ".join(f"{row[column]:{width}}" for column, width in widths.items())
+        out.print(text.rstrip(), soft_wrap=True, markup=False)
+    for fault in shelf.passed_over:
+        out.print(f"passed over: {fault}", style="yellow", soft_wrap=True, markup=False)
+
+
+def _row(gone: Withdrawal) -> dict[str, str]:
+    """Return a line of the listing for a record that may be unreadable: key and seed are those of its name."""
+    found = records.OWN_NAME.search(gone.name)
+    key, seed = (found["key"], found["seed"]) if found else ("", "")
+    return {"name": gone.name, "key": key, "seed": seed, "status": "retracted", "place": gone.place, "why": gone.why}
+
+
+def retract(out: Console, name: str, why: str, runs: Path, place: str = "local") -> None:
+    """Withdraw a record or an answer of one place, and say what falls with it.
+
+    Raises:
+        RecordError: there is none in that place, no reason is given, it was withdrawn for another one, or the disk
+            refuses.
+    """
     if not why.strip():
         raise RecordError(f"{name}: a withdrawal needs its reason; say it in words after --why")
-    place = Machine(runs=runs)
-    roots = {"reference": place.reference, "local": place.local}
-    for answer in (answer for answer in records.load(roots).answers if answer.name == name):
-        answers.retract(answer, why)
-        out.print(f"retracted {answer.folder}", soft_wrap=True, markup=False)
-        return
-    folders = [root / name for root in roots.values()]
-    found = [folder for folder in folders if folder.name == name and records.present(folder)]
-    if not found:
-        raise RecordError(f"{name}: no record of this name under {runs}; repro status lists them")
-    for folder in found:
-        withdraw(folder, why)
+    found = _folders(name, runs)
+    for folder in (folder for folder in found.get(place, ()) if withdrawn.withdrawn(folder)):
+        if withdrawn.reason(folder) == withdrawn.in_one_line(why):  # the same command again
+            out.print(f"retracted {folder}", soft_wrap=True, markup=False)
+            return
+        raise RecordError(
+            f"{name}: was withdrawn before ({withdrawn.reason(folder)}); repro retract {name} --undo restores it"
+        )
+    if not found.get(place):
+        raise RecordError(_none(name, runs, place, bool(found)))
+    before = _shelf(runs)
+    for folder in found[place]:
+        try:
+            withdrawn.withdraw(folder, why)
+        except OSError as error:
+            raise RecordError(
+                f"{folder}: is not withdrawn, the reason cannot be written ({error.strerror or error}); free space"
+            ) from error
         out.print(f"retracted {folder}", soft_wrap=True, markup=False)
+    for other in _fallen(before, _shelf(runs), name):
+        out.print(f"falls with it: {other}", soft_wrap=True, markup=False)
+
+
+def restore(out: Console, name: str, runs: Path, place: str = "local") -> None:
+    """Undo a withdrawal: the record or answer of a name is used again, with what fell with it.
+
+    Raises:
+        RecordError: nothing of that name was withdrawn in that place, another has its name, or the disk refuses.
+    """
+    for root in _roots(runs, place):
+        here = root / name
+        aside = withdrawn.moved_aside(root, name)
+        if here.name == name and withdrawn.withdrawn(here):
+            _restore(out, here)
+            return
+        if aside and here.exists():
+            raise RecordError(
+                f"{name}: another record has taken its name since; retract that one first, then restore this one: "
+                f"repro retract {aside[-1].name} --undo"
+            )
+        if aside:
+            _restore(out, aside[-1])
+            return
+    raise RecordError(f"{name}: nothing of this name was withdrawn among the {place} records; see {LISTED}")
+
+
+def _restore(out: Console, folder: Path) -> None:
+    target = folder.with_name(withdrawn.first_name(folder.name))
+    try:
+        if folder != target and withdrawn.withdrawn(target):
+            withdrawn.move_aside(target)
+        if folder != target and target.exists():
+            raise RecordError(
+                f"{folder.name}: {target.name} is another record now; retract that one first, then --undo this one"
+            )
+        why = withdrawn.reason(folder)
+        withdrawn.restore(folder)
+    except OSError as error:
+        raise RecordError(f"{folder}: cannot be restored ({error.strerror or error}); it is withdrawn still") from error
+    out.print(f"restored {target} (it was withdrawn: {why})", soft_wrap=True, markup=False)
+
+
+def _roots(runs: Path, place: str) -> tuple[Path, Path]:
+    """Return the folders of a place's records and of its answers."""
+    root = getattr(Machine(runs=runs), place)
+    return root, root / answers.FOLDER
+
+
+def _folders(name: str, runs: Path) -> dict[str, list[Path]]:
+    """Return what has a name, readable or not, withdrawn or not, by its place."""
+    found: dict[str, list[Path]] = {}
+    for place in PLACES:
+        root, scores = _roots(runs, place)
+        held = [(root / name, records.FILE), (scores / name, answers.FILE)]
+        if folders := [folder for folder, file in held if folder.name == name and (folder / file).exists()]:
+            found[place] = folders
+    return found
+
+
+def _none(name: str, runs: Path, place: str, other: bool) -> str:  # noqa: FBT001 - two sentences
+    if other and place == "local":
+        return f"{name}: is a record of the project, not of this machine; to withdraw that one, add --reference"
+    if other:
+        return f"{name}: is a record of this machine, not of the project; leave --reference out"
+    return f"{name}: no record of this name under {runs}; {LISTED} lists them"
+
+
+def _shelf(runs: Path) -> Shelf:
+    place = Machine(runs=runs)
+    return records.load({"reference": place.reference, "local": place.local})
+
+
+def _fallen(before: Shelf, after: Shelf, name: str) -> list[str]:
+    """Return the names of records and answers that are used no more, besides the one that was withdrawn."""
+    left = {r.folder for r in after.records} | {a.folder for a in after.answers}
+    gone = [r.folder for r in before.records if r.folder not in left]
+    gone += [a.folder for a in before.answers if a.folder not in left]
+    return [folder.name for folder in gone if folder.name != name]

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from repro import cost, profiles
+from repro.atomic import atomic_write
 from repro.compute import STORED, Pass, passes
 from repro.experiment import Run
 from repro.measure import plan
@@ -32,5 +33,5 @@ def store(path: Path = STORED) -> int:
     """Write the counts of every pass; return their number."""
     found = {one.name: count(one) for one in passes(all_runs())}
     tree = {"convention": cost.CONVENTION, "networks": found}
-    path.write_text(json.dumps(tree, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    atomic_write(path, json.dumps(tree, indent=1, sort_keys=True) + "\n")
     return len(found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections import Counter
 from collections.abc import Sequence
@@ -13,8 +14,10 @@ import torch
 from PIL import Image
 from rich.console import Console
 from rich.table import Table as Grid
-from safetensors.torch import load_file, save
+from safetensors.torch import save
 
+from repro import exported
+from repro.atomic import atomic_write
 from repro.commands import trained
 from repro.commands.pictures import overlay, read_picture
 from repro.commands.trained import Trained
@@ -83,8 +86,10 @@ def _write(folder: Path, stem: str, image: Bytes, labels: Bytes, model: Trained,
     try:
         folder.mkdir(parents=True, exist_ok=True)
         write_palette_png(labels, paths[0], model.palette)
-        Image.fromarray(overlay(image, labels, model.palette)).save(paths[1])
-        paths[2].write_text(json.dumps(tree, indent=1) + "\n", encoding="utf-8")
+        drawn = io.BytesIO()
+        Image.fromarray(overlay(image, labels, model.palette)).save(drawn, format="PNG")
+        atomic_write(paths[1], drawn.getvalue())
+        atomic_write(paths[2], json.dumps(tree, indent=1) + "\n")
     except OSError as error:
         why = error.strerror or error
         raise DataError(f"{folder}: predictions cannot be written ({why}); choose another --out") from error
@@ -111,13 +116,14 @@ def export(out: Console, key: str, seed: int | None, file: Path, runs: Path) -> 
     if file.suffix != ".safetensors":
         raise SpecError(f"--out {file}: the weights are written as safetensors; give a name that ends in .safetensors")
     record = trained.find(runs, key, seed)
-    tensors = {name: _half(tensor) for name, tensor in load_file(record.folder / trained.FILE).items()}
+    source = record.weights()
+    tensors = {name: _half(tensor) for name, tensor in trained.tensors(record).items()}
     meta = record.meta
     described = {name: str(meta.get(name, "")) for name in ("key", "seed", "profile", "slug", "recipe", "git_commit")}
     described |= {"spec": json.dumps(meta["spec"]), "classes": json.dumps(meta.get("classes", [])), "format": "pt"}
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(save(tensors, metadata=described))
+        atomic_write(file, exported.signed(save(tensors), described, exported.first_source(source)))
     except OSError as error:
         raise SpecError(f"{file}: cannot be written ({error.strerror or error}); choose another --out") from error
     out.print(f"written: {file} ({file.stat().st_size / 1e6:.1f} MB, {record.name})", soft_wrap=True)

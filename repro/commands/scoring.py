@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from repro import answers, profiles
-from repro.answers import AnswerError
+from repro.answers import AnswerError, Submission
 from repro.machine import Machine
 from repro.profiles import Profile
 from repro.spec import Submitted, Table
@@ -41,8 +41,8 @@ def _recipes(profile: Profile) -> list[str]:
     return [name for name in profile.recipes if name not in own]
 
 
-def score(out: Console, key: str, miou: float, date: str, runs: Path) -> None:
-    """Enter an answer.
+def score(out: Console, key: str, miou: float, date: str, runs: Path, note: Path | None = None) -> None:
+    """Enter an answer to an archive that ``repro submit`` wrote.
 
     Args:
         out: where to say so.
@@ -50,9 +50,10 @@ def score(out: Console, key: str, miou: float, date: str, runs: Path) -> None:
         miou: in per cent, as the server prints it.
         date: its day; empty: today.
         runs: folder of the records.
+        note: what ``repro submit`` wrote beside the archive, where that was on another machine.
 
     Raises:
-        AnswerError: the key is of no submission, or the score or the day is impossible.
+        AnswerError: the key is of no table's run, no archive of it was written, or the score or the day is impossible.
     """
     found = [(table, profile, recipe) for own, table, profile, recipe in known() if own == key]
     if not found:
@@ -64,6 +65,22 @@ def score(out: Console, key: str, miou: float, date: str, runs: Path) -> None:
     cell = submitted(table)
     assert cell is not None
     today = dt.datetime.now(tz=dt.UTC).date().isoformat()
-    answer = answers.append(Machine(runs=runs).local, key, cell.server, round(miou / 100, 8), date or today)
-    out.print(f"entered: {miou:g} % of {answer.date} for table{table.number}, profile {profile} ({answer.folder})",
-              soft_wrap=True)  # fmt: skip
+    local = Machine(runs=runs).local
+    answer = answers.append(local, cell.server, round(miou / 100, 8), date or today, _submission(key, local, note))
+    out.print(f"entered: {miou:g} % of {answer.date} for table{table.number}, profile {profile}, predictions of "
+              f"{answer.record} ({answer.folder})", soft_wrap=True, markup=False)  # fmt: skip
+
+
+def _submission(key: str, local: Path, note: Path | None) -> Submission:
+    """Return the archive that an answer belongs to: the one of a note, else the last that was written here."""
+    if note is not None:
+        found = answers.read_note(note)
+        if found.key != key:
+            raise AnswerError(f"--note {note}: is of key {found.key}, not of {key}; give the one that was submitted")
+        return found
+    written = answers.submissions(local, key)
+    if len(names := sorted({one.record for one in written})) > 1:
+        raise AnswerError(
+            f"{key}: archives of {' and '.join(names)} were written; say which one was submitted: --note ARCHIVE.json"
+        )
+    return written[-1]

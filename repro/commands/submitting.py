@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import Progress
 
-from repro import crf, data, profiles, records
+from repro import answers, crf, data, profiles, records
+from repro.answers import Submission
+from repro.atomic import atomic_write
 from repro.commands import trained
 from repro.commands.scoring import submitted
 from repro.commands.trained import Trained
@@ -72,6 +74,7 @@ def submit(out: Console, request: Request) -> Path:
         SpecError: the table submits nothing, or the profile has no such test set.
         RecordError: its network is not trained here.
         SubmissionError: the archive is not what the server takes, or cannot be written.
+        AnswerError: the note under the records, which ``repro score`` asks for, cannot be written.
     """
     number, cell, run, source = _target(request)
     model = _trained(request, source, cell)
@@ -83,7 +86,7 @@ def submit(out: Console, request: Request) -> Path:
     with Progress(console=out, transient=True, disable=not out.is_terminal) as bar:
         found = bar.track(predictions(model, run, dataset, request.place), len(dataset), description="predicting")
         write(found, submission.image_sizes(dataset), path)
-    _describe(path, run, model, len(dataset))
+    answers.keep(request.place.local, _describe(path, run, model, len(dataset)))
     out.print(f"written and checked: {path} ({len(dataset)} images, {model.record.name})", soft_wrap=True)
     out.print(f"upload it, then enter the answer: repro score {run.key} <mIoU in per cent>", soft_wrap=True)
     return path
@@ -154,10 +157,15 @@ def _softmax(predictor: Predictor, dataset: Dataset) -> Iterator[tuple[NDArray[n
         yield predictor.softmax([image])[0], image
 
 
-def _describe(path: Path, run: Run, model: Trained, images: int) -> None:
-    """Write beside the archive what it holds, so that an answer can be traced to the network."""
+def _describe(path: Path, run: Run, model: Trained, images: int) -> Submission:
+    """Write beside the archive what it holds, so that an answer can be traced to the network; return it."""
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    tree = {"key": run.key, "record": model.record.name, "profile": run.profile, "images": images, "sha256": digest}
+    today = dt.datetime.now(tz=dt.UTC).date().isoformat()
+    found = Submission(run.key, model.record.name, model.record.digest, digest, run.profile, images, today)
     note = path.with_name(path.name + ".json")
-    note.write_text(json.dumps(tree, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    try:
+        atomic_write(note, found.text())
+    except OSError as error:
+        raise submission.SubmissionError(f"{note} cannot be written ({error.strerror or error}); free space") from error
+    return found

@@ -30,7 +30,7 @@ from repro.restore import run_of
 from repro.session import colours
 from repro.spec import Classifier, Evaluation, SpecError
 
-FILE = "weights.safetensors"
+FILE = records.WEIGHTS
 CPU = torch.device("cpu")
 
 
@@ -148,18 +148,31 @@ def load(record: Record, device: torch.device = CPU) -> Trained:
     net = models.build(run.model, len(classes))
     assert isinstance(net, Network)
     try:
-        tensors = load_file(record.folder / FILE)
-        net.load_state_dict(tensors)
-    except (SafetensorError, OSError, RuntimeError) as error:
-        msg = f"{record.folder / FILE}: damaged, or weights of another network; train them with: {command(record)}"
-        raise RecordError(msg) from error
-    models.check_values(net.state_dict(), tensors, record.folder / FILE, f"train them with: {command(record)}")
+        found = tensors(record)
+        net.load_state_dict(found)
+    except RuntimeError as error:
+        raise RecordError(_damaged(record)) from error
+    models.check_values(net.state_dict(), found, record.folder / FILE, f"train them with: {command(record)}")
     net.eval().requires_grad_(requires_grad=False)
     if device.type == "cuda":
         full_float32()
         repeatable()
     net = net.to(device).to(memory_format=torch.channels_last)
     return Trained(record, run, net, classes, palette_of(run, len(classes)), device)
+
+
+def tensors(record: Record) -> dict[str, Tensor]:
+    """Return a record's weights by name; raise ``RecordError`` where they are damaged or not the record's."""
+    path = record.weights()
+    try:
+        found: dict[str, Tensor] = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise RecordError(_damaged(record)) from error
+    return found
+
+
+def _damaged(record: Record) -> str:
+    return f"{record.folder / FILE}: damaged, or weights of another network; train them with: {command(record)}"
 
 
 def palette_of(run: Run, count: int) -> tuple[Colour, ...]:

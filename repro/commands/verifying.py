@@ -31,7 +31,6 @@ from repro.session import Session
 from repro.sources import known_here
 from repro.spec import Classifier, SpecError
 
-FILE = "weights.safetensors"
 WITHIN = 0.1
 """Points within which an outcome of other bits still counts as the same result."""
 
@@ -134,7 +133,7 @@ def _of_tables(word: str, request: Request, shelf: Shelf) -> list[Record]:
 
 
 def _has_weights(record: Record) -> bool:
-    return record.status == "ok" and (record.folder / FILE).is_file()
+    return record.status == "ok" and (record.folder / records.WEIGHTS).is_file()
 
 
 def _refuse_other_sources(record: Record, place: Machine) -> None:
@@ -187,7 +186,7 @@ class _Evaluation(Session):
     @cached_property
     def net(self) -> nn.Module:
         net = models.build(self.run.model, len(self.test_set.classes))
-        inherit(net, self.record.folder / FILE)
+        inherit(net, self.record.weights())
         return net.to(memory_format=self.layout)
 
 

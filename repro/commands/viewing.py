@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from repro import data, vrf
+from repro.atomic import atomic_write
 from repro.commands import trained
 from repro.commands.examples import with_weights
 from repro.commands.figuring import plain
@@ -131,7 +132,7 @@ def _write(stem: Path, fields: figure3.Fields, model: Trained) -> list[Path]:
         with style.look():
             paths = style.save(figure3.draw(fields), stem)
         tree = {"record": model.record.name, **plain(fields)}
-        stem.with_suffix(".json").write_text(json.dumps(tree, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        atomic_write(stem.with_suffix(".json"), json.dumps(tree, indent=1, allow_nan=False) + "\n")
     except OSError as error:
         raise SpecError(f"{stem}: cannot be written ({error.strerror or error}); choose another --out") from error
     return [*paths, stem.with_suffix(".json")]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from repro.atomic import atomic_write
 from repro.data.dataset import IGNORE_INDEX, Bytes, Colour
 
 COLOURS = 256
@@ -92,7 +93,7 @@ def png_bytes(labels: Bytes, palette: tuple[Colour, ...] = ()) -> bytes:
 
 def write_palette_png(labels: Bytes, path: Path, palette: tuple[Colour, ...] = VOC_PALETTE) -> None:
     """Write labels (h, w) uint8 as a palette PNG."""
-    path.write_bytes(png_bytes(labels, palette))
+    atomic_write(path, png_bytes(labels, palette))
 
 
 def read_palette(path: Path) -> tuple[Colour, ...] | None:

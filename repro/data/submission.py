@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from repro.atomic import through
 from repro.data import cityscapes, voc
 from repro.data.dataset import Bytes, DataError, Dataset
 from repro.data.palette import VOC_PALETTE, png_bytes
@@ -77,7 +78,9 @@ def _written(path: Path, fill: Callable[[Path], None], validate: Callable[[Path]
         path.parent.mkdir(parents=True, exist_ok=True)
         fill(aside)
         validate(aside)
+        through(aside)
         aside.replace(path)
+        through(path.parent)
     except OSError as error:
         raise SubmissionError(f"{path} cannot be written ({error.strerror or error}); free space") from error
     finally:

@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from repro.atomic import atomic_write
 from repro.errors import is_ours
 from repro.experiment import Job
 from repro.launch.order import Ended
@@ -51,7 +52,7 @@ def failed(job: Job, place: Machine, error: Exception) -> Ended:
     path = place.work / f"{job.name}.error.txt"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+        atomic_write(path, "".join(traceback.format_exception(error)))
     except OSError:
         return Ended(job.name, "failed", f"unforeseen: {last}; its trace could not be written to {path.parent}")
     return Ended(job.name, "failed", f"unforeseen: {last}; the trace is in {path}")

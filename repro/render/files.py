@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
+from repro.atomic import atomic_write
 from repro.render import audited, csv, document, index, json, latex, markdown
 from repro.render.page import Page
 from repro.views import TableView
@@ -51,7 +52,7 @@ def write(folder: Path, texts: Mapping[str, str]) -> list[Path]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name in stale:
-            (folder / name).write_text(texts[name], encoding="utf-8", newline="\n")
+            atomic_write(folder / name, texts[name])
     except OSError as error:
         msg = f"{folder}: the report cannot be written ({error.strerror or error}); choose another folder with --out"
         raise ReportError(msg) from error

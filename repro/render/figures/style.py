@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from repro.atomic import atomic_write
 from repro.keys import head_name, normal
 from repro.spec import GCN, Conv, Conv1x1, Head, Model, Stack
 
@@ -144,19 +145,22 @@ def save(figure: Figure, stem: Path) -> list[Path]:
     stem.parent.mkdir(parents=True, exist_ok=True)
     paths = [stem.with_suffix(".pdf"), stem.with_suffix(".png")]
     nothing = dict.fromkeys(("CreationDate", "ModDate", "Creator", "Producer"))
-    figure.savefig(paths[0], metadata=nothing)
-    _save_png(figure, paths[1])
+    vector = io.BytesIO()
+    figure.savefig(vector, format="pdf", metadata=nothing)
+    for path, drawn in zip(paths, (vector.getvalue(), _png(figure)), strict=True):
+        atomic_write(path, drawn)
     return paths
 
 
-def _save_png(figure: Figure, path: Path) -> None:
-    """Write a picture without the alpha channel, which is opaque everywhere and a tenth of the bytes."""
+def _png(figure: Figure) -> bytes:
+    """Return a picture without the alpha channel, which is opaque everywhere and a tenth of the bytes."""
     from PIL import Image
 
-    drawn = io.BytesIO()
+    drawn, light = io.BytesIO(), io.BytesIO()
     figure.savefig(drawn, format="png", metadata={"Software": None})
     with Image.open(drawn) as picture:
-        _light(picture.convert("RGB")).save(path, optimize=True, dpi=(DPI, DPI))
+        _light(picture.convert("RGB")).save(light, format="PNG", optimize=True, dpi=(DPI, DPI))
+    return light.getvalue()
 
 
 def _light(picture: Image) -> Image:
