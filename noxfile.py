@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 import venv
 from collections.abc import Callable
 from pathlib import Path
@@ -155,17 +156,35 @@ def imports(session: nox.Session) -> None:
     session.run(str(BIN / "lint-imports"), external=True)
 
 
-@nox.session(venv_backend="none")
-def bench(session: nox.Session) -> None:
-    """Measure the suite's speed beside its peers': all benchmarks, or those named after `--`; then the goals."""
-    environment(session)
+def _peers(session: nox.Session) -> None:
+    """Install what the benchmarks compare with, where that is possible."""
     peers = [str(PYTHON), "-m", "uv", "pip", "install", "--quiet", "--python", str(PYTHON), *PEERS]
     if not _try(peers):
         session.warn(f"{', '.join(PEERS)} could not be installed: what is measured against them is left out")
+
+
+@nox.session(venv_backend="none")
+def bench(session: nox.Session) -> None:
+    """Measure the suite's speed beside its peers': all benchmarks but that of a GPU, or those named after `--`."""
+    environment(session)
+    _peers(session)
     folder = HERE / "benchmarks"
-    names = session.posargs or sorted(path.stem for path in folder.glob("[a-z]*.py"))
+    names = session.posargs or sorted(path.stem for path in folder.glob("[a-z]*.py") if path.stem != "gpu")
     for name in (*names, "_goals"):
         session.run(str(PYTHON), str(folder / f"{name}.py"), external=True)
+
+
+@nox.session(venv_backend="none")
+def gpu(session: nox.Session) -> None:
+    """On a CUDA device, in three minutes: the tests that need one, then steps, evaluation and peers."""
+    began = time.monotonic()
+    environment(session)
+    _peers(session)
+    _pytest(session, "-m", "not stress", "tests/test_gpu.py", "-q")
+    left = max(60.0, 170.0 - (time.monotonic() - began))
+    words = session.posargs or ["--seconds", f"{left:.0f}"]
+    session.run(str(PYTHON), str(HERE / "benchmarks" / "gpu.py"), *words, external=True)
+    session.run(str(PYTHON), str(HERE / "benchmarks" / "_goals.py"), external=True)
 
 
 @nox.session(venv_backend="none")

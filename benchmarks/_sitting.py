@@ -1,20 +1,44 @@
-"""One sitting of a benchmark: contestants take turns in one process, ratios are taken within a turn."""
+"""One sitting of a benchmark: contestants take turns in one process, ratios are taken within a turn.
+
+Every benchmark takes ``--smoke``: tiny sizes, one turn, nothing written; it says that the benchmark runs, not how fast.
+"""
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import platform
 import statistics
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 RESULTS = Path(__file__).parent / "results"
 Contestants = Mapping[str, Callable[[], object]]
+SMOKE = "--smoke" in sys.argv
+T = TypeVar("T")
+
+
+def sized(full: T, tiny: T) -> T:
+    """Return the size of a measurement, or with ``--smoke`` the one that only shows that it runs."""
+    return tiny if SMOKE else full
+
+
+def arguments(text: str | None) -> argparse.ArgumentParser:
+    """Return a parser with the options that all benchmarks share; ``text`` is the benchmark's docstring."""
+    parser = argparse.ArgumentParser(description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--smoke", action="store_true", help="tiny sizes, one turn, nothing written")
+    return parser
+
+
+def left_out(name: str, why: str) -> None:
+    """Say that something is not measured here."""
+    print(f"left out: {name}: {why}")
 
 
 @dataclass(frozen=True)
@@ -47,11 +71,12 @@ def take_turns(contestants: Contestants, rounds: int, calls: int = 1) -> list[di
     """Return seconds a call of each contestant, for each round of A B C, B C A, ...; one round goes before, uncounted.
 
     A busy machine slows neighbours in time alike, so only ratios within a round mean something. Each goes first in its
-    turn: what one leaves in the processor's cache helps or hinders the next.
+    turn: what one leaves in the processor's cache helps or hinders the next. With ``--smoke`` one call of each is all.
     """
     turns: list[dict[str, float]] = []
+    uncounted, rounds, calls = sized((1, rounds, calls), (0, 1, 1))
     names = list(contestants)
-    for number in range(rounds + 1):
+    for number in range(uncounted + rounds):
         turn = {}
         first = number % len(names)
         for name in names[first:] + names[:first]:
@@ -61,7 +86,7 @@ def take_turns(contestants: Contestants, rounds: int, calls: int = 1) -> list[di
                 call()
             turn[name] = (time.perf_counter() - start) / calls
         turns.append({name: turn[name] for name in names})
-    return turns[1:]
+    return turns[uncounted:]
 
 
 def compare(turns: list[dict[str, float]], ours: str) -> dict[str, dict[str, float]]:
@@ -125,7 +150,6 @@ def report(
         print(f"{fact}: {value}")
     for goal in goals:
         print(goal)
-    RESULTS.mkdir(exist_ok=True)
     content = {
         "benchmark": name,
         "machine": machine(),
@@ -133,6 +157,15 @@ def report(
         "goals": [asdict(g) | {"met": g.met} for g in goals],
         **facts,
     }
+    write(name, content)
+
+
+def write(name: str, content: Mapping[str, Any], *, quiet: bool = False) -> None:
+    """Write ``results/<name>.json``; with ``--smoke`` nothing is written."""
+    text = json.dumps(content, indent=1) + "\n"
     path = RESULTS / f"{name}.json"
-    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    print(f"written: {path}")
+    if not SMOKE:
+        RESULTS.mkdir(exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    if not quiet:
+        print(f"not written (--smoke): {path}" if SMOKE else f"written: {path}")

@@ -13,17 +13,18 @@ import itertools
 import os
 import time
 from collections.abc import Callable
+from importlib import util
 from typing import Any
 
 import numpy as np
-from _sitting import Goal, compare, report
+from _sitting import Goal, arguments, compare, left_out, report, sized
 from numpy.typing import NDArray
-from pydensecrf import densecrf
 
 from repro import crf
 from repro.spec import CRF
 
-CLASSES, SHAPE, IMAGES, SET, ROUNDS = 21, (375, 500), 12, 101, 3
+CLASSES, SHAPE = 21, sized((375, 500), (48, 64))
+IMAGES, SET, ROUNDS = sized((12, 101, 3), (2, 3, 1))
 VALUES = CRF()
 Floats = NDArray[np.float32]
 
@@ -34,11 +35,11 @@ def scene(seed: int) -> tuple[Floats, NDArray[np.uint8]]:
 
     rng = np.random.default_rng(seed)
     count = int(rng.integers(3, 6))
-    patches = ndimage.zoom(rng.normal(size=(count, 6, 8)), (1, 62.5, 62.5), order=3)[:, : SHAPE[0], : SHAPE[1]].argmax(
-        0
-    )
+    patches = ndimage.zoom(rng.normal(size=(count, 6, 8)), (1, SHAPE[0] / 6, SHAPE[1] / 8), order=3)[
+        :, : SHAPE[0], : SHAPE[1]
+    ].argmax(0)
     colors = rng.integers(30, 220, (count, 3))[patches] + rng.normal(0, 10, (*SHAPE, 3))
-    logits = ndimage.zoom(rng.normal(size=(CLASSES, 15, 20)), (1, 25, 25), order=1) * 1.5
+    logits = ndimage.zoom(rng.normal(size=(CLASSES, 15, 20)), (1, SHAPE[0] / 15, SHAPE[1] / 20), order=1) * 1.5
     for patch, name in enumerate(rng.choice(CLASSES, count, replace=False)):
         logits[name] += 10 * ndimage.gaussian_filter((patches == patch).astype(np.float32), 8)
     return special.softmax(logits, axis=0).astype(np.float32), colors.clip(0, 255).astype(np.uint8)
@@ -46,6 +47,8 @@ def scene(seed: int) -> tuple[Floats, NDArray[np.uint8]]:
 
 def plainly(probabilities: Floats, image: NDArray[np.uint8]) -> NDArray[Any]:
     """Call pydensecrf as its own example does."""
+    from pydensecrf import densecrf
+
     field = densecrf.DenseCRF2D(SHAPE[1], SHAPE[0], CLASSES)
     energy = -np.log(np.maximum(probabilities, 1e-10)).reshape(CLASSES, -1)
     field.setUnaryEnergy(np.ascontiguousarray(energy, np.float32))
@@ -58,6 +61,10 @@ def plainly(probabilities: Floats, image: NDArray[np.uint8]) -> NDArray[Any]:
 
 def main() -> None:
     """Compare the plain call, supported labels in this process, and in one process a core for both sizes."""
+    arguments(__doc__).parse_args()
+    if not util.find_spec("pydensecrf"):
+        left_out("dense CRF", "pydensecrf is not installed")
+        return
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     scenes = [scene(seed) for seed in range(IMAGES)]
     ways: dict[str, Callable[[], list[NDArray[Any]]]] = {

@@ -11,7 +11,6 @@ picture and its labels copied into a frame that is there, nothing else.
 
 from __future__ import annotations
 
-import argparse
 import os
 import tempfile
 from collections.abc import Callable
@@ -21,7 +20,7 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from _sitting import Goal, compare, report, take_turns
+from _sitting import SMOKE, Goal, arguments, compare, report, sized, take_turns
 from PIL import Image
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
@@ -33,7 +32,7 @@ from repro.data.transforms import Batches
 from repro.experiment import Source
 from repro.machine import keep_memory
 
-HEIGHT, WIDTH, FRAME, BATCH = 375, 500, 512, 16
+HEIGHT, WIDTH, FRAME, BATCH = sized((375, 500, 512, 16), (47, 63, 64, 4))
 ALONE = "PIL, DataLoader, 0 workers"
 Pair = tuple[torch.Tensor, torch.Tensor]
 
@@ -95,6 +94,7 @@ def usual(files: list[tuple[Path, Path]], cores: int, *, normalised: bool) -> di
             persistent_workers=workers > 0,
         )
         for title, workers in ((ALONE, 0), (f"PIL, DataLoader, {cores} workers", cores))
+        if not (SMOKE and workers)  # whose start alone takes seconds
     }  # fmt: skip
     return {title: walk(loader) for title, loader in loaders.items()}
 
@@ -124,8 +124,8 @@ def walk(batches: Any) -> Callable[[], None]:  # noqa: ANN401 - any iterable of 
 
 def main() -> None:
     """Measure and report."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--images", type=int, default=64)
+    parser = arguments(__doc__)
+    parser.add_argument("--images", type=int, default=sized(64, 8))
     parser.add_argument("--rounds", type=int, default=3)
     asked = parser.parse_args()
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

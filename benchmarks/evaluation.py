@@ -11,13 +11,12 @@ in the default layout, then numpy's bincount. Labels are blobs with a void rim, 
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
-from _sitting import Goal, compare, report, take_turns
+from _sitting import Goal, arguments, compare, report, take_turns
 from counts import CLASSES, SIDE, Map, bincount, blobs
 from torch import Tensor
 from train_step import gcn
@@ -72,7 +71,7 @@ def ways(labels: Map, pred: Map) -> dict[str, Callable[[], Any]]:
 
 def main() -> None:
     """Measure and report."""
-    parser = argparse.ArgumentParser()
+    parser = arguments(__doc__)
     parser.add_argument("--rounds", type=int, default=9)
     rounds = parser.parse_args().rounds
     keep_memory()

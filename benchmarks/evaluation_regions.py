@@ -13,7 +13,7 @@ from functools import partial
 
 import numpy as np
 import torch
-from _sitting import Goal, compare, report, take_turns
+from _sitting import Goal, arguments, compare, report, sized, take_turns
 from counts import blobs
 
 from repro import data, metrics, regions
@@ -56,6 +56,7 @@ def turns(backbone: str, pairs: list[Pair], num_classes: int, rounds: int) -> li
 
 def main() -> None:
     """Compare on the laptop's images, and at the paper's size."""
+    arguments(__doc__).parse_args()
     torch.set_num_threads(1)
     keep_memory()
     shapes = data.load("shapes", "test", None)
@@ -63,7 +64,7 @@ def main() -> None:
     image = np.random.default_rng(1).integers(0, 255, (*labels.shape, 3)).astype(np.uint8)
     sittings = {
         "shapes, 96 x 96, small GCN k=15 + BR": turns(
-            "small", [shapes.read(i) for i in range(32)], len(shapes.classes), rounds=15
+            "small", [shapes.read(i) for i in range(sized(32, 2))], len(shapes.classes), rounds=15
         ),
         "512 x 512, ResNet-50 GCN k=15 + BR": turns("resnet50", [(image, labels)], 21, rounds=9),
     }

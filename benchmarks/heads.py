@@ -10,19 +10,21 @@ multiply-adds allow.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable
 
 import torch
-from _sitting import Goal, compare, report, take_turns
+from _sitting import Goal, arguments, compare, report, sized, take_turns
 from torch import nn
 
 from repro.machine import cpu_has_bf16, keep_memory
 from repro.models.blocks import GlobalConv, conv
 from repro.models.fast import OneGemmGlobalConv
 
-CLASSES, SQUARE = 21, 1024
-SHAPES = [(2048, 32, 3), (2048, 32, 7), (2048, 32, 15), (1024, 16, 15), (512, 32, 15), (256, 64, 7), (256, 64, 15)]
+CLASSES, SQUARE = 21, sized(1024, 64)
+SHAPES = sized(
+    [(2048, 32, 3), (2048, 32, 7), (2048, 32, 15), (1024, 16, 15), (512, 32, 15), (256, 64, 7), (256, 64, 15)],
+    [(64, 8, 3), (64, 8, 7)],
+)
 """(channels, side of the map, k), one image; the goals are for the first channels at k of 7 and more."""
 OURS, PLAIN, DENSE, PRODUCT = "one product", "four convolutions", "k x k", "matrix product"
 LEAST = {"float32": 1.4, "bfloat16": 2.5}
@@ -76,7 +78,7 @@ def goals(tables: dict[tuple[str, int, int, int], dict[str, dict[str, float]]]) 
 
 def main() -> None:
     """Measure every shape."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments(__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--dense-up-to", type=int, default=9)
     options = parser.parse_args()

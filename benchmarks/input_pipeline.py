@@ -8,13 +8,12 @@ the same store, scaled and cut at random. The step is measured whole, its input 
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
 import torch
-from _sitting import Goal, compare, report, take_turns
+from _sitting import Goal, arguments, compare, report, sized, take_turns
 from torch import nn
 
 from repro import models, profiles
@@ -30,15 +29,20 @@ from repro.optimizer import build_optimizer
 from repro.session import colours
 from repro.spec import GCN, Model, Training
 
+LARGE = sized(256, 96)
+
 
 def runs() -> dict[str, Run]:
     """Return the two runs."""
     small = profiles.get("shapes").resolve(Training(Model(GCN(7))))
     assert small is not None
-    source = replace(small.train[0], height=256, width=256, crop=True)
-    recipe = replace(small.recipe, batch_size=4, optimizer="sgd", lr=1e-4, scale=(2.0, 3.0))
+    source = replace(small.train[0], height=LARGE, width=LARGE, crop=True)
+    recipe = replace(small.recipe, batch_size=sized(4, 1), optimizer="sgd", lr=1e-4, scale=(2.0, 3.0))
     large = replace(small, model=Model(GCN(7), refine=True, backbone="resnet50"), train=(source,), recipe=recipe)
-    return {"laptop profile, 96 x 96, batch 8": small, "ResNet-50, 256 x 256, batch 4": large}
+    return {
+        "laptop profile, 96 x 96, batch 8": small,
+        f"ResNet-50, {LARGE} x {LARGE}, batch {recipe.batch_size}": large,
+    }
 
 
 def ways(run: Run, device: str) -> dict[str, Callable[[], object]]:
@@ -75,11 +79,13 @@ def ways(run: Run, device: str) -> dict[str, Callable[[], object]]:
 
 def main() -> None:
     """Measure both."""
-    parser = argparse.ArgumentParser()
+    parser = arguments(__doc__)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     device = parser.parse_args().device
     tables = {
-        name: compare(take_turns(ways(run, device), rounds=15, calls=10 if run.recipe.batch_size > 4 else 1), "step")  # noqa: PLR2004 - the small network
+        name: compare(
+            take_turns(ways(run, device), rounds=15, calls=10 if "resnet50" not in str(run.model) else 1), "step"
+        )
         for name, run in runs().items()
     }
     goals = [

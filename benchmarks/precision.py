@@ -8,11 +8,10 @@ Why ``--precision auto`` keeps narrow networks in float32 on a CPU (docs/decisio
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable
 
 import torch
-from _sitting import compare, report, take_turns
+from _sitting import arguments, compare, report, sized, take_turns
 from torch import nn
 
 from repro import models, profiles
@@ -21,7 +20,7 @@ from repro.machine import cpu_has_bf16, keep_memory
 from repro.optimizer import build_optimizer
 from repro.spec import GCN, Conv, Model, Stack, Training
 
-CLASSES, BATCH, SIDE = 6, 8, 96
+CLASSES, (BATCH, SIDE) = 6, sized((8, 96), (2, 32))
 MODELS = {
     "GCN k=7": Model(GCN(7)),
     "GCN k=15 + BR": Model(GCN(15), refine=True),
@@ -54,7 +53,7 @@ def step(model: Model, *, bf16: bool) -> Callable[[], None]:
 
 def main() -> None:
     """Measure each network."""
-    parser = argparse.ArgumentParser()
+    parser = arguments(__doc__)
     parser.add_argument("--rounds", type=int, default=7)
     rounds = parser.parse_args().rounds
     torch.set_num_threads(1)

@@ -13,7 +13,7 @@ from typing import Any
 
 import cv2
 import numpy as np
-from _sitting import Goal, compare, report, take_turns
+from _sitting import Goal, arguments, compare, report, take_turns
 from counts import VOID, Map, blobs
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -40,6 +40,7 @@ def by_label(labels: Map, transform: Callable[[Bits], NDArray[Any]]) -> Bits:
 
 def main() -> None:
     """Compare band and bins."""
+    arguments(__doc__).parse_args()
     cv2.setNumThreads(1)
     labels, pred = blobs(np.random.default_rng(0))
     scored = labels != VOID

@@ -11,16 +11,16 @@ precisions that autocast does once, and the accumulation of gradients where maps
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
-from _sitting import Goal, compare, report, take_turns
+from _rate import Product
+from _sitting import Goal, arguments, compare, report, sized, take_turns
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
-from train_step import CLASSES, SIDE, frozen, gcn, mean_loss, product
+from train_step import CLASSES, PRODUCT, frozen, gcn, mean_loss
 
 from repro.machine import cpu_has_bf16, keep_memory
 from repro.models.network import STAGES
@@ -91,7 +91,7 @@ def chain(calls: list[Part]) -> Part:
 
 
 def contestants(k: int, images: Tensor, labels: Tensor) -> dict[str, Part]:
-    """Return the whole step, its parts and the matrix product."""
+    """Return the whole step and its parts."""
     net = frozen(gcn(k)).to(memory_format=torch.channels_last)
     loss = mean_loss()
     optimizer = torch.optim.SGD([p for p in net.parameters() if p.requires_grad], lr=1e-6, momentum=0.9, fused=True)
@@ -115,7 +115,7 @@ def contestants(k: int, images: Tensor, labels: Tensor) -> dict[str, Part]:
     def only_loss() -> None:
         loss(logits.detach().requires_grad_(), labels).backward()
 
-    return calls | {"loss": only_loss, "optimiser": optimizer.step, "matrix product": product("cpu")}
+    return calls | {"loss": only_loss, "optimiser": optimizer.step}
 
 
 def operations(call: Part) -> int:
@@ -127,10 +127,10 @@ def operations(call: Part) -> int:
 
 def main() -> None:
     """Measure and report."""
-    parser = argparse.ArgumentParser()
+    parser = arguments(__doc__)
     parser.add_argument("--k", type=int, default=7)
-    parser.add_argument("--size", type=int, default=256)
-    parser.add_argument("--batch", type=int, default=4)
+    parser.add_argument("--size", type=int, default=sized(256, 32))
+    parser.add_argument("--batch", type=int, default=sized(4, 1))
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     asked = parser.parse_args()
@@ -140,9 +140,9 @@ def main() -> None:
     images = torch.randn(asked.batch, 3, asked.size, asked.size).contiguous(memory_format=torch.channels_last)
     labels = torch.randint(0, CLASSES, (asked.batch, asked.size, asked.size))
     calls = contestants(asked.k, images, labels)
-    done = {name: operations(call) for name, call in calls.items() if name != "matrix product"}
-    table = compare(take_turns(calls, asked.rounds), "step")
-    peak = 2 * SIDE**3 / table["matrix product"]["ms"]
+    done, product = {name: operations(call) for name, call in calls.items()}, Product("cpu")
+    table = compare(take_turns({**calls, PRODUCT: product}, asked.rounds), "step")
+    peak = product.operations / table[PRODUCT]["ms"]
     parts = [name for name in done if name != "step"]
     print(f"{'':28}{'of time':>9}{'of operations':>15}{'GFLOP':>9}{'of the matrix rate':>20}")
     shares = {

@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 
 import torch
-from _sitting import Goal, compare, report, take_turns
+from _sitting import SMOKE, Goal, arguments, compare, report, sized, take_turns
 from precision import MODELS, step
 
 from repro.launch.work import environment
@@ -46,6 +46,7 @@ class Runs:
     def __init__(self, count: int, threads: int, steps: int) -> None:
         """Start them and wait until all are ready."""
         words = [sys.executable, str(HERE / "sweep.py"), "--as-run", str(threads), "--steps", str(steps)]
+        words += ["--smoke"] * SMOKE
         env = {**os.environ, **environment(threads)}
         self.processes = [
             subprocess.Popen(words, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
@@ -74,15 +75,16 @@ class Runs:
 
 def main() -> None:
     """Measure and report, or be one of the runs."""
-    parser = argparse.ArgumentParser()
+    parser = arguments(__doc__)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=150)
+    parser.add_argument("--steps", type=int, default=sized(150, 1))
     parser.add_argument("--as-run", type=int, default=0, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.as_run:
         train(asked.steps, asked.as_run)
         return
-    beside, alone = Runs(2, 1, asked.steps), Runs(1, 2, asked.steps)
+    beside = Runs(sized(2, 1), 1, asked.steps)
+    alone = beside if SMOKE else Runs(1, 2, asked.steps)
 
     def in_turn() -> None:
         alone()

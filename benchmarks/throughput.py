@@ -10,20 +10,18 @@ timed in the same turns. ``tables_hours`` is the measured time of a step and of 
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import io
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
 import torch
-from _sitting import report
-from train_step import SIDE, product
+from _rate import Product
+from _sitting import arguments, report, sized
 
 from repro import compute, profiles
 from repro.data import DataError
@@ -34,6 +32,7 @@ from repro.machine import Machine, from_environment
 from repro.session import Session
 from repro.spec import GCN, Conv, Conv1x1, Model, Score, Stack, Training
 from repro.specs import tables
+from repro.spent import Spent
 
 TIMED = {
     "1 x 1": Model(Conv1x1()),
@@ -65,7 +64,7 @@ def time_training(run: Run, steps: int, place: Machine) -> float:
     """Return the seconds of a step."""
     with tempfile.TemporaryDirectory() as folder:
         session = open_session(replace(run, steps=steps), replace(place, checkpoint_seconds=float("inf")), Path(folder))
-        outcome = session.train(lambda _: None)
+        outcome = session.train(lambda _: None, Spent())
     assert outcome is not None
     return outcome.seconds / steps
 
@@ -81,14 +80,15 @@ def time_evaluation(run: Run, images: int, place: Machine) -> float:
         return (time.perf_counter() - start) / len(items)
 
 
-def time_product(call: Callable[[], object]) -> float:
-    """Return the seconds of a matrix product, the median of nine."""
+def time_product(call: Product) -> float:
+    """Return the operations a second of matrix products, the median of nine calls; the first is not counted."""
+    call()
     spent = []
     for _ in range(9):
         start = time.perf_counter()
         call()
         spent.append(time.perf_counter() - start)
-    return statistics.median(spent)
+    return call.operations / statistics.median(spent)
 
 
 def hours(profile: profiles.Profile, training: Seconds, testing: Seconds) -> float:
@@ -130,16 +130,16 @@ def shares(profile: profiles.Profile, name: str, training: list[float], testing:
 def measure(
     profile: profiles.Profile, place: Machine, steps: int, images: int, rounds: int
 ) -> tuple[Seconds, Seconds, float]:
-    """Return the seconds of steps and of test images, by network and round, and of a matrix product."""
+    """Return the seconds of steps and of test images, by network and round, and the matrix rate."""
     runs = {name: profile.resolve(Training(model)) for name, model in TIMED.items()}
     training: Seconds = {name: [] for name in runs}
     testing: Seconds = {name: [] for name in runs}
-    products, call = [], product("cuda" if place.device == "cuda" else "cpu")
+    products, call = [], Product("cuda" if place.device == "cuda" else "cpu")
     for turn in range(rounds + 1):
         for name, run in runs.items():
             assert run is not None
             spent = time_training(run, steps, place), time_evaluation(run, images, place)
-            if turn:  # the first round warms the device up
+            if turn or not rounds:  # the first round warms the device up
                 training[name].append(spent[0])
                 testing[name].append(spent[1])
         products.append(time_product(call))
@@ -148,12 +148,13 @@ def measure(
 
 def main() -> None:
     """Measure and report."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--profile", choices=("camvid", "camvid_half"), default="camvid_half")
+    parser = arguments(__doc__)
+    known = ("shapes", "camvid_half", "camvid_short", "camvid")
+    parser.add_argument("--profile", choices=known, default=sized("camvid_half", "shapes"))
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    parser.add_argument("--steps", type=int, default=12)
-    parser.add_argument("--images", type=int, default=16)
-    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--steps", type=int, default=sized(12, 2))
+    parser.add_argument("--images", type=int, default=sized(16, 2))
+    parser.add_argument("--rounds", type=int, default=sized(2, 0))
     parser.add_argument("--compile", action="store_true", help="train through torch.compile")
     asked = parser.parse_args()
     root, _ = from_environment(None, None)
@@ -161,11 +162,10 @@ def main() -> None:
     profile = profiles.get(asked.profile)
     try:
         with contextlib.redirect_stderr(io.StringIO()):
-            training, testing, each = measure(profile, place, asked.steps, asked.images, asked.rounds)
+            training, testing, rate = measure(profile, place, asked.steps, asked.images, asked.rounds)
     except DataError as error:
         print(f"throughput: not measured: {error}")
         return
-    rate = 2 * SIDE**3 / each
     rows = {name: shares(profile, name, training[name], testing[name], rate) for name in TIMED}
     for name, row in rows.items():
         print(f"{name:16}" + "  ".join(f"{what.replace('_', ' ')} {value}" for what, value in row.items()))

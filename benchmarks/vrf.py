@@ -11,19 +11,17 @@ One thread. Weights are random unless ``REPRO_WEIGHTS`` names a safetensors file
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import importlib
 import os
 import random
-import sys
 import time
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
-from _sitting import Goal, compare, report
+from _sitting import Goal, arguments, compare, left_out, report, sized
 from torch import Tensor, nn
 
 from repro.models import Network, build, load_backbone
@@ -72,7 +70,7 @@ def captum(net: Network, image: Tensor, at: tuple[int, int], chosen: int) -> Tim
     try:
         module = importlib.import_module("captum.attr")
     except ImportError:
-        sys.stderr.write("captum is not installed and is left out; add it with: pip install captum\n")
+        left_out("captum", "not installed; add it with: pip install captum")
         return None
     return lambda: _timed(module, lambda x: net(x)[:, chosen, at[1], at[0]], image)
 
@@ -167,7 +165,7 @@ def laptop() -> tuple[dict[str, dict[str, float]], dict[str, Any]]:
     """Compare on the laptop's network, an occluder."""
     net, image = network("small"), smooth_noise(0, 128)
     with torch.no_grad():
-        turns, of_change, of_score = sampled(net, image, (64, 64), rounds=24)
+        turns, of_change, of_score = sampled(net, image, (64, 64), rounds=sized(24, 1))
     facts = {
         "small_largest_difference_over_largest_change_drawn": of_change,
         "small_largest_difference_over_score": of_score,
@@ -194,7 +192,7 @@ def whole_map() -> dict[str, dict[str, float]]:
 
 def main() -> None:
     """Compare the laptop's network, and where asked for the paper's."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments(__doc__)
     parser.add_argument("--paper", action="store_true", help="ResNet-50 GCN k = 15 at 512 x 512, and whole maps")
     options, _ = parser.parse_known_args()
     torch.set_num_threads(1)

@@ -100,8 +100,12 @@ def cost(*, tables: tuple[str, ...], as_json: bool, fvcore: bool, store: bool) -
 @app.command(short_help="train and evaluate what has no record yet")
 @options.request
 @click.option("--only", default="", help="only runs whose name contains one of these, comma-separated")
-@click.option("--jobs", type=int, help="processes side by side, each with its share of the cores and of the GPUs")
-@click.option("--threads", type=int, help="threads of torch in a process, which are part of a CPU's bits  [default: 1]")
+@click.option(
+    "--jobs", type=options.POSITIVE, help="processes side by side, each with its share of the cores and of the GPUs"
+)
+@click.option(
+    "--threads", type=options.POSITIVE, help="threads of torch in a process, part of a CPU's bits  [default: 1]"
+)
 @click.option("--time-limit", default="", help="such as 90s, 9m, 1h30m: stop there; begin no run that would not end")
 @options.data_root
 @options.weights
@@ -164,7 +168,7 @@ def status(*, tables: tuple[str, ...], listed: bool, as_json: bool, **words: Any
     """Say what has been run, what is unfinished and what was passed over."""
     from repro.commands import keeping
 
-    words |= {"tables": tables or ("all",), "steps": 0, "recipe": ""}
+    words |= {"tables": tables or ("all",), "steps": None, "recipe": "", "stride_in": None}
     show = keeping.listing if listed else keeping.status
     show(out, _request(words), as_json=as_json)
 
@@ -199,7 +203,7 @@ def verify(
     """
     from repro.commands import verifying
 
-    request = _request(words | {"steps": 0, "recipe": ""})
+    request = _request(words | {"steps": None, "recipe": "", "stride_in": None})
     place = verifying.machine(request, data_root, weights, device)
     sys.exit(verifying.verify(out, request, place, within=within, jobs=jobs, as_json=as_json))
 

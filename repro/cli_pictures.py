@@ -21,6 +21,7 @@ from repro.options import PATH, out
 @options.steps
 @options.recipe
 @options.device
+@options.stride_in
 @options.runs
 def figure(
     *,
@@ -29,9 +30,10 @@ def figure(
     local: bool,
     target: Path | None,
     data_root: Path | None,
-    steps: int,
+    steps: int | None,
     recipe: str,
     device: str,
+    stride_in: str | None,
     runs: Path,
 ) -> None:
     """Draw figures from the built networks and the records, as PDF, PNG and JSON.
@@ -40,9 +42,10 @@ def figure(
     """
     from repro.commands import figuring
 
-    sys.exit(
-        figuring.show(out, figuring.Request(names, profile, runs, target, local, data_root, steps, recipe, device))
+    request = figuring.Request(
+        names, profile, runs, target, local, data_root, steps, recipe, device, stride_in=stride_in
     )
+    sys.exit(figuring.show(out, request))
 
 
 @click.command(short_help="segment pictures of your own")
@@ -75,8 +78,10 @@ def export(*, key: str, target: Path, seed: int | None, runs: Path) -> None:
 @click.argument("image", type=PATH)
 @options.key
 @click.option("--at", default="", help="position x,y in pixels; the centre where it is left out")
-@click.option("--stride", type=int, default=3, show_default=True, help="distance of neighbouring occluders")
-@click.option("--occluder", type=int, default=11, show_default=True, help="side of the occluder, odd")
+@click.option(
+    "--stride", type=options.POSITIVE, default=3, show_default=True, help="distance of neighbouring occluders"
+)
+@click.option("--occluder", type=options.POSITIVE, default=11, show_default=True, help="side of the occluder, odd")
 @click.option("--threshold", type=float, default=0.2, show_default=True, help="share of the largest change that counts")
 @options.seed
 @options.folder("fields")
@@ -103,12 +108,18 @@ def vrf(
 
 @click.command("vrf-area", short_help="how large the valid receptive fields are, against k")
 @options.request
-@click.option("--images", type=int, default=16, show_default=True, help="how many test images")
+@click.option("--images", type=options.POSITIVE, default=16, show_default=True, help="how many test images")
 @click.option(
-    "--smallest", type=int, default=1000, show_default=True, help="pixels that an image's largest object needs"
+    "--smallest",
+    type=options.POSITIVE,
+    default=1000,
+    show_default=True,
+    help="pixels that an image's largest object needs",
 )
-@click.option("--stride", type=int, default=3, show_default=True, help="distance of neighbouring occluders")
-@click.option("--occluder", type=int, default=11, show_default=True, help="side of the occluder, odd")
+@click.option(
+    "--stride", type=options.POSITIVE, default=3, show_default=True, help="distance of neighbouring occluders"
+)
+@click.option("--occluder", type=options.POSITIVE, default=11, show_default=True, help="side of the occluder, odd")
 @click.option("--threshold", type=float, default=0.2, show_default=True, help="share of the largest change that counts")
 @click.option("--again", is_flag=True, help="measure anew what is stored already")
 @options.device
@@ -165,7 +176,7 @@ def data_check(*, name: str, data_root: Path | None, as_json: bool) -> None:
 @click.argument("folder", type=PATH)
 @click.option("--list", "listed", type=PATH, help="file of mask names: only these")
 @click.option("--without", type=PATH, help="file of mask names: all but these")
-@click.option("--within", type=int, default=7, show_default=True, help="width of the region in pixels")
+@click.option("--within", type=options.POSITIVE, default=7, show_default=True, help="width of the region in pixels")
 @options.as_json
 def data_boundary(*, folder: Path, listed: Path | None, without: Path | None, within: int, as_json: bool) -> None:
     """Measure the share of boundary pixels (Table 5) in FOLDER, PNG masks of class ids, in every reading of it."""

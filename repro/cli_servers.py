@@ -15,7 +15,10 @@ from repro.options import out
 @click.option("--profile", "-p", default="paper", show_default=True, help="the one whose data has a test server")
 @options.steps
 @options.recipe
-@click.option("--seed", type=int, default=0, show_default=True, help="which seed of the trained network")
+@options.stride_in
+@click.option(
+    "--seed", type=options.NOT_NEGATIVE, default=0, show_default=True, help="which seed of the trained network"
+)
 @options.folder(None, "archive to write; by default below submissions/")
 @click.option("--check", "archive", type=options.PATH, help="only validate this archive, whoever wrote it")
 @options.data_root
@@ -26,8 +29,9 @@ def submit(
     *,
     table: str,
     profile: str,
-    steps: int,
+    steps: int | None,
     recipe: str,
+    stride_in: str | None,
     seed: int,
     target: Path | None,
     archive: Path | None,
@@ -43,7 +47,7 @@ def submit(
     from repro.commands import submitting
 
     place = submitting.machine(runs, data_root, device, precision)
-    request = submitting.Request(table, profile, place, steps, recipe, seed, target)
+    request = submitting.Request(table, profile, place, steps, recipe, stride_in, seed, target)
     if archive is None:
         submitting.submit(out, request)
     else:
@@ -69,7 +73,7 @@ def score(*, key: str, miou: float, date: str, note: Path | None, runs: Path) ->
 
 @click.command("crf-grid", short_help="try dense CRF parameters, best first")
 @options.key
-@click.option("--images", type=int, default=64, show_default=True, help="how many training images")
+@click.option("--images", type=options.POSITIVE, default=64, show_default=True, help="how many training images")
 @options.data_root
 @options.runs
 @options.as_json

@@ -43,9 +43,11 @@ def compare(
     desk = Desk(profile, evidence, counts.values, {table.number: table, **(tables or {})})
     rows = _rows(table, desk, places)
     cells = [cell for row in rows for cell in row.cells]
+    scored = any(cell.kind == "score" for cell in cells)  # counts are the same however long a training is
     return TableView(
         number=table.number,
-        title=table.title,
+        title=f"{table.title} ({profile.variant})" if scored and profile.variant else table.title,
+        cut=profile.steps if scored else None,
         corner=table.corner,
         columns=table.columns,
         rows=rows,

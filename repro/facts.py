@@ -47,6 +47,7 @@ def facts(session: Session) -> dict[str, Any]:
         "partial": {name: list(pair) for name, pair in partial(_images(session)).items()},
         "identity": session.identity.as_tree(),
         "weights_file": _weights_file(session),
+        "weights_stride_in": str(session.weights_stride) if session.weights_stride else None,
         "weights_from": None if session.parent is None else session.parent.name,
     }
 

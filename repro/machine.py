@@ -33,6 +33,8 @@ class Machine:
     data_root: Path | None = None
     weights: Path | None = None
     """ImageNet weights (safetensors, torchvision's names) for profiles that start from them."""
+    stride_in: str | None = None
+    """Convolution that carries a bottleneck's stride in ``weights``, as the user says; None: nothing was said."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["auto", "32", "bf16"] = "auto"
     threads: int = 1

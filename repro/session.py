@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import numpy as np
 import torch
 from safetensors.torch import save
 from torch import Tensor, nn
@@ -29,6 +30,7 @@ from repro.experiment import Run, check_weights
 from repro.fabric import open_fabric, repeatable
 from repro.identity import NUMERICS, Identity, conflicts, shown, weights_of
 from repro.machine import Machine
+from repro.models import placing
 from repro.models.architectures import architecture
 from repro.predictor import Predictor, Refine, frame_of
 from repro.records import Record
@@ -58,6 +60,8 @@ class Session:
         torch.set_num_threads(place.threads)
         machine.keep_memory()
         repeatable()
+        self.weights_stride: initialise.Stride | None = None
+        """Of the file that the network was filled from; None before, or where there is none."""
         self.stillborn = parent is not None and parent.status == "diverged"
         if self.trains:
             check_weights(run, place.weights)
@@ -141,7 +145,17 @@ class Session:
     def net(self) -> nn.Module:
         """The network as the run starts: seeded, then filled from where the run starts."""
         net = initialise.network(self.run, self.seed, len(self.test_set.classes), self.place.weights, self.parent)
+        if self.trains and self.run.from_file and self.place.weights is not None:
+            said, file = self.place.stride_in, self.place.weights
+            self.weights_stride = initialise.stride_of(self.run, net, file, said, self._few_pictures)
         return net.to(memory_format=self.layout)
+
+    def _few_pictures(self) -> Tensor:
+        """Return a few training pictures from all over the first split, normalised, (n, 3, 224, 224)."""
+        store = self.train_stores[0]
+        count = min(placing.PICTURES, len(store))
+        found = [placing.square(store.image(i * len(store) // count)) for i in range(count)]
+        return self.normalise(torch.from_numpy(np.stack(found)).permute(0, 3, 1, 2))
 
     @property
     def layout(self) -> torch.memory_format:

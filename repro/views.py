@@ -217,6 +217,8 @@ class TableView:
     problems: tuple[str, ...] = ()
     own: str = ""
     """Name of a table of the suite's own, which the paper does not print."""
+    cut: int | None = None
+    """Steps that every training was cut to (``--steps``), which the title says too; None: none was cut."""
 
     @property
     def name(self) -> str:

@@ -119,7 +119,8 @@ def perform(run: Run, seed: int, name: str, place: Machine, emit: Emit) -> Done:
         with StopFlag():  # half a record helps nobody; what was asked to stop is nearly done
             records.append(place.local, name, meta, counts, files)
             tidy(name, place)
-    return Done(name, str(meta["status"]), _why(meta), time.perf_counter() - began)
+    said = "; ".join(session.weights_stride.remarks) if session.weights_stride else ""
+    return Done(name, str(meta["status"]), _why(meta) or said, time.perf_counter() - began)
 
 
 def _why(meta: dict[str, Any]) -> str:

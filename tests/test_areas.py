@@ -54,7 +54,7 @@ def weighted(root: Path, model: Model, seed: int = 0) -> Path:
 def request(runs: Path, **words: Any) -> Request:
     """Return what a user would have typed for Table 1."""
     return Request(
-        **{"tables": ("1",), "profile": "shapes", "seeds": 1, "steps": 0, "recipe": "", "runs": runs, **words}
+        **{"tables": ("1",), "profile": "shapes", "seeds": 1, "steps": None, "recipe": "", "runs": runs, **words}
     )
 
 

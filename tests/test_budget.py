@@ -209,7 +209,7 @@ def test_a_limit_shorter_than_the_first_run_is_one_sentence(tmp_path: Path) -> N
     """By the shipped records' times, before anything is trained."""
     root = Path(__file__).parent.parent
     (tmp_path / "reference").symlink_to(root / "runs" / "reference")
-    request = planning.Request(("table2",), "shapes", 1, 0, "", tmp_path)
+    request = planning.Request(("table2",), "shapes", 1, None, "", tmp_path)
     how = running.How(1, None, None, "cpu", "32", "", time_limit="2s")
     with pytest.raises(SpecError, match=r"--time-limit 2s: shapes-.*, the first run, is expected to take .* --only"):
         running.start(Console(quiet=True), request, how)

@@ -61,7 +61,7 @@ def test_the_clock_counts_on_a_gpu_whatever_its_process_computes() -> None:
 
 def _shown(tmp_path: Path, device: str, *, as_json: bool = False) -> str:
     text = io.StringIO()
-    request = planning.Request(("table1",), "shapes", 1, 0, "", tmp_path)
+    request = planning.Request(("table1",), "shapes", 1, None, "", tmp_path)
     planning.show(Console(file=text, width=200), request, as_json=as_json, device=device)
     return text.getvalue()
 

@@ -233,6 +233,19 @@ def test_files_are_the_same_bytes(runs: Path, tmp_path: Path) -> None:
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes(), name
 
 
+def test_a_figure_of_cut_trainings_says_so(tmp_path: Path) -> None:
+    """`--steps`: the picture's heading and the JSON say that every training was cut."""
+    runs = tmp_path / "runs"
+    cut = profiles.get("shapes", steps=20)
+    for run, order in simulate.runs(TABLES[1], cut).values():
+        for seed in range(2):
+            simulate.write(runs / "reference", run, seed, 0.4 + 0.01 * order)
+    code, text = said(("kernel_curve",), runs=runs, out=tmp_path / "out", steps=20)
+    assert code == 0, text
+    tree = json.loads((tmp_path / "out" / "kernel_curve.json").read_text())
+    assert tree["title"].endswith("(every training cut to 20 steps)")
+
+
 def test_curve_shows_the_records(runs: Path, tmp_path: Path) -> None:
     """The JSON names the records, and holds the printed scores and the mean of ours with an interval around it."""
     said(("kernel_curve",), runs=runs, out=tmp_path)

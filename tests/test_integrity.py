@@ -573,7 +573,7 @@ def test_records_are_listed(tmp_path: Path) -> None:
     for place, seed in (("reference", 0), ("local", 0), ("local", 1)):
         write(tmp_path / place, SMALL, seed)
     keeping.retract(OUT, folder_name(SMALL, 1), "[b]wrong[/b] split", tmp_path)
-    request = Request(("all",), "shapes", 1, 0, "", tmp_path)
+    request = Request(("all",), "shapes", 1, None, "", tmp_path)
     said = Console(record=True, width=300, file=io.StringIO())
     keeping.listing(said, request, as_json=False)
     lines = said.export_text().splitlines()

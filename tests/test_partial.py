@@ -122,7 +122,7 @@ def test_tables_and_plans_say_it(tmp_path: Path) -> None:
     note = "fewer images than published (local): camvid/train 6 of 367 images"
     assert view.notes == (note,)
     assert note in markdown.render(view)
-    request = planning.Request(("table1",), "shapes", 1, 0, "", tmp_path)
+    request = planning.Request(("table1",), "shapes", 1, None, "", tmp_path)
     first = request.plan(load_records({})).jobs[0].run
     simulate.write(tmp_path / "local", first, 0, partial={"camvid/train": [6, 367]})
     out = Console(file=io.StringIO(), width=300)

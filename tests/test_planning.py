@@ -22,7 +22,7 @@ ROOT = Path(__file__).parent.parent
 
 
 def _request(tables: str, profile: str, folder: Path) -> Request:
-    return Request((tables,), profile, 1, 0, "", folder)
+    return Request((tables,), profile, 1, None, "", folder)
 
 
 def _shown(request: Request, *, as_json: bool = False) -> str:

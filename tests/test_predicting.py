@@ -261,3 +261,16 @@ def test_field_of_a_small_picture(side: int, says: str, runs: Path, tmp_path: Pa
     viewing.show(quiet(), request)
     tree = json.loads((tmp_path / "out" / f"small-{RUN.key}.json").read_text())
     assert tree["panels"][0]["at"] == [6, 6]
+
+
+def test_weights_that_are_not_finite_are_one_sentence(runs: Path, tmp_path: Path) -> None:
+    """A picture is not segmented by values that are no numbers; the sentence names the tensor."""
+    assert RUN is not None
+    folder = simulate.write(tmp_path / "local", RUN, 0, classes=list(CLASSES))
+    whole = load_file(trained.find(runs, RUN.key).folder / "weights.safetensors")
+    whole["backbone.layer1.0.conv1.weight"][0, 0, 0, 0] = float("nan")
+    save_file(whole, folder / "weights.safetensors")
+    with pytest.raises(
+        models.WeightsError, match=r"not finite in backbone\.layer1\.0\.conv1\.weight; train them with: repro"
+    ):
+        trained.load(trained.find(tmp_path, RUN.key))

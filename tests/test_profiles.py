@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -24,7 +25,7 @@ def test_stack_of_one_is_the_convolution() -> None:
 
 
 def test_keys_tell_experiments_apart() -> None:
-    """Kernel, refinement, profile, recipe and length each make another key."""
+    """Kernel, refinement, profile, recipe, length and placing of the stride each make another key."""
     paper = profiles.get("paper")
     runs = [
         paper.resolve(Training(Model(GCN(7)))),
@@ -33,6 +34,7 @@ def test_keys_tell_experiments_apart() -> None:
         profiles.get("shapes").resolve(Training(Model(GCN(7)))),
         profiles.get("paper", recipe="fast").resolve(Training(Model(GCN(7)))),
         profiles.get("paper", steps=10).resolve(Training(Model(GCN(7)))),
+        profiles.get("paper", stride_in="conv2").resolve(Training(Model(GCN(7)))),
     ]
     assert len({run.key for run in runs if run}) == len(runs)
 
@@ -152,3 +154,27 @@ def test_the_same_values_give_the_same_run_and_equal_ones_of_another_kind_anothe
     assert first.key != second.key
     assert first.key == replace(first).key
     assert first.trained() is first.trained()
+
+
+def test_the_stride_where_the_original_has_it_is_no_other_experiment() -> None:
+    """`--stride-in conv1` says of the weights what the network has already: the same key and no word in a title."""
+    asked, plain = profiles.get("camvid", stride_in="conv1"), profiles.get("camvid")
+    runs = [profile.resolve(Training(Model(GCN(7)))) for profile in (asked, plain)]
+    assert runs[0] == runs[1]
+    assert asked.variant == plain.variant == ""
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [({"steps": 0}, "steps 0: give a positive"), ({"steps": -4}, "steps -4"), ({"stride_in": "conv3"}, "conv1, conv2")],
+)
+def test_what_no_training_can_be_cut_or_changed_to(changes: dict[str, Any], says: str) -> None:
+    """No length of 0, which is not the whole length either, and no third placing of the stride."""
+    with pytest.raises(SpecError, match=says):
+        profiles.get("shapes", **changes)
+
+
+def test_a_variant_is_named() -> None:
+    """What a profile's trainings differ in from its own, in words."""
+    assert profiles.get("paper", steps=1, recipe="fast").variant == "every training cut to 1 step; recipe fast"
+    assert profiles.get("paper", recipe="paper").variant == ""

@@ -11,6 +11,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -20,14 +21,16 @@ import pytest
 import simulate
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from rich.console import Console
 
 from repro import audit
+from repro.commands.showing import show
 from repro.compare import compare
 from repro.counts import Counts
 from repro.experiment import Run
 from repro.findings import Audit, Check, Finding, Reading
 from repro.keys import key
-from repro.records import load
+from repro.records import Shelf, load
 from repro.render import audited, csv, document, html, index, json, latex, markdown, numbers, readme, remaining, words
 from repro.render.page import Page
 from repro.spec import GCN, Cost
@@ -150,6 +153,37 @@ def test_csv_has_the_promised_columns(view: TableView) -> None:
     """The long form starts with the columns that other programs rely on."""
     head = csv.render(view).splitlines()[0].split(",")
     assert head[:10] == ["table", "row", "column", "printed", "ours", "std", "n", "status", "verdict", "runs"]
+
+
+def test_a_cut_training_is_said_in_the_title(tmp_path: Path) -> None:
+    """`--steps`: the heading of every format says it, CSV and JSON in a field of their own; counts are not cut."""
+    cut = replace(simulate.PROFILE, steps=3, stride_in="conv2")
+    shown = compare(simulate.TABLE, cut, load({"reference": tmp_path}), COUNTS)
+    phrase = "every training cut to 3 steps; stride in conv2"
+    lines = {"md": "## ", "tex": r"\caption"}
+    for name, start in lines.items():
+        text = {"md": markdown.render, "tex": latex.render}[name](shown)
+        assert phrase in next(line for line in text.splitlines() if line.startswith(start)), name
+    page = html.render(Page((shown,)))
+    assert re.search(rf"<h2 id=\"table2\">[^\n]*{phrase}\)</h2>", page)
+    assert f"({phrase})](table2.md)" in index.render(Page((shown,)))
+    tree = stdlib_json.loads(json.render((shown,)))["tables"][0]
+    assert phrase in tree["title"]
+    assert tree["cut"] == 3
+    rows = list(stdlib_csv.DictReader(io.StringIO(csv.render(shown))))
+    assert {row["cut_to_steps"] for row in rows if row["unit"] == "%"} == {"3"}
+    assert {row["cut_to_steps"] for row in rows if row["unit"] == "count"} == {""}
+    out = Console(record=True, width=200, file=io.StringIO())
+    show(out, shown)
+    assert f"Table 2: GCN & convolution ({phrase})" in out.export_text()
+
+
+def test_a_whole_training_has_the_printed_title(view: TableView) -> None:
+    """Without `--steps`, and in a table of counts alone, nothing is added."""
+    assert view.title == simulate.TABLE.title
+    assert view.cut is None
+    counts = replace(simulate.TABLE, rows=simulate.TABLE.rows[2:], claims=())
+    assert compare(counts, replace(simulate.PROFILE, steps=3), Shelf(()), COUNTS).title == simulate.TABLE.title
 
 
 def test_every_format_holds_the_whole_audit() -> None:

@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from repro.models import ClassifierNet, WeightsError, build, load_backbone, load_classifier
+from repro.models import ClassifierNet, WeightsError, build, inherit, load_backbone, load_classifier
 from repro.models.architectures import ARCHITECTURES
 from repro.models.resnet import ResNet
+from repro.models.weights import Header, read_header
 from repro.spec import Classifier
 
 
@@ -82,6 +83,93 @@ def test_what_does_not_fit_is_refused_whole(tmp_path: Path, changes: dict[str, T
         load_backbone(net, written(tmp_path / "w.safetensors", **changes))
     expected = backbone(2).state_dict()
     assert all(torch.equal(value, expected[name]) for name, value in net.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        (
+            {"layer1__0__conv1__weight": torch.full((12, 16, 1, 1), torch.nan)},
+            r"not finite in (backbone\.)?layer1\.0\.conv1\.weight; ",
+        ),
+        ({"bn1__bias": torch.full((16,), torch.inf)}, r"not finite in (backbone\.)?bn1\.bias; "),
+        (
+            {"conv1__weight": torch.full((16, 3, 3, 3), 1e300, dtype=torch.float64)},
+            r"not finite in (backbone\.)?conv1\.weight; ",
+        ),
+        (
+            {"bn1__weight": torch.ones(16, dtype=torch.int64)},
+            r"int64, not a floating type, in (backbone\.)?bn1\.weight; ",
+        ),
+        (
+            {"bn1__weight": torch.ones(16, dtype=torch.bool)},
+            r"bool, not a floating type, in (backbone\.)?bn1\.weight; ",
+        ),
+        ({"bn1__running_var": torch.full((16,), -0.5)}, r"a negative variance in (backbone\.)?bn1\.running_var; "),
+    ],
+)
+def test_values_that_no_training_can_start_from(tmp_path: Path, changes: dict[str, Tensor], says: str) -> None:
+    """They would only diverge, and the network would be blamed; nothing of the file is taken."""
+    net = backbone(2)
+    path = written(tmp_path / "w.safetensors", **changes)
+    for load in (lambda: load_backbone(net, path), lambda: inherit(_holder(net), _wrapped(path), "backbone.")):
+        with pytest.raises(WeightsError, match=says):
+            load()
+    expected = backbone(2).state_dict()
+    assert all(torch.equal(value, expected[name]) for name, value in net.state_dict().items())
+
+
+def _holder(net: ResNet) -> torch.nn.Module:
+    return torch.nn.ModuleDict({"backbone": net})
+
+
+def _wrapped(path: Path) -> Path:
+    """Return a copy of a file whose keys lie under ``backbone.``, as a training leaves them."""
+    file = path.with_name("training.safetensors")
+    save_file({f"backbone.{name}": value for name, value in load_file(path).items()}, file)
+    return file
+
+
+@pytest.mark.parametrize("prefix", ["module.", "backbone.", "_orig_mod.module."])
+def test_a_prefix_of_all_keys_is_taken_off(tmp_path: Path, prefix: str) -> None:
+    """Of DataParallel, of torch.compile, of a larger network: the same weights, and the header says it."""
+    tensors = {f"{prefix}{name}": value for name, value in backbone(1).state_dict().items()}
+    save_file(tensors, tmp_path / "w.safetensors")
+    net = backbone(2)
+    load_backbone(net, tmp_path / "w.safetensors")
+    assert torch.equal(net.conv1.weight, backbone(1).conv1.weight)
+    assert read_header(tmp_path / "w.safetensors") == Header(prefix)
+
+
+def test_a_backbone_inside_a_larger_network_is_named(tmp_path: Path) -> None:
+    """Keys beside those of the backbone: nothing is guessed, the sentence shows where it lies."""
+    tensors = {f"backbone.{name}": value for name, value in backbone(1).state_dict().items()}
+    save_file({**tensors, "classifier.weight": torch.ones(1)}, tmp_path / "w.safetensors")
+    with pytest.raises(WeightsError, match=r"'bn1\.bias' is missing \(the file has 'backbone\.bn1\.bias'\)"):
+        load_backbone(backbone(2), tmp_path / "w.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("start", "says"),
+    [
+        (b"", "it is empty"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
+        (b"\n<!DOCTYPE html><html>", "a web page"),
+    ],
+)
+def test_files_of_another_kind_are_named(tmp_path: Path, start: bytes, says: str) -> None:
+    """What a failed download leaves in the place of weights."""
+    path = tmp_path / "w.safetensors"
+    path.write_bytes(start)
+    with pytest.raises(WeightsError, match=says):
+        load_backbone(backbone(2), path)
+
+
+def test_a_checkpoint_of_torch_is_named(tmp_path: Path) -> None:
+    """A .pt file, here with its tensors under ``state_dict``: what it is, and how it is converted."""
+    torch.save({"state_dict": backbone(1).state_dict(), "epoch": 90}, tmp_path / "model_best.pth.tar")
+    with pytest.raises(WeightsError, match=r"a pickle of torch\.save.*'state_dict'"):
+        load_backbone(backbone(2), tmp_path / "model_best.pth.tar")
 
 
 def test_missing_and_damaged_files(tmp_path: Path) -> None:

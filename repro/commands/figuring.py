@@ -42,10 +42,11 @@ class Request:
     local: bool = False
     """Take the records of this machine, not the project's."""
     data_root: Path | None = None
-    steps: int = 0
+    steps: int | None = None
     recipe: str = ""
     device: str = "auto"
     """Where networks are evaluated, for the figures that need it."""
+    stride_in: str | None = None
 
     @property
     def figures(self) -> list[Figure]:
@@ -83,6 +84,11 @@ class Drawn:
     profile: Profile | None = None
     runs: tuple[str, ...] = ()
 
+    @property
+    def variant(self) -> str:
+        """What its trainings differ in from the profile's own; empty where they do not, or nothing is trained."""
+        return self.profile.variant if self.profile else ""
+
 
 def show(out: Console, request: Request) -> int:
     """Draw figures; say which cannot be drawn and why; return 2 where there was one, else 0.
@@ -91,7 +97,8 @@ def show(out: Console, request: Request) -> int:
         SpecError: there is no such device.
     """
     _check_device(request.device)
-    profile, evidence = profiles.get(request.profile, steps=request.steps, recipe=request.recipe), request.evidence()
+    profile = profiles.get(request.profile, steps=request.steps, recipe=request.recipe, stride_in=request.stride_in)
+    evidence = request.evidence()
     faults = []
     for figure in request.figures:
         try:
@@ -128,6 +135,8 @@ def draw(figure: Figure, profile: Profile, evidence: Evidence, request: Request)
     try:
         with style.look():
             picture: Drawing = import_module(f"repro.render.figures.{figure.draw}").draw(drawn.material)
+            if drawn.variant:
+                picture.suptitle("\n".join(filter(None, (picture.get_suptitle(), drawn.variant))), fontsize=style.TEXT)
             paths = style.save(picture, stem)
         return [*paths, _describe(figure, drawn, stem.with_suffix(".json"))]
     except OSError as error:
@@ -148,7 +157,7 @@ def _describe(figure: Figure, drawn: Drawn, path: Path) -> Path:
     """Write what is shown, and the records that it comes from."""
     tree = {
         "figure": figure.name,
-        "title": figure.title,
+        "title": f"{figure.title} ({drawn.variant})" if drawn.variant else figure.title,
         "profile": drawn.profile.name if drawn.profile else None,
         "place": drawn.place,
         "runs": list(drawn.runs),

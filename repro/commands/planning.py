@@ -35,9 +35,12 @@ class Request:
     tables: tuple[str, ...]
     profile: str
     seeds: int
-    steps: int
+    steps: int | None
+    """None: as long as the profile says."""
     recipe: str
     runs: Path
+    stride_in: str | None = None
+    """None: where the profile's networks have it."""
 
     @property
     def selected(self) -> list[Table]:
@@ -54,7 +57,7 @@ class Request:
     @property
     def resolved(self) -> profiles.Profile:
         """The profile with the asked-for length and recipe."""
-        return profiles.get(self.profile, steps=self.steps, recipe=self.recipe)
+        return profiles.get(self.profile, steps=self.steps, recipe=self.recipe, stride_in=self.stride_in)
 
     @property
     def shelf(self) -> Shelf:

@@ -200,7 +200,7 @@ def _machine(request: Request, how: How) -> Machine:
         raise SpecError(f"--threads {how.threads}: give a number from 1 to {MOST_THREADS}")
     data_root, weights = from_environment(how.data_root, how.weights)
     return Machine(
-        runs=request.runs, data_root=data_root, weights=weights,
+        runs=request.runs, data_root=data_root, weights=weights, stride_in=request.stride_in,
         threads=how.threads or request.resolved.threads,
         device=how.device, precision=how.precision, compile=how.compile, layout=how.layout,  # type: ignore[arg-type]
     )  # fmt: skip

@@ -44,15 +44,17 @@ class Request:
     table: str
     profile: str
     place: Machine
-    steps: int = 0
+    steps: int | None = None
     recipe: str = ""
+    stride_in: str | None = None
     seed: int = 0
     out: Path | None = None
 
     @property
     def words(self) -> str:
         """The options that the trained run needs."""
-        extra = [f" --steps {self.steps}"] * bool(self.steps) + [f" --recipe {self.recipe}"] * bool(self.recipe)
+        given = (("steps", self.steps), ("recipe", self.recipe), ("stride-in", self.stride_in))
+        extra = [f" --{name} {value}" for name, value in given if value]
         return f"--profile {self.profile}{''.join(extra)}"
 
 
@@ -106,7 +108,7 @@ def check(out: Console, request: Request, archive: Path) -> None:
 def _target(request: Request) -> tuple[int, Submitted, Run, Run]:
     """Return the table's number, its submitted cell, the run under the submitted protocol, and its training."""
     number, cell = _cell(request.table)
-    profile = profiles.get(request.profile, steps=request.steps, recipe=request.recipe)
+    profile = profiles.get(request.profile, steps=request.steps, recipe=request.recipe, stride_in=request.stride_in)
     run, source = profile.resolve(cell.training, cell.evaluation), profile.resolve(cell.training)
     if run is None or source is None:
         raise SpecError(

@@ -112,10 +112,12 @@ def command(record: Record) -> str:
     cut = profiles.PROFILES.get(run.profile)
     words = [f"repro run all --profile {run.profile}"]
     if cut is not None:
-        for steps, recipe in ((0, ""), (run.steps, ""), (run.steps, run.recipe.name)):
-            profile = profiles.get(run.profile, steps=steps, recipe=recipe)
+        stride_in = None if run.model.stride_in == "conv1" else run.model.stride_in
+        for steps, recipe in ((None, ""), (run.steps, ""), (run.steps, run.recipe.name)):
+            profile = profiles.get(run.profile, steps=steps, recipe=recipe, stride_in=stride_in)
             if table := _table(run, profile):
-                extra = [f"--steps {steps}"] * bool(steps) + [f"--recipe {recipe}"] * bool(recipe)
+                given = (("steps", steps), ("recipe", recipe), ("stride-in", stride_in))
+                extra = [f"--{name} {value}" for name, value in given if value]
                 words = [f"repro run {table} --profile {run.profile}", *extra]
                 break
     seeds = [f"--seeds {record.seed + 1}"] if record.seed else []
@@ -136,6 +138,7 @@ def load(record: Record, device: torch.device = CPU) -> Trained:
 
     Raises:
         RecordError: the weights are damaged or belong to another network.
+        WeightsError: a value of them is none that a network can have (not finite, a negative variance).
         SpecError: the record is a classifier's, which has no label maps.
     """
     run = run_of(record)
@@ -145,9 +148,11 @@ def load(record: Record, device: torch.device = CPU) -> Trained:
     net = models.build(run.model, len(classes))
     assert isinstance(net, Network)
     try:
-        net.load_state_dict(tensors(record))
+        found = tensors(record)
+        net.load_state_dict(found)
     except RuntimeError as error:
         raise RecordError(_damaged(record)) from error
+    models.check_values(net.state_dict(), found, record.folder / FILE, f"train them with: {command(record)}")
     net.eval().requires_grad_(requires_grad=False)
     if device.type == "cuda":
         full_float32()

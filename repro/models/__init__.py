@@ -7,7 +7,7 @@ from torch import nn
 from repro.models.heads import build_head
 from repro.models.network import ClassifierNet, Network
 from repro.models.resnet import freeze_bn
-from repro.models.weights import WeightsError, inherit, load_backbone, load_classifier
+from repro.models.weights import WeightsError, check_values, inherit, load_backbone, load_classifier
 from repro.spec import Classifier, Model
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "backbone_parameters",
     "build",
     "build_head",
+    "check_values",
     "freeze_bn",
     "head_parameters",
     "inherit",

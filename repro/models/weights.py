@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from repro.models.network import ClassifierNet
@@ -19,20 +22,31 @@ class WeightsError(ValueError):
     """Weights that do not fit the network, in one sentence."""
 
 
+@dataclass(frozen=True)
+class Header:
+    """What a file of weights says of itself."""
+
+    prefix: str = ""
+    """What every key begins with, such as ``module.`` (torch's DataParallel); it is taken off when the file is read."""
+    stride_in: str = ""
+    """The file's own metadata of this name: which convolution of a bottleneck carries the stride; mostly absent."""
+
+
 def load_backbone(backbone: ResNet, path: str | Path) -> None:
     """Copy a file's weights (any float type) into ``backbone``; its classifier ``fc``, if any, is passed over.
 
     Raises:
-        WeightsError: the file is missing or damaged, a key is missing or unexpected, or a shape is another.
+        WeightsError: the file is missing or damaged, a key is missing or unexpected, a shape is another, or a value is
+            none that a network can start from (not finite, no float, a negative variance).
     """
-    tensors = {name: tensor for name, tensor in _read(Path(path)).items() if not name.startswith("fc.")}
+    tensors = {name: tensor for name, tensor in _plain(Path(path)).items() if not name.startswith("fc.")}
     _copy(backbone.state_dict(), tensors, Path(path))
 
 
 def load_classifier(net: ClassifierNet, path: str | Path) -> None:
     """Copy a file's weights, ``fc`` included, into a classifier; raise ``WeightsError`` as ``load_backbone``."""
     own = net.backbone.state_dict() | {f"fc.{name}": value for name, value in net.fc.state_dict().items()}
-    _copy(own, _read(Path(path)), Path(path))
+    _copy(own, _plain(Path(path)), Path(path))
 
 
 def inherit(net: nn.Module, path: Path, part: str = "") -> None:
@@ -42,7 +56,7 @@ def inherit(net: nn.Module, path: Path, part: str = "") -> None:
         WeightsError: a tensor is missing, has no place or another shape (another backbone, number of classes or head).
     """
     own = {name: value for name, value in net.state_dict().items() if name.startswith(part)}
-    theirs = {name: value for name, value in _read(path).items() if name.startswith(part)}
+    theirs = {name: value for name, value in _tensors(path).items() if name.startswith(part)}
     odd = sorted(own.keys() ^ theirs.keys())
     other = sorted(name for name in own.keys() & theirs.keys() if own[name].shape != theirs[name].shape)
     if odd or other:
@@ -53,32 +67,105 @@ def inherit(net: nn.Module, path: Path, part: str = "") -> None:
             "backbone); start from a training of the same network"
         )
         raise WeightsError(msg)
+    check_values(own, theirs, path, "retract its record and train it again")
     net.load_state_dict(theirs, strict=False)
 
 
-def _read(path: Path) -> dict[str, Tensor]:
+def read_header(path: str | Path) -> Header:
+    """Return what a file says of itself, without reading its tensors.
+
+    Raises:
+        WeightsError: the file is missing, damaged, or of another kind.
+    """
+    with _opened(Path(path)) as file:
+        return Header(_prefix(list(file.keys())), (file.metadata() or {}).get("stride_in", ""))
+
+
+def _plain(path: Path) -> dict[str, Tensor]:
+    """Return a file's tensors under their plain names; a prefix that all of them share is taken off."""
+    tensors = _tensors(path)
+    prefix = _prefix(list(tensors))
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
+
+
+def _tensors(path: Path) -> dict[str, Tensor]:
+    with _opened(path) as file:
+        return {name: file.get_tensor(name) for name in list(file.keys())}
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """Open a safetensors file; a fault of it becomes one sentence."""
     if not path.is_file():
         msg = f"{path}: no such weights file; check the path, or leave it out to start from random weights"
         raise WeightsError(msg)
     try:
-        tensors: dict[str, Tensor] = load_file(path)
+        with safe_open(path, framework="pt") as file:
+            yield file
     except (SafetensorError, OSError) as error:
-        msg = f"{path}: not a readable safetensors file ({error}); {_REMEDY}"
+        msg = f"{path}: not a readable safetensors file ({_kind(path) or error}); {_REMEDY}"
         raise WeightsError(msg) from error
-    return tensors
+
+
+def _kind(path: Path) -> str:
+    """Return what a file is by its first bytes, where it is one of the usual mistakes."""
+    with path.open("rb") as file:
+        start = file.read(64)
+    if start.startswith((b"PK\x03\x04", b"\x80")):
+        return (
+            "it is a pickle of torch.save, which runs code when it is opened; where you trust it: "
+            "safetensors.torch.save_file(torch.load(FILE, weights_only=True), 'weights.safetensors'), with the "
+            "tensors taken from under 'state_dict' or 'model' where they lie there"
+        )
+    if start.startswith(b"version https://git-lfs"):
+        return "it is a pointer of Git LFS; fetch the file itself with git lfs pull"
+    if start.lstrip().lower().startswith((b"<!doctype", b"<html")):
+        return "it is a web page; the download went to a page, not to the file"
+    return "it is empty" if not start else ""
+
+
+def _prefix(names: list[str]) -> str:
+    """Return what all keys have before the names of a ResNet, up to a dot; empty without."""
+    first = min((name for name in names if name.endswith("conv1.weight")), key=len, default="")
+    prefix = first.removesuffix("conv1.weight")
+    return prefix if all(name.startswith(prefix) for name in names) else ""
 
 
 def _copy(own: dict[str, Tensor], tensors: dict[str, Tensor], path: Path) -> None:
     """Check all of it before the first copy, so that a refused file changes nothing."""
     counters = {name for name in own if name.endswith("num_batches_tracked")} - tensors.keys()
-    for name in sorted((own.keys() ^ tensors.keys()) - counters):
-        fault = "is missing" if name in own else "has no place in this backbone"
+    for name in (*sorted(own.keys() - tensors.keys() - counters), *sorted(tensors.keys() - own.keys())):
+        fault = f"is missing{_elsewhere(name, tensors)}" if name in own else "has no place in this backbone"
         msg = f"{path}: key {name!r} {fault}; {_REMEDY}"
         raise WeightsError(msg)
     for name, tensor in sorted(tensors.items()):
         if tensor.shape != own[name].shape:
             msg = f"{path}: {name!r} has shape {tuple(tensor.shape)}, not {tuple(own[name].shape)}; {_REMEDY}"
             raise WeightsError(msg)
+    check_values(own, tensors, path, _REMEDY)
     with torch.no_grad():
         for name, tensor in tensors.items():
             own[name].copy_(tensor)
+
+
+def _elsewhere(name: str, tensors: dict[str, Tensor]) -> str:
+    """Say under which longer name a missing key is there, for files that wrap a backbone in a larger network."""
+    found = next((other for other in sorted(tensors) if other.endswith(f".{name}")), "")
+    return f" (the file has {found!r})" if found else ""
+
+
+def check_values(own: dict[str, Tensor], tensors: dict[str, Tensor], path: Path, remedy: str) -> None:
+    """Raise ``WeightsError`` for a tensor whose values no network can start from; it would only diverge."""
+    for name, tensor in sorted(tensors.items()):
+        if not own[name].is_floating_point():
+            continue
+        if not tensor.is_floating_point():
+            fault = f"{str(tensor.dtype).removeprefix('torch.')}, not a floating type, in"
+        elif not tensor.to(own[name].dtype).isfinite().all():
+            fault = "not finite in"
+        elif name.endswith("running_var") and tensor.min() < 0:
+            fault = "a negative variance in"
+        else:
+            continue
+        msg = f"{path}: {fault} {name}; {remedy}"
+        raise WeightsError(msg)

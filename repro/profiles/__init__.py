@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from repro.profiles.camvid import CAMVID, CAMVID_HALF, CAMVID_SHORT
 from repro.profiles.paper import PAPER
@@ -18,12 +19,20 @@ PROFILES: Mapping[str, Profile] = {
 }
 
 
-def get(name: str, *, steps: int = 0, recipe: str = "") -> Profile:
-    """Return a profile by name, its trainings cut to ``steps`` or under another recipe where asked.
+def get(name: str, *, steps: int | None = None, recipe: str = "", stride_in: str | None = None) -> Profile:
+    """Return a profile by name, changed where asked.
+
+    Args:
+        name: one of ``PROFILES``.
+        steps: cut every training to this many steps; None: as long as its role says.
+        recipe: the recipe of every role that has none of its own; empty string: the profile's first.
+        stride_in: the convolution of a bottleneck that carries the stride, ``conv1`` or ``conv2``; None: ``conv1``.
 
     Raises:
-        SpecError: an unknown name, recipe, or a negative length; the sentence lists the known ones.
+        SpecError: an unknown name, recipe or placing of the stride, with the known ones, or a length below 1.
     """
     if name not in PROFILES:
         raise SpecError(f"profile {name!r} is unknown; choose from {', '.join(PROFILES)}")
-    return replace(PROFILES[name], steps=steps, recipe=recipe) if steps or recipe else PROFILES[name]
+    asked = {"steps": steps, "recipe": recipe or None, "stride_in": stride_in}
+    changed: dict[str, Any] = {field: value for field, value in asked.items() if value is not None}
+    return replace(PROFILES[name], **changed) if changed else PROFILES[name]

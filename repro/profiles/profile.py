@@ -6,7 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from repro.experiment import Recipe, Run, Source, Start
+from repro.plural import many
 from repro.spec import CRF, GCN, PAPER_CHANNELS, Classifier, Evaluation, Model, SpecError, Table, Training
+
+PLACINGS = ("conv1", "conv2")
+"""Convolutions of a bottleneck that can carry its stride: the original's, torchvision's."""
 
 
 @dataclass(frozen=True)
@@ -51,23 +55,35 @@ class Profile:
     and for any ``--jobs``; the shipped records have one, which also gives the most trainings an hour."""
     memory: int = 0
     """Bytes that a process takes at most on a CPU, from the records of the profile; 0: never measured."""
-    steps: int = 0
-    """Cut every training to this many steps; 0: as long as its role says."""
+    steps: int | None = None
+    """Cut every training to this many steps; None: as long as its role says."""
     recipe: str = ""
     """The recipe of every role that has none of its own; empty: the first."""
+    stride_in: str | None = None
+    """Convolution of a bottleneck that carries the stride, ``conv1`` or ``conv2``; None: as the spec says (conv1)."""
     _runs: dict[tuple[int, int], tuple[Training, Evaluation | None, Run | None]] = field(
         init=False, repr=False, compare=False, default_factory=dict
     )
     """What was resolved, by identity: equal numbers of two kinds (1 and 1.0) are two keys."""
 
     def __post_init__(self) -> None:
-        """Refuse a recipe that the profile does not have, and a negative length."""
+        """Refuse a recipe that the profile does not have, a length below 1, and an unknown placing of the stride."""
         if self.recipe and self.recipe not in self.recipes:
             raise SpecError(
                 f"recipe {self.recipe!r} is not one of profile {self.name}; choose from {', '.join(self.recipes)}"
             )
-        if self.steps < 0:
-            raise SpecError(f"steps {self.steps}: give a positive number, or 0 for the profile's own length")
+        if self.steps is not None and self.steps < 1:
+            raise SpecError(f"steps {self.steps}: give a positive number, or none for the profile's own length")
+        if self.stride_in not in (None, *PLACINGS):
+            raise SpecError(f"stride in {self.stride_in!r}: choose from {', '.join(PLACINGS)}")
+
+    @property
+    def variant(self) -> str:
+        """What its trainings differ in from the profile's own, for a table's title; empty where they do not."""
+        cut = "" if self.steps is None else f"every training cut to {many(self.steps, 'step')}"
+        recipe = f"recipe {self.recipe}" if self.recipe and self.recipe != next(iter(self.recipes)) else ""
+        placed = f"stride in {self.stride_in}" if self.stride_in not in (None, PLACINGS[0]) else ""
+        return "; ".join(part for part in (cut, recipe, placed) if part)
 
     def resolve(self, training: Training, evaluation: Evaluation | None = None) -> Run | None:
         """Return the run that fills a cell here, or None where this profile has no such data.
@@ -96,7 +112,7 @@ class Profile:
             model=self._model(training.model),
             train=role.train,
             recipe=chosen,
-            steps=self.steps or max(1, images // chosen.batch_size),
+            steps=max(1, images // chosen.batch_size) if self.steps is None else self.steps,
             test=test,
             start=start,
             evaluation=evaluation,
@@ -128,6 +144,8 @@ class Profile:
 
     def _model(self, model: Model | Classifier) -> Model | Classifier:
         model = replace(model, backbone=self.backbones[model.backbone])
+        if self.stride_in is not None:
+            model = replace(model, stride_in=self.stride_in)  # type: ignore[arg-type]
         if isinstance(model, Model) and isinstance(model.head, GCN) and isinstance(model.head.k, int):
             return replace(model, head=GCN(min(model.head.k, self.largest_k)))
         return model

@@ -10,7 +10,7 @@ from repro.views import CellView, Outcome, TableView
 
 COLUMNS = (
     "table", "row", "column", "printed", "ours", "std", "n", "status", "verdict", "runs",
-    "difference", "unit", "diverged", "profile", "place", "key",
+    "difference", "unit", "diverged", "profile", "place", "key", "cut_to_steps",
 )  # fmt: skip
 UNITS = {"score": "%", "cost": "count", "layout": "layer"}
 
@@ -46,6 +46,7 @@ def _line(view: TableView, cell: CellView, outcome: Outcome) -> list[str]:
         view.profile,
         outcome.place,
         cell.key,
+        "" if view.cut is None or cell.kind != "score" else str(view.cut),
     ]
 
 
