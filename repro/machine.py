@@ -118,10 +118,17 @@ def cpu_has_bf16() -> bool:
 
 
 def git_commit() -> str:
-    """Return the checkout's commit, ``+`` appended when files differ from it; empty without git."""
+    """Return the commit of this code, ``+`` appended when files differ from it; empty where it is not known.
+
+    ``REPRO_COMMIT`` comes before the file that a bundle puts beside its code, and that before the git checkout.
+    """
     import subprocess
 
     here = Path(__file__).parent
+    if said := os.environ.get("REPRO_COMMIT", ""):
+        return said
+    if (noted := here / "COMMIT").is_file():
+        return noted.read_text(encoding="utf-8").strip()
     try:
         head = _git(here, "rev-parse", "--short=12", "HEAD")
         dirty = _git(here, "status", "--porcelain", "--untracked-files=no", "--", "*.py", "*.toml")

@@ -1,0 +1,345 @@
+"""Adopt the records that a slot brought back: all of them checked first, then all of them or none."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from repro import machine, metrics, records, regions, trust
+from repro.bundle import archive, unpacking
+from repro.bundle.manifest import NAME, BundleError, Manifest
+from repro.bundle.results import SUMS, WEIGHTS
+from repro.experiment import folder_name
+from repro.records import Record, RecordError
+from repro.restore import run_of
+from repro.spec import Classifier
+from repro.withdrawn import move_aside, withdrawn
+
+BESIDE = ".beside"
+"""Folder below a folder of records that no table reads: records of another kind of device under a key and seed that
+have one already."""
+FILES = frozenset({"record.json", "counts.npz", "log.jsonl"})
+LARGEST = 2**30
+"""Bytes that the records of one archive may take unpacked."""
+LARGEST_WEIGHTS = 2**33
+Counts = Mapping[str, NDArray[np.int64]]
+
+
+@dataclass(frozen=True)
+class Beside:
+    """Two records of one key and seed from two kinds of device, or two folders."""
+
+    name: str
+    metric: str
+    mine: float
+    """Per cent, of the one that came."""
+    theirs: float
+    """Per cent, of the one that was here."""
+    my_device: str
+    their_device: str
+    place: str
+    """``reference`` or ``local``: where the other one lies."""
+
+
+@dataclass
+class Merged:
+    """What a merge did."""
+
+    adopted: list[Path] = field(default_factory=list)
+    there: list[Path] = field(default_factory=list)
+    """Equal ones, which were here already."""
+    weights: list[Path] = field(default_factory=list)
+    comparisons: list[Beside] = field(default_factory=list)
+    unsummed: list[Path] = field(default_factory=list)
+    """Archives without checksums of their files."""
+
+
+def merge(archives: Sequence[Path], runs: Path, into: str) -> Merged:
+    """Adopt the records of some archives, and weights that were brought, into ``runs/<into>``.
+
+    Raises:
+        BundleError: an archive, a record or weights that cannot be trusted, or a record that stands here with other
+            counts. Nothing was adopted then.
+    """
+    place = machine.Machine(runs=runs)
+    roots = {"reference": place.reference, "local": place.local}
+    target = roots[into]
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        stage = Path(tempfile.mkdtemp(prefix=".merge-", dir=target))
+    except OSError as error:
+        raise BundleError(f"{target}: cannot be written ({error.strerror or error}); choose another --runs") from error
+    done = Merged()
+    try:
+        weights = _unpack(archives, stage, done)
+        moves: list[tuple[Path, Path]] = []
+        found = records.load({into: stage})
+        if found.passed_over:
+            raise BundleError(f"{found.passed_over[0].replace(str(stage), 'archive')}; nothing was merged")
+        for record in found.records:
+            counts = checked(record)
+            _settle(record, counts, roots, into, moves, done)
+        _place_weights(weights, stage, target, moves, done)
+        _adopt(moves)
+        done.adopted += [to for _, to in moves if to.name != WEIGHTS]
+        done.weights += [to for _, to in moves if to.name == WEIGHTS]
+        return done
+    except OSError as error:
+        why = error.strerror or error
+        raise BundleError(f"{target}: cannot be written ({why}); nothing was merged") from error
+    finally:
+        shutil.rmtree(stage, ignore_errors=True)
+
+
+def _unpack(archives: Sequence[Path], stage: Path, done: Merged) -> dict[str, Path]:
+    """Unpack every archive below ``stage``; return the weights file of each record whose weights came."""
+    weights: dict[str, list[Path]] = {}
+    for path in archives:
+        head = archive.head(path)
+        if head is None:
+            _unpack_records(path, stage, done)
+        elif head[0].record:
+            weights.setdefault(head[0].identity, []).append(path)
+        else:
+            raise BundleError(f"{path}: a bundle to run, not what came back from it; give records*.tar.gz")
+    found = {}
+    for number, paths in enumerate(weights.values()):
+        manifest, parts = unpacking.read(paths)
+        found[manifest.record] = _join(manifest, parts, stage / f".weights-{number}")
+    return found
+
+
+def _unpack_records(path: Path, stage: Path, done: Merged) -> None:
+    """Unpack an archive of records and compare its checksums, where it has them (a first kit's has none)."""
+    sums: Mapping[str, str] | None = None
+    found: dict[str, str] = {}
+    with archive.opened(path) as tar:
+        for info in archive.files_in(tar, path, LARGEST):
+            data = archive.content(tar, info).read()
+            if info.name == SUMS:
+                sums = _sums(data, path)
+                continue
+            folder, _, name = info.name.partition("/")
+            if name not in FILES or folder.startswith("."):
+                raise BundleError(f"{path}: {info.name} is no file of a record; nothing was merged")
+            target = stage / folder / name
+            if target.exists() and target.read_bytes() != data:
+                raise BundleError(f"{path}: another archive holds {info.name} with other bytes; nothing was merged")
+            target.parent.mkdir(exist_ok=True)
+            target.write_bytes(data)
+            found[info.name] = hashlib.sha256(data).hexdigest()
+    if sums is None:
+        done.unsummed.append(path)
+    elif sums != found:
+        name = min(set(sums.items()) ^ set(found.items()))[0]
+        raise BundleError(f"{path}: {name} is not as its checksum says; transfer it again, nothing was merged")
+
+
+def _sums(data: bytes, path: Path) -> dict[str, str]:
+    try:
+        return {str(name): str(value) for name, value in json.loads(data)["files"].items()}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BundleError(f"{path}: its {SUMS} cannot be read; transfer it again, nothing was merged") from error
+
+
+def _join(manifest: Manifest, parts: dict[int, Path], folder: Path) -> Path:
+    """Put the parts of a weights file together."""
+    if lost := sorted(set(range(1, len(manifest.parts) + 1)) - parts.keys()):
+        raise BundleError(
+            f"weights of {manifest.record}: part {lost[0]} of {len(manifest.parts)} is missing; give all, nothing was "
+            "merged"
+        )
+    if [file.path for file in manifest.files] != [f"{manifest.record}/{WEIGHTS}"]:
+        raise BundleError(f"weights of {manifest.record}: their {NAME} names other files; nothing was merged")
+    if manifest.files[0].size > LARGEST_WEIGHTS:
+        raise BundleError(f"weights of {manifest.record}: larger than {LARGEST_WEIGHTS:,} bytes; nothing was merged")
+    for number, path in sorted(parts.items()):
+        archive.unpack_part(path, manifest, number, folder)
+    if archive.changed(manifest, [manifest.files[0].path], folder):
+        raise BundleError(f"weights of {manifest.record}: not as their checksum says; nothing was merged")
+    return folder / manifest.files[0].path
+
+
+def checked(record: Record) -> Counts:
+    """Return the counts of a record that came from elsewhere.
+
+    Raises:
+        BundleError: the key is not that of its spec, the folder has another name, or counts no evaluation can have.
+    """
+    try:
+        run = run_of(record)
+    except RecordError as error:
+        raise BundleError(f"{record.name}: its key {record.key} is not that of its spec; nothing was merged") from error
+    if record.name != folder_name(run, record.seed):
+        raise BundleError(f"{record.name}: holds the record of {folder_name(run, record.seed)}; nothing was merged")
+    if record.status not in {"ok", "diverged"}:
+        raise BundleError(f"{record.name}: status {record.status!r} is none that a run ends with; nothing was merged")
+    try:
+        record.log()
+        counts = record.counts() if record.status == "ok" else {}
+    except ValueError as error:
+        why = str(error).replace(str(record.folder), record.name)
+        raise BundleError(f"{why}; nothing was merged") from error
+    if fault := _fault(record, counts) if record.status == "ok" else "":
+        raise BundleError(f"{record.name}: {fault}; nothing was merged")
+    return counts
+
+
+def _fault(record: Record, counts: Counts) -> str:
+    """Return what is wrong with the counts of an evaluation, or nothing."""
+    images, classes = record.meta.get("test_images"), record.meta.get("classes")
+    if not isinstance(images, int) or images < 1 or not isinstance(classes, list):
+        return "record.json lacks test_images or classes"
+    shapes: dict[str, tuple[int, ...]] = {
+        "classes": (images, len(classes), 3),
+        "distance": (images, regions.REST + 1, 2),
+        "size": (images, regions.SIZES, 2),
+    }
+    if isinstance(run_of(record).model, Classifier):
+        shapes = {"top5": (images, 2)}
+    if "size" not in counts:  # older records lack it
+        shapes.pop("size", None)
+    if other := counts.keys() ^ shapes.keys():
+        return f"counts {', '.join(sorted(other))} are missing or unknown"
+    for name, shape in shapes.items():
+        if counts[name].shape != shape:
+            return f"counts {name} have the shape {counts[name].shape}, not {shape}"
+    if fault := trust.impossible(record, counts):
+        return fault
+    return "" if "top5" in shapes else _unequal(counts, 0 if classes[:1] == ["background"] else None)
+
+
+def _unequal(counts: Counts, background: int | None) -> str:
+    """Return which counts are not of the same pixels: every image is counted by class, by distance and by size."""
+    right, predicted, labelled = np.moveaxis(counts["classes"].sum(axis=1), 1, 0)
+    near = counts["distance"].sum(axis=1)
+    if (labelled != predicted).any() or (labelled != near[:, 1]).any() or (right != near[:, 0]).any():
+        return "its counts by class and by distance are not of the same pixels"
+    sized = counts["size"].sum(axis=1) if "size" in counts else None
+    objects = np.delete(counts["classes"], [] if background is None else [background], axis=1).sum(axis=1)
+    if sized is not None and ((sized[:, 1] != objects[:, 2]).any() or (sized[:, 0] != objects[:, 0]).any()):
+        return "its counts by class and by size are not of the same pixels"
+    return ""
+
+
+def device_kind(meta: Mapping[str, Any]) -> str:
+    """Return ``cuda`` or ``cpu``: the kind of device a record was made on, by its name."""
+    name = str(meta.get("device", "")).lower()
+    gpu = ("nvidia", "tesla", "geforce", "quadro", "rtx", "instinct", "radeon")
+    return "cuda" if any(word in name for word in gpu) else "cpu"
+
+
+def _settle(
+    record: Record, counts: Counts, roots: Mapping[str, Path], into: str, moves: list[tuple[Path, Path]], done: Merged
+) -> None:
+    """Decide where a record goes, and note how it stands beside those of its key and seed."""
+    target = roots[into] / record.name
+    done.comparisons += list(_comparisons(record, counts, roots))
+    standing = _standing(target, into)
+    if standing is not None and device_kind(standing.meta) != device_kind(record.meta):
+        target = roots[into] / BESIDE / f"{record.name}-{device_kind(record.meta)}"
+        standing = _standing(target, into)
+    if standing is None:
+        moves.append((record.folder, target))
+        return
+    if not _same(record, counts, standing):
+        raise BundleError(
+            f"{target}: stands here with other counts than the one that came ({standing.meta.get('device')}, commit "
+            f"{standing.meta.get('git_commit')}; {record.meta.get('device')}, commit {record.meta.get('git_commit')}); "
+            "retract the wrong one first, nothing was merged"
+        )
+    done.there.append(target)
+
+
+def _standing(folder: Path, place: str) -> Record | None:
+    """Return the record of a folder; None where there is none, or a retracted one."""
+    if not records.present(folder):
+        return None
+    found = [r for r in records.load({place: folder.parent}).records if r.folder == folder]
+    if not found:
+        raise BundleError(f"{folder}: the record that stands here cannot be read; retract it first, nothing was merged")
+    return found[0]
+
+
+def _same(record: Record, counts: Counts, standing: Record) -> bool:
+    if record.status != standing.status:
+        return False
+    theirs = _counts(standing)
+    return theirs.keys() == counts.keys() and all(np.array_equal(theirs[name], counts[name]) for name in counts)
+
+
+def _counts(record: Record) -> Counts:
+    try:
+        return record.counts() if record.status == "ok" else {}
+    except RecordError as error:
+        raise BundleError(f"{error}; nothing was merged") from error
+
+
+def _comparisons(record: Record, counts: Counts, roots: Mapping[str, Path]) -> Iterator[Beside]:
+    """Yield the score beside that of every other record of the key and seed which was made on another device."""
+    metric = "top5_err" if "top5" in counts else "miou"
+    for place, root in roots.items():
+        for folder in (root / record.name, *sorted((root / BESIDE).glob(f"{record.name}-*"))):
+            other = _standing(folder, place)
+            if other is None or other.meta.get("device") == record.meta.get("device"):
+                continue
+            theirs = _counts(other)
+            if counts and theirs:
+                yield Beside(
+                    record.name, metric, 100 * metrics.score(metric, counts), 100 * metrics.score(metric, theirs),
+                    str(record.meta.get("device")), str(other.meta.get("device")), place,
+                )  # fmt: skip
+
+
+def _place_weights(
+    weights: Mapping[str, Path], stage: Path, root: Path, moves: list[tuple[Path, Path]], done: Merged
+) -> None:
+    """Put weights beside the record that comes with them, or that stands here."""
+    for name, path in weights.items():
+        going = {source.name: to for source, to in moves}
+        if name in going:
+            path.replace(stage / name / WEIGHTS)  # it moves with its record
+            done.weights.append(going[name] / WEIGHTS)
+            continue
+        there = next((to for to in done.there if to.name in {name, f"{name}-cuda", f"{name}-cpu"}), None)
+        if there is None:
+            raise BundleError(
+                f"weights of {name}: their record is not among these archives; give its archive too, nothing was merged"
+            )
+        if not (there / WEIGHTS).exists():
+            moves.append((path, there / WEIGHTS))
+        elif (there / WEIGHTS).read_bytes() != path.read_bytes():
+            raise BundleError(f"{there / WEIGHTS}: other weights stand here; move them away first, nothing was merged")
+
+
+def _adopt(moves: Sequence[tuple[Path, Path]]) -> None:
+    """Rename everything into place; take all of it back where one cannot be.
+
+    Raises:
+        OSError: one could not be renamed, for instance since a run has just written its record.
+    """
+    undo: list[Callable[[], object]] = []
+    try:
+        for source, target in moves:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if source.is_dir():
+                source.chmod(0o755)
+            if target.is_dir() and withdrawn(target):
+                move_aside(target)
+            elif target.exists():
+                raise FileExistsError(17, "it was written meanwhile", str(target))
+            source.replace(target)
+            undo.append(lambda source=source, target=target: target.replace(source))
+    except OSError:
+        for back in reversed(undo):
+            back()
+        raise
