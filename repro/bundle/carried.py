@@ -28,7 +28,8 @@ class _Opened:
     @contextmanager
     def watching(self) -> Iterator[set[str]]:
         """Yield the set that the paths go to."""
-        self.paths = paths = set()
+        paths: set[str] = set()
+        self.paths = paths
         try:
             yield paths
         finally:

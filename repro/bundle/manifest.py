@@ -121,20 +121,23 @@ def parse(data: bytes, where: Path) -> tuple[Manifest, int]:
     Raises:
         BundleError: it is damaged, was changed, or was written by a version with other contents.
     """
+    damaged = f"{where}: its {NAME} cannot be read; transfer the archive again"
     try:
         tree = json.loads(data)
         part, said, body = int(tree["part"]), str(tree["identity"]), tree["manifest"]
-        if hashlib.sha256(_text(body).encode()).hexdigest() != said:
-            raise BundleError(f"{where}: its {NAME} was changed after the bundle was made; transfer the archive again")
-        if body["schema"] != SCHEMA:
-            raise BundleError(f"{where}: schema {body['schema']!r} is unknown to this version (it reads {SCHEMA})")
+        intact, schema = hashlib.sha256(_text(body).encode()).hexdigest() == said, body["schema"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise BundleError(damaged) from error
+    if not intact:
+        raise BundleError(f"{where}: its {NAME} was changed after the bundle was made; transfer the archive again")
+    if schema != SCHEMA:
+        raise BundleError(f"{where}: schema {schema!r} is unknown to this version (it reads {SCHEMA})")
+    try:
         manifest = _manifest(body)
-    except BundleError:
-        raise
     except RecordError as error:
         raise BundleError(f"{where}: made from commit {body['commit']}, whose runs this code cannot express") from error
-    except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
-        raise BundleError(f"{where}: its {NAME} cannot be read ({_short(error)}); transfer the archive again") from error
+    except (LookupError, TypeError, AttributeError) as error:
+        raise BundleError(damaged) from error
     if not 1 <= part <= len(manifest.parts):
         raise BundleError(f"{where}: says it is part {part} of {len(manifest.parts)}; transfer the archive again")
     return manifest, part
@@ -166,7 +169,3 @@ def safe(path: str) -> str:
 
 def _text(tree: Any) -> str:  # noqa: ANN401 - a tree of plain values
     return json.dumps(tree, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
-
-
-def _short(error: BaseException) -> str:
-    return " ".join(str(error).split())[:120] or type(error).__name__

@@ -6,7 +6,7 @@ import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -79,25 +79,27 @@ def merge(archives: Sequence[Path], runs: Path, into: str) -> Merged:
     except OSError as error:
         raise BundleError(f"{target}: cannot be written ({error.strerror or error}); choose another --runs") from error
     done = Merged()
+    moves: list[tuple[Path, Path]] = []
     try:
         weights = _unpack(archives, stage, done)
-        moves: list[tuple[Path, Path]] = []
+        if alone := sorted(p.name for p in stage.iterdir() if p.name[0] != "." and not (p / "record.json").exists()):
+            raise BundleError(f"{alone[0]}: came without its record.json; nothing was merged")
         found = records.load({into: stage})
         if found.passed_over:
             raise BundleError(f"{found.passed_over[0].replace(str(stage), 'archive')}; nothing was merged")
         for record in found.records:
             counts = checked(record)
             _settle(record, counts, roots, into, moves, done)
-        _place_weights(weights, stage, target, moves, done)
+        _place_weights(weights, stage, moves, done)
         _adopt(moves)
-        done.adopted += [to for _, to in moves if to.name != WEIGHTS]
-        done.weights += [to for _, to in moves if to.name == WEIGHTS]
-        return done
     except OSError as error:
         why = error.strerror or error
         raise BundleError(f"{target}: cannot be written ({why}); nothing was merged") from error
     finally:
         shutil.rmtree(stage, ignore_errors=True)
+    done.adopted += [to for _, to in moves if to.name != WEIGHTS]
+    done.weights += [to for _, to in moves if to.name == WEIGHTS]
+    return done
 
 
 def _unpack(archives: Sequence[Path], stage: Path, done: Merged) -> dict[str, Path]:
@@ -300,9 +302,7 @@ def _comparisons(record: Record, counts: Counts, roots: Mapping[str, Path]) -> I
                 )  # fmt: skip
 
 
-def _place_weights(
-    weights: Mapping[str, Path], stage: Path, root: Path, moves: list[tuple[Path, Path]], done: Merged
-) -> None:
+def _place_weights(weights: Mapping[str, Path], stage: Path, moves: list[tuple[Path, Path]], done: Merged) -> None:
     """Put weights beside the record that comes with them, or that stands here."""
     for name, path in weights.items():
         going = {source.name: to for source, to in moves}
@@ -327,7 +327,7 @@ def _adopt(moves: Sequence[tuple[Path, Path]]) -> None:
     Raises:
         OSError: one could not be renamed, for instance since a run has just written its record.
     """
-    undo: list[Callable[[], object]] = []
+    undo: list[tuple[Path, Path]] = []
     try:
         for source, target in moves:
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -338,8 +338,8 @@ def _adopt(moves: Sequence[tuple[Path, Path]]) -> None:
             elif target.exists():
                 raise FileExistsError(17, "it was written meanwhile", str(target))
             source.replace(target)
-            undo.append(lambda source=source, target=target: target.replace(source))
+            undo.append((target, source))
     except OSError:
-        for back in reversed(undo):
-            back()
+        for target, source in reversed(undo):
+            target.replace(source)
         raise

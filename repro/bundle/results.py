@@ -1,6 +1,6 @@
-"""Results on their way back: records in a few archives, rewritten as each run ends, and the weights that were asked for.
+"""Results of a slot: records in a few archives, rewritten as each run ends, and the weights that were asked for.
 
-Every archive is written aside and renamed, so that whatever ends the slot, what lies there is whole.
+Every archive is written aside and renamed, so that it is whole however the slot ends.
 """
 
 from __future__ import annotations

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -163,7 +162,13 @@ class _Slot:
             )
         code = self._launch(todo, done, count, device, brought, left)
         self._summary(chosen, len(done))
-        if not done and todo and left is not None and not any(e.status in GOOD for e in self.ended.values()) and code == 0:
+        if (
+            not done
+            and todo
+            and left is not None
+            and not any(e.status in GOOD for e in self.ended.values())
+            and code == 0
+        ):
             raise BundleError(self._too_short(todo[0]))
         return code
 
@@ -216,8 +221,9 @@ class _Slot:
             BundleError: its pixels are others than where the bundle was made.
         """
         began = time.monotonic()
+        dataset, _, split = name.partition("/")
         try:
-            store = open_store(load(*name.split("/", 1), self.place.data_root), self.place.cache)
+            store = open_store(load(dataset, split, self.place.data_root), self.place.cache)
         except ModuleNotFoundError as error:
             return f"since {name} needs {error.name}, which is not installed here"
         except DataError as error:

@@ -87,9 +87,9 @@ def unpack(manifest: Manifest, archives: dict[int, Path], folder: Path) -> Unpac
         raise BundleError(f"{folder}: cannot be written ({why}); free space or choose another --work") from error
     found = Unpacked(manifest, folder, here)
     whole = [file.path for file in manifest.files if manifest.parts_of([file.path]) <= here]
-    if path := archive.changed(manifest, whole, tree):
+    if other := archive.changed(manifest, whole, tree):
         raise BundleError(
-            f"{tree / path}: not the file that was bundled (another checksum); give its part again, or transfer it anew"
+            f"{tree / other}: not the file that was bundled (another checksum); give its part again or transfer it anew"
         )
     return found
 
@@ -131,5 +131,5 @@ def check_code(manifest: Manifest, home: Path | None = None) -> None:
         if not own.is_file() or archive.digest(own) != file.sha256:
             raise BundleError(
                 f"this code is of commit {machine.git_commit() or 'unknown'} and the bundle of {manifest.commit} "
-                f"({own} differs); run the bundle's own code: tar -xf PART {CODE}, then python -m repro bundle run there"
+                f"({own} differs); run the bundle's own code: tar -xf PART {CODE}, and python -m repro bundle run there"
             )
