@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -39,43 +39,53 @@ class _Opened:
 _hook: list[_Opened] = []
 
 
-def files_of(dataset: str, split: str, root: Path) -> tuple[Dataset, tuple[Path, ...]]:
-    """Return a split and the files below ``root``, relative to it, that it consists of: images, masks, lists.
+def files_of(splits: Iterable[tuple[str, str]], root: Path) -> dict[str, tuple[Path, ...]]:
+    """Return the files below ``root``, relative to it, that each split consists of: images, masks, lists.
+
+    Args:
+        splits: data set and split of each; the key of the result is ``dataset/split``.
+        root: the data root; only read.
 
     Raises:
-        BundleError: loaded from these files alone, it would be another split.
-        DataError: it cannot be loaded.
+        BundleError: loaded from all these files alone, one of them would be another split.
+        DataError: one cannot be loaded.
     """
     if not _hook:
         _hook.append(_Opened())
-    with _hook[0].watching() as opened:
-        data = load(dataset, split, root)
-    found = {path for i in range(len(data)) for path in data.sources(i)}
-    found |= {Path(path) for path in opened if Path(path).is_relative_to(root) and Path(path).is_file()}
-    files = tuple(sorted(path.relative_to(root) for path in found))
-    _prove(data, files, root)
-    return data, files
+    found: dict[str, tuple[Path, ...]] = {}
+    loaded: list[Dataset] = []
+    for dataset, split in splits:
+        with _hook[0].watching() as opened:
+            data = load(dataset, split, root)
+        paths = {path for i in range(len(data)) for path in data.sources(i)}
+        paths |= {Path(path) for path in opened if Path(path).is_relative_to(root) and Path(path).is_file()}
+        found[f"{dataset}/{split}"] = tuple(sorted(path.relative_to(root) for path in paths))
+        loaded.append(data)
+    _prove(loaded, {path for paths in found.values() for path in paths}, root)
+    return found
 
 
-def _prove(data: Dataset, files: tuple[Path, ...], root: Path) -> None:
-    """Load the split from links to its files alone and compare names and sources."""
+def _prove(loaded: list[Dataset], files: set[Path], root: Path) -> None:
+    """Load every split from links to the files alone and compare names and sources."""
     with tempfile.TemporaryDirectory(prefix="repro-bundle-") as name:
         alone = Path(name)
         for file in files:
             (alone / file).parent.mkdir(parents=True, exist_ok=True)
             (alone / file).symlink_to((root / file).absolute())
-        why = ""
-        try:
-            again = load(data.name, data.split, alone)
-        except DataError as error:
-            why = f" ({str(error).replace(name, str(root))})"
-        else:
-            places = [tuple(p.relative_to(alone) for p in again.sources(i)) for i in range(len(again))]
-            if again.ids == data.ids and places == [
-                tuple(p.relative_to(root) for p in data.sources(i)) for i in range(len(data))
-            ]:
-                return
-    raise BundleError(
-        f"{data.name}/{data.split}: without the other files of {root} it is another split{why}; "
-        "carry the whole data set by hand and use `repro run` there"
-    )
+        for data in loaded:
+            why = ""
+            try:
+                again = load(data.name, data.split, alone)
+            except DataError as error:
+                why = f" ({str(error).replace(name, str(root))})"
+            else:
+                if again.ids == data.ids and _sources(again, alone) == _sources(data, root):
+                    continue
+            raise BundleError(
+                f"{data.name}/{data.split}: without the other files of {root} it is another split{why}; carry the "
+                "whole data set by hand and use repro run there"
+            )
+
+
+def _sources(data: Dataset, root: Path) -> list[tuple[Path, ...]]:
+    return [tuple(path.relative_to(root) for path in data.sources(i)) for i in range(len(data))]

@@ -16,6 +16,7 @@ from repro import machine
 from repro.bundle import archive
 from repro.bundle.carried import files_of
 from repro.bundle.manifest import CODE, DATA, NAME, WEIGHTS, BundleError, File, Manifest, Piece, Split, safe, text
+from repro.data import load
 from repro.data.store import open_store
 from repro.experiment import Job, Run, check_weights
 from repro.machine import Machine
@@ -112,26 +113,20 @@ def _commit() -> str:
 
 def _splits(jobs: Iterable[Job], place: Machine, sources: Sources) -> tuple[Split, ...]:
     """Return the splits that the jobs use, the first job's first; add their files to ``sources``."""
-    found: dict[str, Split] = {}
-    for job in jobs:
-        for source in (*(job.run.train if job.trains else ()), job.run.test):
-            name = f"{source.dataset}/{source.split}"
-            if name in found:
-                continue
-            if source.dataset == "shapes" or place.data_root is None:
-                found[name] = Split(name, _fingerprint(source.dataset, source.split, place), ())
-                continue
-            _, files = files_of(source.dataset, source.split, place.data_root)
-            paths = tuple(safe(f"{DATA}/{file.as_posix()}") for file in files)
-            sources |= {path: place.data_root / file for path, file in zip(paths, files, strict=True)}
-            found[name] = Split(name, _fingerprint(source.dataset, source.split, place), paths)
-    return tuple(found.values())
-
-
-def _fingerprint(dataset: str, split: str, place: Machine) -> str:
-    from repro.data import load
-
-    return open_store(load(dataset, split, place.data_root), place.cache).fingerprint
+    used = dict.fromkeys(
+        (source.dataset, source.split)
+        for job in jobs
+        for source in (*(job.run.train if job.trains else ()), job.run.test)
+    )
+    on_disk = [name for name in used if name[0] != "shapes"]
+    files = files_of(on_disk, place.data_root) if on_disk and place.data_root is not None else {}
+    found = []
+    for dataset, split in used:
+        fingerprint = open_store(load(dataset, split, place.data_root), place.cache).fingerprint
+        carried = {safe(f"{DATA}/{file.as_posix()}"): file for file in files.get(f"{dataset}/{split}", ())}
+        sources |= {path: place.data_root / file for path, file in carried.items() if place.data_root is not None}
+        found.append(Split(f"{dataset}/{split}", fingerprint, tuple(carried)))
+    return tuple(found)
 
 
 def _described(path: str, source: Path | bytes) -> File:
