@@ -317,8 +317,20 @@ def _place_weights(weights: Mapping[str, Path], stage: Path, moves: list[tuple[P
             )
         if not (there / WEIGHTS).exists():
             moves.append((path, there / WEIGHTS))
-        elif (there / WEIGHTS).read_bytes() != path.read_bytes():
+        elif not _equal_weights(there / WEIGHTS, path):
             raise BundleError(f"{there / WEIGHTS}: other weights stand here; move them away first, nothing was merged")
+
+
+def _equal_weights(one: Path, other: Path) -> bool:
+    """Compare tensors; the description in the files may stand in another order."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        mine, theirs = load_file(one), load_file(other)
+    except (SafetensorError, OSError):
+        return False
+    return bool(mine.keys() == theirs.keys() and all(np.array_equal(mine[name], theirs[name]) for name in mine))
 
 
 def _adopt(moves: Sequence[tuple[Path, Path]]) -> None:

@@ -77,6 +77,9 @@ class _Log:
         self.out.print(text, style=style, soft_wrap=True, markup=False)
         self.file.write(text + "\n")
 
+    def close(self) -> None:
+        self.file.close()
+
 
 def run(out: Console, how: How) -> int:
     """Run what a bundle holds; return the exit code.
@@ -96,12 +99,12 @@ def run(out: Console, how: How) -> int:
     unpacking.check_code(manifest)
     os.environ["REPRO_COMMIT"] = manifest.commit  # what the workers write into their records
     folder = how.work or unpacking.default_folder(manifest)
+    lock = filelock.FileLock(folder / "lock")
     try:
         how.out.mkdir(parents=True, exist_ok=True)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        log = _Log(out, how.out, how.began)
-        lock = filelock.FileLock(folder / "lock")
         lock.acquire(blocking=False)
+        log = _Log(out, how.out, how.began)
     except filelock.Timeout as error:
         raise BundleError(f"{folder}: another bundle run has it; wait for its end, or choose another --work") from error
     except OSError as error:
@@ -109,6 +112,7 @@ def run(out: Console, how: How) -> int:
     try:
         return _Slot(log, how, unpacking.unpack(manifest, archives, folder)).run()
     finally:
+        log.close()
         lock.release()
 
 
@@ -143,10 +147,10 @@ class _Slot:
         todo = tuple(job for job in chosen.jobs if job.name not in done)
         for reason in dict.fromkeys(chosen.left_out.values()):
             count = sum(other == reason for other in chosen.left_out.values())
-            self.log(f"left out: {many(count, 'run')}, {reason}", "yellow")
+            self.log(f"left out: {many(count, 'run')} ({reason})", "yellow")
         if not chosen.jobs:
             raise BundleError(
-                f"nothing of this bundle can run here yet: {next(iter(chosen.left_out.values()))}"
+                f"nothing of this bundle can run here: {next(iter(chosen.left_out.values()))}"
                 if chosen.left_out else "this bundle holds no run"
             )  # fmt: skip
         count = self._processes(device, todo)
@@ -203,7 +207,7 @@ class _Slot:
         """Return why a job cannot run here, or nothing; ``faults`` keeps what is known of the splits."""
         lost = self.manifest.parts_of(self.manifest.needs(job)) - self.bundle.parts
         if job.run.evaluation.crf is not None and not packages.has_crf():
-            return "since pydensecrf2 is not installed here"
+            return "its dense CRF needs pydensecrf2, which is not installed here"
         for name in (f"{s.dataset}/{s.split}" for s in (*(job.run.train if job.trains else ()), job.run.test)):
             split = next(split for split in self.manifest.splits if split.name == name)
             if name not in faults and self.manifest.parts_of(split.files) <= self.bundle.parts:
@@ -211,7 +215,7 @@ class _Slot:
             if faults.get(name):
                 return faults[name]
         if lost:
-            return f"whose data or weights are in part {', '.join(map(str, sorted(lost)))}, which did not come yet"
+            return f"its data or weights are in part {', '.join(map(str, sorted(lost)))}, which has not come yet"
         return ""
 
     def _split_fault(self, name: str, fingerprint: str) -> str:
@@ -225,7 +229,7 @@ class _Slot:
         try:
             store = open_store(load(dataset, split, self.place.data_root), self.place.cache)
         except ModuleNotFoundError as error:
-            return f"since {name} needs {error.name}, which is not installed here"
+            return f"{name} needs {error.name}, which is not installed here"
         except DataError as error:
             raise BundleError(f"{name}: {error}") from error
         if store.fingerprint != fingerprint:
@@ -304,8 +308,8 @@ class _Slot:
         files = sorted(path for path in self.how.out.iterdir() if path.is_file() and not path.name.startswith("."))
         size = sum(path.stat().st_size for path in files)
         self.log(
-            f"{many(good, 'run')} finished, {before} before, {len(unfinished)} unfinished, {max(0, waiting)} not begun, "
-            f"{len(chosen.left_out)} left out; {self.how.out}: {many(len(files) + 1, 'file')}, {size / 2**20:.2f} MiB"
+            f"{many(good, 'run')} finished, {before} before, {len(unfinished)} unfinished, {max(0, waiting)} not begun"
+            f", {len(chosen.left_out)} left out; {self.how.out}: {many(len(files) + 1, 'file')}, {size / 2**20:.2f} MiB"
         )
         if len(files) + 1 > MOST_FILES:
             self.log(f"{self.how.out} holds more than {MOST_FILES} files, and a slot may leave some out", "yellow")
