@@ -178,7 +178,7 @@ def stands(root: Path, name: str) -> bool:
         return False
     with suppress(RecordError):
         record = _read(folder / "record.json", "local")
-        own = re.search(rf"{re.escape(record.key)}-s{record.seed}(-d[0-9a-f]+)?$", name)
+        own = re.search(rf"{re.escape(record.key)}-s{record.seed}(-d[0-9a-f]+)?(-cuda|-cpu)?$", name)
         if own and record.status in {"ok", "diverged"}:
             return True
     msg = f"{folder}: its record cannot be used; withdraw it (repro retract {name} --why damaged) and run again"

@@ -32,14 +32,16 @@ from repro.bundle import make as making
 from repro.bundle import run as running
 from repro.bundle.make import Made
 from repro.bundle.manifest import NAME, BundleError
-from repro.bundle.merge import BESIDE, merge
+from repro.bundle.merge import merge
 from repro.bundle.priority import ordered
 from repro.bundle.results import SUMS, Results, half
 from repro.commands import bundling, predicting
 from repro.commands.planning import Request
 from repro.experiment import Job
+from repro.identity import suffix
 from repro.launch import Ended
 from repro.machine import Machine
+from repro.measured import Evidence
 from repro.records import Record, Shelf
 from repro.stop import Stopped
 
@@ -373,9 +375,11 @@ class FakeLocal:
     ending: Callable[[Job, Machine], Ended] = staticmethod(lambda job, _: Ended(job.name, "ok"))  # type: ignore[assignment]
 
     def __init__(self, count: int, place: Machine, gpus: tuple[str, ...] = ()) -> None:
+        """Take what the real one takes."""
         self.count, self.place, self.gpus = count, place, gpus
 
     def run(self, jobs: Iterable[Job], have: frozenset[str], watch: Callable[[str, Mapping[str, Any]], None]) -> list:
+        """Report a step of each job, then its end."""
         jobs = tuple(jobs)
         FakeLocal.given = (jobs, have, self)
         for job in jobs:
@@ -584,7 +588,8 @@ def _record(root: Path, seed: int = 0, right: int = 0, **changes: Any) -> Path:
     """Write a record whose counts agree with one another."""
     run = profiles.get("shapes").resolve(simulate.TABLE.rows[0].cells[0].training)  # type: ignore[union-attr]
     assert run is not None
-    meta = {"counts": _counts(seed, right=right), "classes": [*"abcde"], "test_images": 6, **changes}
+    data = {"shapes/train": "1" * 64, "shapes/test": "2" * 64}
+    meta = {"counts": _counts(seed, right=right), "classes": [*"abcde"], "test_images": 6, "data": data, **changes}
     return simulate.write(root, run, seed, **meta)
 
 
@@ -630,22 +635,34 @@ def test_other_counts_under_a_name_are_refused_and_nothing_is_merged(tmp_path: P
 
 
 def test_a_gpu_record_stands_beside_a_cpu_record(tmp_path: Path) -> None:
-    """It is kept where no table pools the two, its difference is reported, and a second merge finds it there."""
+    """Its difference is reported, tables pool the two as one seed, and a second merge finds it there."""
     old = _record(tmp_path / "runs/local", 0)
     path = _packed(tmp_path / "r.tar.gz", _record(tmp_path / "slot", 0, right=6, **GPU))
     done = merge([path], tmp_path / "runs", "local")
-    assert done.adopted == [tmp_path / "runs/local" / BESIDE / f"{old.name}-cuda"]
+    assert done.adopted == [old.with_name(f"{old.name}-cuda")]
     pair = done.comparisons[0]
-    assert (pair.my_device, pair.their_device, pair.metric) == (GPU["device"], "test device", "miou")
+    assert (pair.devices, pair.metric) == ((GPU["device"], "test device"), "miou")
+    assert pair.differences == ("device type cpu there, cuda here",)
     assert 0.5 < pair.mine - pair.theirs < 5
     loaded = records.load({"local": tmp_path / "runs/local"})
-    assert [record.folder for record in loaded.records] == [old]
-    assert loaded.passed_over == ()
+    found = Evidence(loaded).measure(loaded.records[0].key, "local", "miou")
+    assert (found.faults, len(found.samples), len(found.other_arithmetic)) == ((), 1, 1)
     again = merge([path], tmp_path / "runs", "local")
     assert (again.adopted, len(again.there)) == ([], 1)
     other = _packed(tmp_path / "o.tar.gz", _record(tmp_path / "slot2", 0, right=9, **GPU))
     with pytest.raises(BundleError, match="-s0-cuda: stands here with other counts"):
         merge([other], tmp_path / "runs", "local")
+
+
+def test_a_record_of_other_data_stands_beside(tmp_path: Path) -> None:
+    """Another copy of a data set is another outcome: it takes no name that is taken, and is said to be another."""
+    old = _record(tmp_path / "runs/local", 0)
+    data = {"shapes/train": "1" * 64, "shapes/test": "3" * 64}
+    path = _packed(tmp_path / "r.tar.gz", _record(tmp_path / "slot", 0, right=2, data=data))
+    done = merge([path], tmp_path / "runs", "local")
+    assert done.adopted == [old.with_name(f"{old.name}-{suffix(data)}")]
+    assert done.comparisons[0].differences == ("shapes/test 22222222 there, 33333333 here",)
+    assert merge([path], tmp_path / "runs", "local").there == done.adopted
 
 
 def test_a_gpu_record_is_compared_with_the_reference(tmp_path: Path) -> None:
@@ -703,6 +720,8 @@ def _seen_by_size(counts: dict[str, NDArray[Any]]) -> None:
         (_with_meta(key="0123456789"), "its key 0123456789 is not that of its spec"),
         (_with_meta(seed=4), "holds the record of .*-s4"),
         (_with_meta(status="interrupted"), "status 'interrupted' is none that a run ends with"),
+        (_with_meta(data={"shapes/test": "2" * 64}), "does not say which shapes/train it comes from"),
+        (_with_meta(identity={"sources": {"shapes/train": "5", "shapes/test": "2" * 64}}), "says two things of shapes"),
         (_with_meta(test_images=7), r"counts classes have the shape \(6, 5, 3\), not \(7, 5, 3\)"),
         (_with_meta(classes=[*"abcd"]), r"not \(6, 4, 3\)"),
         (_with_meta(schema=99), "schema 99 is unknown"),

@@ -6,10 +6,9 @@ import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,15 +17,13 @@ from repro import machine, metrics, records, regions, trust
 from repro.bundle import archive, unpacking
 from repro.bundle.manifest import NAME, BundleError, Manifest
 from repro.bundle.results import SUMS, WEIGHTS
-from repro.experiment import folder_name
+from repro.experiment import Run, folder_name, source_names
+from repro.identity import changes, conflicts, suffix, weights_of
 from repro.records import Record, RecordError
 from repro.restore import run_of
 from repro.spec import Classifier
 from repro.withdrawn import move_aside, withdrawn
 
-BESIDE = ".beside"
-"""Folder below a folder of records that no table reads: records of another kind of device under a key and seed that
-have one already."""
 FILES = frozenset({"record.json", "counts.npz", "log.jsonl"})
 LARGEST = 2**30
 """Bytes that the records of one archive may take unpacked."""
@@ -36,7 +33,7 @@ Counts = Mapping[str, NDArray[np.int64]]
 
 @dataclass(frozen=True)
 class Beside:
-    """Two records of one key and seed from two kinds of device, or two folders."""
+    """The record that came beside another one of its key and seed."""
 
     name: str
     metric: str
@@ -44,8 +41,10 @@ class Beside:
     """Per cent, of the one that came."""
     theirs: float
     """Per cent, of the one that was here."""
-    my_device: str
-    their_device: str
+    differences: tuple[str, ...]
+    """Of sources and arithmetic: ``there`` is the one that was here, ``here`` the one that came."""
+    devices: tuple[str, str]
+    """Of the one that came and the one that was here."""
     place: str
     """``reference`` or ``local``: where the other one lies."""
 
@@ -87,9 +86,9 @@ def merge(archives: Sequence[Path], runs: Path, into: str) -> Merged:
         found = records.load({into: stage})
         if found.passed_over:
             raise BundleError(f"{found.passed_over[0].replace(str(stage), 'archive')}; nothing was merged")
+        here = records.load(roots).records
         for record in found.records:
-            counts = checked(record)
-            _settle(record, counts, roots, into, moves, done)
+            _settle(record, checked(record), here, target, moves, done)
         _place_weights(weights, stage, moves, done)
         _adopt(moves)
     except OSError as error:
@@ -185,6 +184,8 @@ def checked(record: Record) -> Counts:
         raise BundleError(f"{record.name}: holds the record of {folder_name(run, record.seed)}; nothing was merged")
     if record.status not in {"ok", "diverged"}:
         raise BundleError(f"{record.name}: status {record.status!r} is none that a run ends with; nothing was merged")
+    if fault := _sources_fault(record, run):
+        raise BundleError(f"{record.name}: {fault}; nothing was merged")
     try:
         record.log()
         counts = record.counts() if record.status == "ok" else {}
@@ -194,6 +195,21 @@ def checked(record: Record) -> Counts:
     if fault := _fault(record, counts) if record.status == "ok" else "":
         raise BundleError(f"{record.name}: {fault}; nothing was merged")
     return counts
+
+
+def _sources_fault(record: Record, run: Run) -> str:
+    """Return what is wrong with the data and weights that a record says it comes from, or nothing."""
+    sources, meta = record.identity.sources, record.meta
+    own = {f"{s.dataset}/{s.split}" for s in (run.test, *(run.train if run.trained() == run else ()))}
+    wanted = source_names(run) if "identity" in meta else own  # schema 1 says nothing of earlier stages
+    if lost := sorted(wanted - sources.keys()):
+        return f"does not say which {lost[0]} it comes from"
+    data, weights = meta.get("data"), str(meta.get("weights_file") or "").rpartition("sha256:")[2]
+    said = dict(data) if isinstance(data, Mapping) else {}
+    if weights:
+        said[weights_of(run.model.backbone)] = weights
+    other = conflicts(sources, said)
+    return f"says two things of {other[0]}, in its identity and beside it" if other else ""
 
 
 def _fault(record: Record, counts: Counts) -> str:
@@ -233,43 +249,50 @@ def _unequal(counts: Counts, background: int | None) -> str:
     return ""
 
 
-def device_kind(meta: Mapping[str, Any]) -> str:
-    """Return ``cuda`` or ``cpu``: the kind of device a record was made on, by its name."""
-    name = str(meta.get("device", "")).lower()
-    gpu = ("nvidia", "tesla", "geforce", "quadro", "rtx", "instinct", "radeon")
-    return "cuda" if any(word in name for word in gpu) else "cpu"
-
-
 def _settle(
-    record: Record, counts: Counts, roots: Mapping[str, Path], into: str, moves: list[tuple[Path, Path]], done: Merged
+    record: Record, counts: Counts, here: Sequence[Record], root: Path, moves: list[tuple[Path, Path]], done: Merged
 ) -> None:
-    """Decide where a record goes, and note how it stands beside those of its key and seed."""
-    target = roots[into] / record.name
-    done.comparisons += list(_comparisons(record, counts, roots))
-    standing = _standing(target, into)
-    if standing is not None and device_kind(standing.meta) != device_kind(record.meta):
-        target = roots[into] / BESIDE / f"{record.name}-{device_kind(record.meta)}"
-        standing = _standing(target, into)
+    """Decide where a record goes, and note how it stands beside those of its key and seed.
+
+    The usual name is for the first one. One of other data or start weights, or of another kind of device, gets a name
+    of its own beside it; what tables make of the two is ``measured.Evidence``'s to say.
+    """
+    target = root / record.name
+    standing = _standing(target, here)
+    if standing is not None and conflicts(standing.identity.sources, record.identity.sources):
+        target = target.with_name(f"{target.name}-{suffix(record.identity.sources)}")
+        standing = _standing(target, here)
+    if standing is not None and _device(standing) != _device(record):
+        target = target.with_name(f"{target.name}-{_device(record)}")
+        standing = _standing(target, here)
+    done.comparisons += _comparisons(record, counts, [other for other in here if other.folder != target])
     if standing is None:
         moves.append((record.folder, target))
-        return
-    if not _same(record, counts, standing):
+    elif _same(record, counts, standing):
+        done.there.append(target)
+    else:
         raise BundleError(
-            f"{target}: stands here with other counts than the one that came ({standing.meta.get('device')}, commit "
-            f"{standing.meta.get('git_commit')}; {record.meta.get('device')}, commit {record.meta.get('git_commit')}); "
+            f"{target}: stands here with other counts than the one that came ({_made(standing)}; {_made(record)}); "
             "retract the wrong one first, nothing was merged"
         )
-    done.there.append(target)
 
 
-def _standing(folder: Path, place: str) -> Record | None:
+def _device(record: Record) -> str:
+    return str(record.identity.arithmetic.get("device_type"))
+
+
+def _made(record: Record) -> str:
+    return f"{record.meta.get('device')}, commit {record.meta.get('git_commit')}"
+
+
+def _standing(folder: Path, here: Sequence[Record]) -> Record | None:
     """Return the record of a folder; None where there is none, or a retracted one."""
     if not records.present(folder):
         return None
-    found = [r for r in records.load({place: folder.parent}).records if r.folder == folder]
-    if not found:
+    found = next((record for record in here if record.folder == folder), None)
+    if found is None:
         raise BundleError(f"{folder}: the record that stands here cannot be read; retract it first, nothing was merged")
-    return found[0]
+    return found
 
 
 def _same(record: Record, counts: Counts, standing: Record) -> bool:
@@ -286,20 +309,19 @@ def _counts(record: Record) -> Counts:
         raise BundleError(f"{error}; nothing was merged") from error
 
 
-def _comparisons(record: Record, counts: Counts, roots: Mapping[str, Path]) -> Iterator[Beside]:
-    """Yield the score beside that of every other record of the key and seed which was made on another device."""
+def _comparisons(record: Record, counts: Counts, here: Sequence[Record]) -> list[Beside]:
+    """Lay the score beside that of every other record of the key and seed."""
     metric = "top5_err" if "top5" in counts else "miou"
-    for place, root in roots.items():
-        for folder in (root / record.name, *sorted((root / BESIDE).glob(f"{record.name}-*"))):
-            other = _standing(folder, place)
-            if other is None or other.meta.get("device") == record.meta.get("device"):
-                continue
-            theirs = _counts(other)
-            if counts and theirs:
-                yield Beside(
-                    record.name, metric, 100 * metrics.score(metric, counts), 100 * metrics.score(metric, theirs),
-                    str(record.meta.get("device")), str(other.meta.get("device")), place,
-                )  # fmt: skip
+    found = []
+    for other in here:
+        if (other.key, other.seed) != (record.key, record.seed) or not counts or other.status != "ok":
+            continue
+        scores = (100 * metrics.score(metric, counts), 100 * metrics.score(metric, _counts(other)))
+        devices = (str(record.meta.get("device")), str(other.meta.get("device")))
+        found.append(
+            Beside(record.name, metric, *scores, tuple(changes(other.identity, record.identity)), devices, other.place)
+        )
+    return found
 
 
 def _place_weights(weights: Mapping[str, Path], stage: Path, moves: list[tuple[Path, Path]], done: Merged) -> None:
@@ -310,7 +332,7 @@ def _place_weights(weights: Mapping[str, Path], stage: Path, moves: list[tuple[P
             path.replace(stage / name / WEIGHTS)  # it moves with its record
             done.weights.append(going[name] / WEIGHTS)
             continue
-        there = next((to for to in done.there if to.name in {name, f"{name}-cuda", f"{name}-cpu"}), None)
+        there = next((to for to in done.there if to.name.startswith(name)), None)
         if there is None:
             raise BundleError(
                 f"weights of {name}: their record is not among these archives; give its archive too, nothing was merged"

@@ -27,6 +27,7 @@ from repro.experiment import Job
 from repro.launch import Ended, Local
 from repro.launch.devices import gpus
 from repro.machine import Machine
+from repro.measure import ENDED
 from repro.plural import many
 from repro.stop import Stopped
 
@@ -170,7 +171,7 @@ class _Slot:
             not done
             and todo
             and left is not None
-            and not any(e.status in GOOD for e in self.ended.values())
+            and not any(e.status in ENDED for e in self.ended.values())
             and code == 0
         ):
             raise BundleError(self._too_short(todo[0]))
@@ -243,7 +244,7 @@ class _Slot:
 
     def _done(self) -> frozenset[str]:
         shelf = records.load({"local": self.place.local})
-        have = {(r.key, r.seed) for r in shelf.records if r.status in GOOD}
+        have = {(r.key, r.seed) for r in shelf.records if r.status in ENDED}
         return frozenset(job.name for job in self.manifest.jobs if (job.run.key, job.seed) in have)
 
     def _processes(self, device: devices.Device, todo: Sequence[Job]) -> int:
@@ -271,7 +272,7 @@ class _Slot:
                 self.steps[name] = int(event["step"]), int(event["steps"])
             if isinstance(end := event.get("ended"), Ended):
                 self.ended[name] = end
-                self.log(_line(end), "" if end.status in GOOD else "red")
+                self.log(_line(end), "" if end.status in ENDED else "red")
                 self._finished(name, brought)
 
         alarm = _Alarm(left)
@@ -283,13 +284,13 @@ class _Slot:
                 self.log("stopped: what was finished is archived", "yellow")
                 return 128 + stopped.number
             self.log("time is up", "yellow")
-        return 1 if any(end.status not in GOOD for end in self.ended.values()) else 0
+        return 1 if any(end.status not in ENDED for end in self.ended.values()) else 0
 
     def _finished(self, name: str, brought: frozenset[str]) -> None:
         """Archive a record that has just ended, and its weights where they were asked for."""
         folder = self.place.local / name
         found = next((r for r in records.load({"local": self.place.local}).records if r.folder == folder), None)
-        if found is None or found.status not in GOOD:
+        if found is None or found.status not in ENDED:
             return
         self.results.add(folder)
         if name in brought and found.status == "ok":
@@ -297,7 +298,7 @@ class _Slot:
             self.log(f"{many(len(paths), 'file')} of weights of {name}: {', '.join(path.name for path in paths)}")
 
     def _summary(self, chosen: Chosen, before: int) -> None:
-        good = sum(end.status in GOOD for end in self.ended.values())
+        good = sum(end.status in ENDED for end in self.ended.values())
         unfinished = [name for name in self.steps if name not in self.ended]
         for name in unfinished:
             step, steps = self.steps[name]
@@ -329,9 +330,6 @@ class _Slot:
             f"--time-limit {clock(self.how.limit or 0)}: over before the first run ended ({first.name} was at step "
             f"{step:,} of {steps:,}); give a longer one; with the same --work it goes on from its checkpoint"
         )
-
-
-GOOD = frozenset({"ok", "diverged"})
 
 
 class _Alarm:

@@ -13,10 +13,12 @@ from repro.bundle.manifest import BundleError
 from repro.bundle.merge import merge as adopt
 from repro.bundle.priority import ordered
 from repro.commands.planning import Request
-from repro.experiment import Job
+from repro.experiment import Job, source_names
 from repro.machine import Machine, from_environment
 from repro.measure import Plan
 from repro.plural import many
+from repro.records import Shelf
+from repro.sources import known_here
 from repro.spec import SpecError
 
 PLACES = ("local", "reference")
@@ -43,8 +45,10 @@ def make(
     """
     data_root, weights = from_environment(data_root, weights)
     shelf = request.shelf
-    jobs = ordered(_wanted(request.plan(shelf), only, missing=missing), _words(priority))
     place = Machine(runs=request.runs, data_root=data_root, weights=weights)
+    plan = request.plan(Shelf(()))
+    done = _done(request, shelf, place) if missing else frozenset[tuple[str, int]]()
+    jobs = ordered(_wanted(plan, only, done), _words(priority))
     file = target if target.suffix == ".tar" and not target.is_dir() else target / f"bundle-{request.profile}.tar"
     made = write_bundle(jobs, place, shelf, file, units.size(part_size, "--part-size") if part_size else None)
     manifest = made.manifest
@@ -64,7 +68,15 @@ def make(
         out.print("the working tree differs from its commit, and so will the records say (+)", style="yellow")
 
 
-def _wanted(plan: Plan, only: str, *, missing: bool) -> tuple[Job, ...]:
+def _done(request: Request, shelf: Shelf, place: Machine) -> frozenset[tuple[str, int]]:
+    """Return key and seed of the jobs that have a record here of the data and weights that are carried."""
+    runs = {run.key: run for run in request.plan(shelf).cells.values() if run is not None}
+    wished = known_here({name for run in runs.values() for name in source_names(run)}, place)
+    plan = request.plan(shelf, wished)
+    return frozenset((job.run.key, job.seed) for job in plan.jobs if job.name in plan.done)
+
+
+def _wanted(plan: Plan, only: str, done: frozenset[tuple[str, int]]) -> tuple[Job, ...]:
     """Return the jobs that are asked for, with those that they build on, whose weights are not there either.
 
     Raises:
@@ -75,8 +87,7 @@ def _wanted(plan: Plan, only: str, *, missing: bool) -> tuple[Job, ...]:
     todo = [name for name in by_name if not words or any(word in name for word in words)]
     if words and not todo:
         raise SpecError(f"--only {only}: no run of this plan has that in its name; repro plan lists them")
-    if missing:
-        todo = [name for name in todo if name not in plan.done]
+    todo = [name for name in todo if (by_name[name].run.key, by_name[name].seed) not in done]
     wanted: set[str] = set()
     while todo:
         name = todo.pop()
@@ -108,9 +119,11 @@ def merge(out: Console, archives: Sequence[Path], runs: Path, into: str) -> None
     for path in done.there:
         out.print(f"there already, with equal counts: {path}", soft_wrap=True, markup=False)
     for pair in done.comparisons:
+        mine, theirs = pair.devices
+        why = f" ({'; '.join(pair.differences)})" if pair.differences else ""
         out.print(
-            f"{pair.name}: {pair.metric} {pair.mine:.2f} on {pair.my_device}, {pair.theirs:.2f} on {pair.their_device} "
-            f"({pair.place}), {pair.mine - pair.theirs:+.2f}",
+            f"{pair.name}: {pair.metric} {pair.mine:.2f} on {mine}, {pair.theirs:.2f} on {theirs} ({pair.place}), "
+            f"{pair.mine - pair.theirs:+.2f}{why}",
             soft_wrap=True,
             markup=False,
         )
