@@ -515,10 +515,15 @@ def test_the_limit_ends_what_runs(camvid: Machine, tmp_path: Path, fake: type[Fa
 
 
 def test_more_jobs_than_memory_holds(camvid: Machine, tmp_path: Path, fake: type[FakeLocal]) -> None:
-    """By the memory that runs of the profile took where the bundle was made."""
+    """By what runs of the profile took on such a device; without a record, by what weights and optimizer take."""
     jobs = _camvid_bundle(camvid, tmp_path / "b.tar").manifest.jobs
-    simulate.write(tmp_path / "reference", jobs[0].run, 0, peak_memory_bytes=30 * 10**9)
-    made = making.make(jobs, camvid, records.load({"reference": tmp_path / "reference"}), tmp_path / "m.tar")
+    peaks = {"peak_memory_bytes": 90 * 10**9, "peak_gpu_memory_bytes": 30 * 10**9}
+    simulate.write(tmp_path / "cpu", jobs[0].run, 0, **{**peaks, "peak_gpu_memory_bytes": None})
+    simulate.write(tmp_path / "gpu", jobs[0].run, 0, **peaks, **GPU)
+    memory = making._memory(jobs, records.load({"local": tmp_path / "cpu"}))
+    assert memory["cpu"][jobs[1].run.key] == 90 * 10**9
+    assert 300 * 10**6 < memory["cuda"][jobs[0].run.key] < 500 * 10**6  # ResNet-50 has 23.5 million parameters
+    made = making.make(jobs, camvid, records.load({"local": tmp_path / "gpu"}), tmp_path / "m.tar")
     out, _ = _quiet()
     with pytest.raises(BundleError, match=r"--jobs 3: a run takes about 30\.0 GB and NVIDIA Test has 80\.0 .* 2 at"):
         running.run(out, _how(tmp_path, made.archives, jobs=3))

@@ -12,17 +12,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import repro
-from repro import machine
+from repro import compute, machine
 from repro.bundle import archive
 from repro.bundle.carried import files_of
 from repro.bundle.manifest import CODE, DATA, NAME, WEIGHTS, BundleError, File, Manifest, Piece, Split, safe, text
 from repro.data import load
 from repro.data.store import open_store
-from repro.experiment import Job, Run, check_weights
+from repro.experiment import Job, check_weights
 from repro.machine import Machine
 from repro.records import Shelf
 
 COMMIT = f"{CODE}/COMMIT"
+FLOATS = 4
 SMALLEST_PIECE = 2**20
 """A file is cut only where more of the part than this is left, or where it is larger than a whole part."""
 Sources = dict[str, Path | bytes]
@@ -138,16 +139,27 @@ def _described(path: str, source: Path | bytes) -> File:
         raise BundleError(f"{source}: cannot be read ({error.strerror or error})") from error
 
 
-def _memory(jobs: Iterable[Job], shelf: Shelf) -> dict[str, int]:
-    """Return the most memory of each training that was run before, else of one of its profile."""
-    peaks: dict[str, int] = {}
-    for record in shelf.records:
-        peak = record.meta.get("peak_memory_bytes")
-        if isinstance(peak, int) and record.status == "ok":
-            for name in (record.key, str(record.meta.get("profile"))):
-                peaks[name] = max(peak, peaks.get(name, 0))
-    runs: dict[str, Run] = {job.run.key: job.run for job in jobs if job.trains}
-    return {key: peaks.get(key) or peaks[run.profile] for key, run in runs.items() if {key, run.profile} & peaks.keys()}
+def _memory(jobs: Iterable[Job], shelf: Shelf) -> dict[str, dict[str, int]]:
+    """Return the bytes that each training takes, by kind of device and key.
+
+    On a CPU: the most that a record of it shows, else one of its profile. On a GPU: the same where there is such a
+    record, and at least four float32 a parameter: weight, gradient and the optimizer's two averages.
+    """
+    found: dict[str, dict[str, int]] = {}
+    for kind, field in (("cpu", "peak_memory_bytes"), ("cuda", "peak_gpu_memory_bytes")):
+        peaks: dict[str, int] = {}
+        for record in shelf.records:
+            peak = record.meta.get(field)
+            if record.status == "ok" and record.identity.arithmetic.get("device_type") == kind and type(peak) is int:
+                for name in (record.key, str(record.meta.get("profile"))):
+                    peaks[name] = max(peak, peaks.get(name, 0))
+        found[kind] = {}
+        for run in (job.run for job in jobs if job.trains):
+            counted = compute.of(run) if kind == "cuda" else None
+            floor = FLOATS * compute.FLOAT * counted.params if counted else 0
+            if need := max(floor, peaks.get(run.key) or peaks.get(run.profile, 0)):
+                found[kind][run.key] = need
+    return found
 
 
 def _parts(manifest: Manifest, part_size: int | None) -> tuple[tuple[Piece, ...], ...]:

@@ -67,8 +67,8 @@ class Manifest:
     """Path of the ImageNet weights; empty where no run starts from them."""
     record: str = ""
     """Name of the record whose trained weights these are; empty for a bundle of code and data."""
-    memory: Mapping[str, int] = field(default_factory=dict)
-    """Bytes that a run took at most where it, or one of its profile, was run before, by its key."""
+    memory: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """Bytes that a training takes, by kind of device (``cpu``, ``cuda``) and key; what nothing tells is left out."""
 
     @property
     def identity(self) -> str:
@@ -106,7 +106,7 @@ class Manifest:
             "splits": [asdict(split) for split in self.splits],
             "weights": self.weights,
             "record": self.record,
-            "memory": dict(self.memory),
+            "memory": {kind: dict(known) for kind, known in self.memory.items()},
         }
 
 
@@ -155,7 +155,7 @@ def _manifest(body: Mapping[str, Any]) -> Manifest:
         splits=tuple(Split(s["name"], s["fingerprint"], tuple(s["files"])) for s in body["splits"]),
         weights=str(body["weights"]),
         record=str(body["record"]),
-        memory={str(name): int(size) for name, size in body["memory"].items()},
+        memory={str(kind): {str(k): int(n) for k, n in known.items()} for kind, known in body["memory"].items()},
     )
 
 

@@ -103,7 +103,7 @@ def run(out: Console, how: How) -> int:
     lock = filelock.FileLock(folder / "lock")
     try:
         how.out.mkdir(parents=True, exist_ok=True)
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        unpacking.own(folder)
         lock.acquire(blocking=False)
         log = _Log(out, how.out, how.began)
     except filelock.Timeout as error:
@@ -156,7 +156,9 @@ class _Slot:
             )  # fmt: skip
         count = self._processes(device, todo)
         if todo:
-            devices.check_memory(device, min(count, len(todo)), max((self._memory(job) for job in todo), default=0))
+            devices.check_memory(
+                device, min(count, len(todo)), max((self._memory(job, device) for job in todo), default=0)
+            )
         for name in done:
             self._finished(name, brought)
         left = None if self.how.limit is None else self.how.limit - self.how.spent
@@ -252,8 +254,8 @@ class _Slot:
             raise BundleError(f"--jobs {self.how.jobs}: at least one process is needed")
         return max(1, min(self.how.jobs or max(1, device.gpus), len(todo)))
 
-    def _memory(self, job: Job) -> int:
-        return self.manifest.memory.get(job.run.trained().key, 0)
+    def _memory(self, job: Job, device: devices.Device) -> int:
+        return self.manifest.memory.get("cuda" if device.gpus else "cpu", {}).get(job.run.trained().key, 0)
 
     def _launch(
         self, todo: Sequence[Job], done: frozenset[str], count: int, device: devices.Device, brought: frozenset[str],

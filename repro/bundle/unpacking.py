@@ -76,7 +76,7 @@ def unpack(manifest: Manifest, archives: dict[int, Path], folder: Path) -> Unpac
                 f"give part {number} first, or all of them at once"
             )
     try:
-        tree = _own(folder) / "tree"
+        tree = own(folder) / "tree"
         for number, path in sorted(archives.items()):
             _note(folder, manifest, here - {number})
             archive.unpack_part(path, manifest, number, tree)
@@ -94,8 +94,8 @@ def unpack(manifest: Manifest, archives: dict[int, Path], folder: Path) -> Unpac
     return found
 
 
-def _own(folder: Path) -> Path:
-    """Make the folder for this user alone; refuse one that another user made under this name."""
+def own(folder: Path) -> Path:
+    """Make a folder for this user alone; raise ``BundleError`` for one that another user made under this name."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if hasattr(os, "getuid") and folder.stat().st_uid != os.getuid():
         raise BundleError(f"{folder}: belongs to another user; choose another --work")
