@@ -432,6 +432,7 @@ def test_jobs_run_by_priority_several_on_one_gpu(camvid: Machine, tmp_path: Path
     jobs, have, launcher = fake.given
     assert jobs == made.manifest.jobs
     assert (launcher.count, launcher.gpus, have) == (3, ("0", "0", "0"), frozenset())
+    assert launcher.place.device == "cuda"
     assert launcher.place.weights == tmp_path / "work/tree/weights/resnet50.safetensors"
     assert os.environ.pop("REPRO_COMMIT") == made.manifest.commit
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["records.tar.gz", "run.log", "summary.json"]
@@ -850,6 +851,8 @@ def test_mistakes_end_with_two_and_one_sentence(camvid: Machine, tmp_path: Path)
     for words, sentence in (
         (["run", str(path), "--out", "out"], "was changed after the bundle was made"),
         (["run", str(path), "--out", "out", "--time-limit", "soon"], "--time-limit soon: give a time"),
+        (["run", str(path), "--out", "out", "--device", "gpu"], "--device gpu: choose from auto, cpu, cuda"),
+        (["run", str(path), "--out", "out", "--jobs", "0"], "--jobs 0: at least one process is needed"),
         (["merge", str(other), "--runs", str(tmp_path / "runs")], "stands here with other counts"),
         (["merge", str(other), "--into", "elsewhere"], "--into elsewhere: choose from local, reference"),
     ):

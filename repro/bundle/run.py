@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -31,6 +31,7 @@ from repro.measure import ENDED
 from repro.plural import many
 from repro.stop import Stopped
 
+DEVICES, PRECISIONS = ("auto", "cpu", "cuda"), ("auto", "32", "bf16")
 MOST_FILES = 8
 """Files that a slot lets back."""
 
@@ -94,6 +95,11 @@ def run(out: Console, how: How) -> int:
     """
     if lacking := packages.missing():
         raise BundleError(packages.sentence(lacking))
+    for name, value, known in (("device", how.device, DEVICES), ("precision", how.precision, PRECISIONS)):
+        if value not in known:
+            raise BundleError(f"--{name} {value}: choose from {', '.join(known)}")
+    if how.jobs is not None and how.jobs < 1:
+        raise BundleError(f"--jobs {how.jobs}: at least one process is needed")
     manifest, archives = unpacking.read(how.archives)
     if manifest.record:
         raise BundleError(f"{how.archives[0]}: the weights of {manifest.record}, not a bundle; use repro bundle merge")
@@ -144,6 +150,7 @@ class _Slot:
         chosen = self._choose()
         device = asked.answer(self.how.precision)
         self._say_device(device)
+        self.place = replace(self.place, device="cuda" if device.gpus else "cpu")
         done = self._done()
         todo = tuple(job for job in chosen.jobs if job.name not in done)
         for reason in dict.fromkeys(chosen.left_out.values()):
@@ -250,8 +257,6 @@ class _Slot:
         return frozenset(job.name for job in self.manifest.jobs if (job.run.key, job.seed) in have)
 
     def _processes(self, device: devices.Device, todo: Sequence[Job]) -> int:
-        if self.how.jobs is not None and self.how.jobs < 1:
-            raise BundleError(f"--jobs {self.how.jobs}: at least one process is needed")
         return max(1, min(self.how.jobs or max(1, device.gpus), len(todo)))
 
     def _memory(self, job: Job, device: devices.Device) -> int:
