@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from repro import __version__, group, options
+from repro.cli_bundle import bundle
 from repro.cli_pictures import data, export, figure, predict, vrf, vrf_area
 from repro.cli_servers import crf_grid, score, submit
 from repro.errors import is_ours
@@ -19,7 +20,7 @@ SECTIONS = {
     "Ask": ("list", "plan", "status", "cost", "claims", "audit"),
     "Measure and draw": ("run", "figure", "report", "vrf-area", "verify", "retract"),
     "Use a trained network": ("predict", "vrf", "export", "crf-grid"),
-    "Data and test servers": ("data", "submit", "score"),
+    "Data, test servers, other machines": ("data", "submit", "score", "bundle"),
 }
 """What `repro --help` shows under which heading, in the order of use."""
 
@@ -47,7 +48,7 @@ def app() -> None:
     """Reproduce, cell by cell, the tables and figures of the Global Convolutional Network paper."""
 
 
-for _command in (figure, predict, export, vrf, vrf_area, crf_grid, submit, score, data):
+for _command in (figure, predict, export, vrf, vrf_area, crf_grid, submit, score, data, bundle):
     app.add_command(_command)
 
 
@@ -265,9 +266,10 @@ def main() -> None:
     """Run the command line; a user's mistake is one sentence and exit code 2."""
     try:
         app(prog_name="repro", standalone_mode=False)
-    except click.exceptions.NoArgsIsHelpError as error:
-        click.echo(error.format_message())
     except click.UsageError as error:
+        if type(error).__name__ == "NoArgsIsHelpError":  # click before 8.2 prints the help itself
+            click.echo(error.format_message())
+            return
         where = error.ctx.command_path if error.ctx else "repro"
         _refuse(f"{_said(error)} (see {where} --help)")
     except click.ClickException as error:

@@ -16,6 +16,7 @@ NOUNS: Mapping[str, type] = {
         spec.Evaluation, spec.CRF, spec.GCN, spec.Conv1x1, spec.Conv, spec.Stack,
     )
 }  # fmt: skip
+_OTHER_VERSION = "written by another version of the suite; run it again, or use the version that wrote it"
 
 
 def run_of(record: Record) -> Run:
@@ -25,16 +26,24 @@ def run_of(record: Record) -> Run:
         RecordError: the record was written by a version whose runs this one cannot express.
     """
     try:
-        run = _value(record.meta["spec"])
+        return rebuilt(record.meta["spec"], record.key)
+    except (KeyError, RecordError) as error:
+        raise RecordError(f"{record.folder}: {_OTHER_VERSION}") from error
+
+
+def rebuilt(tree: Any, key: str) -> Run:  # noqa: ANN401 - a tree of plain values
+    """Return the run of a canonical tree.
+
+    Raises:
+        RecordError: the tree is that of no run of this version, or of one with another key.
+    """
+    try:
+        run = _value(tree)
     except (KeyError, TypeError, ValueError) as error:
-        raise RecordError(_fault(record)) from error
-    if not isinstance(run, Run) or run.key != record.key:
-        raise RecordError(_fault(record))
+        raise RecordError(f"key {key}: {_OTHER_VERSION}") from error
+    if not isinstance(run, Run) or run.key != key:
+        raise RecordError(f"key {key}: {_OTHER_VERSION}")
     return run
-
-
-def _fault(record: Record) -> str:
-    return f"{record.folder}: written by another version of the suite; run it again, or use the version that wrote it"
 
 
 def _value(tree: Any) -> Any:  # noqa: ANN401 - a tree of plain values
