@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import multiprocessing
 import os
 import re
 import shutil
@@ -26,7 +27,7 @@ from short_runs import ROOT, differences, execute, in_child, job, killed_after, 
 from repro import devices, profiles, worker
 from repro.commands import planning, running
 from repro.keys import canonical
-from repro.launch import Ended, Local, work
+from repro.launch import Budget, Ended, Local, Order, local, work
 from repro.machine import cores
 from repro.records import load
 from repro.spec import SpecError
@@ -393,3 +394,27 @@ def test_a_training_starts_without_torchvision(tmp_path: Path, cache: Path) -> N
     imported = [line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time")]
     assert {"repro.cli", "repro.worker", "torch"} <= set(imported)
     assert not [name for name in imported if name.partition(".")[0] in {"torchvision", "torchmetrics"}]
+
+
+def test_a_stop_that_is_lost_is_asked_for_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, cache: Path) -> None:
+    """A worker whose first signal Python dropped stops at the second, not when it is killed a minute later."""
+    task, (mine, theirs) = job(STEPS), multiprocessing.Pipe()
+
+    class Deaf:
+        asked = 0
+
+        def terminate(self) -> None:
+            self.asked += 1
+            if self.asked > 1:
+                theirs.send(Ended(task.name, "interrupted"))
+
+    worker = local._Worker.__new__(local._Worker)
+    worker.job, worker.gpu, worker.pipe, worker.process = task, None, mine, Deaf()  # type: ignore[assignment]
+    launcher = Local(1, place(tmp_path, cache), budget=Budget(1.0))
+    launcher.workers = [worker]
+    monkeypatch.setattr(local, "ASK_SECONDS", 0.3)
+    order = Order([task], (), lambda *_: None, budget=launcher.budget)
+    launcher._stop(order, at_limit=True)
+    assert worker.process.asked == 2  # type: ignore[attr-defined]
+    assert [end.status for end in order.ended] == ["interrupted"]
+    assert "its checkpoint is kept" in order.ended[0].message

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
 import signal
@@ -21,6 +22,9 @@ from repro.stop import Interrupted, StopFlag, Stopped, held_back, interruptible,
 
 POLL_SECONDS = 0.2
 STOP_SECONDS = 60.0
+ASK_SECONDS = 5.0
+"""After which a worker that has not stopped is asked again: Python drops an exception that a signal's handler raises
+inside a callback of the interpreter, which imports are full of."""
 NO_MEMORY = ", out of memory? a smaller --jobs needs less"
 
 
@@ -187,11 +191,13 @@ class Local:
 
         At the time limit, where the command goes on to its end, note how each job ended.
         """
-        deadline = time.monotonic() + STOP_SECONDS
+        deadline, asked = time.monotonic() + STOP_SECONDS, -math.inf
         with StopFlag() as again:
-            for worker in self._busy:
-                worker.process.terminate()
             while self._busy and time.monotonic() < deadline and not again.raised:
+                if time.monotonic() > asked + ASK_SECONDS:
+                    asked = time.monotonic()
+                    for worker in self._busy:
+                        worker.process.terminate()
                 for pipe in connection.wait([w.pipe for w in self._busy], POLL_SECONDS):
                     worker = next(w for w in self._busy if w.pipe is pipe)
                     job, said = worker.job, worker.hear()
