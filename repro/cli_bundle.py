@@ -86,10 +86,11 @@ def bundle_run(
         raise BundleError(packages.sentence(lacking))
     from repro.bundle import run as running
     from repro.bundle import units
+    from repro.launch import budget
 
     how = running.How(
         archives, target.absolute(), work and work.absolute(), jobs, device, precision,
-        units.seconds(time_limit, "--time-limit") if time_limit else None,
+        budget.read(time_limit) if time_limit else None,
         tuple(word.strip() for word in bring.split(",") if word.strip()),
         units.size(file_size, "--file-size"), began,
     )  # fmt: skip

@@ -6,7 +6,6 @@ import io
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import tarfile
@@ -39,11 +38,10 @@ from repro.commands import bundling, predicting
 from repro.commands.planning import Request
 from repro.experiment import Job
 from repro.identity import suffix
-from repro.launch import Ended
+from repro.launch import Budget, Ended
 from repro.machine import Machine
 from repro.measured import Evidence
 from repro.records import Record, Shelf
-from repro.stop import Stopped
 
 ROOT = Path(__file__).parent.parent
 OPTIONAL = (
@@ -157,7 +155,7 @@ def test_no_git_checkout(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
         making._code()
 
 
-# Priority and units --------------------------------------------------------------------------------------------------
+# Priority and sizes --------------------------------------------------------------------------------------------------
 
 
 def test_a_whole_seed_before_the_next_and_claims_first() -> None:
@@ -192,19 +190,6 @@ def test_a_priority_that_is_no_run() -> None:
     """It is named, with what there is."""
     with pytest.raises(BundleError, match=r"--priority gcn-k99: no run .* choose from base, .*gcn-k15"):
         ordered(_jobs("table1"), ["gcn-k99"])
-
-
-@pytest.mark.parametrize(("text", "wanted"), [("90", 90), ("90s", 90), ("9m", 540), ("1h30m", 5400), ("1h5s", 3605)])
-def test_times(text: str, wanted: float) -> None:
-    """The forms of --time-limit."""
-    assert units.seconds(text, "--time-limit") == wanted
-
-
-@pytest.mark.parametrize("text", ["", "0", "-5", "9x", "m", "1m1h", "9 m"])
-def test_no_times(text: str) -> None:
-    """Anything else is refused by its option."""
-    with pytest.raises(BundleError, match=r"--time-limit"):
-        units.seconds(text, "--time-limit")
 
 
 def test_sizes() -> None:
@@ -369,22 +354,27 @@ def test_sizes_are_bounded(tmp_path: Path) -> None:
 
 
 class FakeLocal:
-    """A launcher that keeps what it was given, and ends jobs by writing records."""
+    """A launcher that keeps what it was given, and ends jobs by writing records, or by the time limit."""
 
     given: tuple[Any, ...] = ()
-    ending: Callable[[Job, Machine], Ended] = staticmethod(lambda job, _: Ended(job.name, "ok"))  # type: ignore[assignment]
+    most = 99
+    """Jobs that end before the time limit."""
 
-    def __init__(self, count: int, place: Machine, gpus: tuple[str, ...] = ()) -> None:
+    def __init__(self, count: int, place: Machine, gpus: tuple[str, ...] = (), *, budget: Budget | None = None) -> None:
         """Take what the real one takes."""
-        self.count, self.place, self.gpus = count, place, gpus
+        self.count, self.place, self.gpus, self.budget = count, place, gpus, budget
+
+    about = "at a time"
 
     def run(self, jobs: Iterable[Job], have: frozenset[str], watch: Callable[[str, Mapping[str, Any]], None]) -> list:
         """Report a step of each job, then its end."""
         jobs = tuple(jobs)
         FakeLocal.given = (jobs, have, self)
-        for job in jobs:
-            watch(job.name, {"phase": "train", "step": 2, "steps": 3})
-            watch(job.name, {"ended": FakeLocal.ending(job, self.place)})
+        for i, job in enumerate(jobs):
+            if i <= self.most:
+                watch(job.name, {"phase": "train", "step": 2, "steps": 3})
+            limited = Ended(job.name, "interrupted" if i == self.most else "postponed")
+            watch(job.name, {"ended": _write_record(job, self.place) if i < self.most else limited})
         return []
 
 
@@ -405,7 +395,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> type[FakeLocal]:
     monkeypatch.setattr(running, "gpus", lambda: ("0",))
     monkeypatch.delenv("REPRO_COMMIT", raising=False)
     FakeLocal.given = ()
-    FakeLocal.ending = staticmethod(_write_record)  # type: ignore[assignment]
+    monkeypatch.setattr(FakeLocal, "most", 99)
     return FakeLocal
 
 
@@ -431,7 +421,7 @@ def test_jobs_run_by_priority_several_on_one_gpu(camvid: Machine, tmp_path: Path
     assert running.run(out, _how(tmp_path, made.archives, jobs=3)) == 0
     jobs, have, launcher = fake.given
     assert jobs == made.manifest.jobs
-    assert (launcher.count, launcher.gpus, have) == (3, ("0", "0", "0"), frozenset())
+    assert (launcher.count, launcher.gpus, have) == (3, ("0",), frozenset())
     assert launcher.place.device == "cuda"
     assert launcher.place.weights == tmp_path / "work/tree/weights/resnet50.safetensors"
     assert os.environ.pop("REPRO_COMMIT") == made.manifest.commit
@@ -489,30 +479,28 @@ def test_other_pixels_are_another_experiment(camvid: Machine, tmp_path: Path, fa
 def test_the_limit_ends_what_runs(camvid: Machine, tmp_path: Path, fake: type[FakeLocal]) -> None:
     """One record before the limit is a result; none is a limit that was too short."""
     made = _camvid_bundle(camvid, tmp_path / "b.tar")
-    ended: list[Job] = []
-
-    def first_then_wait(job: Job, place: Machine) -> Ended:
-        if ended:
-            stopped: list[int] = []
-            before = signal.signal(signal.SIGTERM, lambda number, _: stopped.append(number))
-            while not stopped:
-                time.sleep(0.01)
-            signal.signal(signal.SIGTERM, before)
-            raise Stopped(stopped[0])
-        ended.append(job)
-        return _write_record(job, place)
-
-    fake.ending = staticmethod(first_then_wait)  # type: ignore[assignment]
+    fake.most = 1
     out, text = _quiet()
-    assert running.run(out, _how(tmp_path, made.archives, limit=4.0)) == 0
-    assert "time is up" in text.getvalue()
+    assert running.run(out, _how(tmp_path, made.archives, limit=600.0)) == 0
+    assert 500 < fake.given[2].budget.seconds < 600
     assert "1 run finished, 0 before, 1 unfinished, 2 not begun, 0 left out" in text.getvalue()
     assert f"unfinished: {made.manifest.jobs[1].name} at step 2 of 3" in text.getvalue()
     shutil.rmtree(tmp_path / "work/runs")
+    fake.most = 0
     with pytest.raises(BundleError, match=r"over before the first run ended \(camvid_short-base.* step 2 of 3\)"):
-        running.run(out, _how(tmp_path, made.archives, limit=4.0))
+        running.run(out, _how(tmp_path, made.archives, limit=600.0))
     with pytest.raises(BundleError, match="gone before the first run began"):
         running.run(out, _how(tmp_path, made.archives, limit=0.001))
+
+
+def test_a_limit_that_the_first_run_will_not_keep(camvid: Machine, tmp_path: Path, fake: type[FakeLocal]) -> None:
+    """By runs that ended in the same folder before; nothing is begun."""
+    made = _camvid_bundle(camvid, tmp_path / "b.tar")
+    job = made.manifest.jobs[0]
+    simulate.write(tmp_path / "work/runs/local", job.run, 7, seconds_total=900.0, **GPU)
+    with pytest.raises(BundleError, match=rf"--time-limit 10:00: {job.name}, the first run, is expected to take 15:00"):
+        running.run(_quiet()[0], _how(tmp_path, made.archives, limit=600.0))
+    assert not fake.given
 
 
 def test_more_jobs_than_memory_holds(camvid: Machine, tmp_path: Path, fake: type[FakeLocal]) -> None:
@@ -526,7 +514,7 @@ def test_more_jobs_than_memory_holds(camvid: Machine, tmp_path: Path, fake: type
     assert 300 * 10**6 < memory["cuda"][jobs[0].run.key] < 500 * 10**6  # ResNet-50 has 23.5 million parameters
     made = making.make(jobs, camvid, records.load({"local": tmp_path / "gpu"}), tmp_path / "m.tar")
     out, _ = _quiet()
-    with pytest.raises(BundleError, match=r"--jobs 3: a run takes about 30\.0 GB and NVIDIA Test has 80\.0 .* 2 at"):
+    with pytest.raises(BundleError, match=r"--jobs 3: a run takes about 31\.1 GB and NVIDIA Test has 80\.0 .* 2 at"):
         running.run(out, _how(tmp_path, made.archives, jobs=3))
     assert not fake.given
     assert running.run(out, _how(tmp_path, made.archives, jobs=2)) == 0
@@ -850,7 +838,7 @@ def test_mistakes_end_with_two_and_one_sentence(camvid: Machine, tmp_path: Path)
     other = _packed(tmp_path / "r.tar.gz", _record(tmp_path / "slot", 0, right=2))
     for words, sentence in (
         (["run", str(path), "--out", "out"], "was changed after the bundle was made"),
-        (["run", str(path), "--out", "out", "--time-limit", "soon"], "--time-limit soon: give a time"),
+        (["run", str(path), "--out", "out", "--time-limit", "soon"], "--time-limit soon: give a length of time"),
         (["run", str(path), "--out", "out", "--device", "gpu"], "--device gpu: choose from auto, cpu, cuda"),
         (["run", str(path), "--out", "out", "--jobs", "0"], "--jobs 0: at least one process is needed"),
         (["merge", str(other), "--runs", str(tmp_path / "runs")], "stands here with other counts"),

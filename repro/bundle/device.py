@@ -7,7 +7,9 @@ import subprocess
 import sys
 from dataclasses import dataclass
 
+from repro import container
 from repro.bundle.manifest import BundleError
+from repro.devices import CUDA_CONTEXT
 from repro.machine import NO_CUDA, cpu_has_bf16, cpu_name
 
 _ASK = """
@@ -79,6 +81,7 @@ def check_memory(device: Device, jobs: int, need: int) -> None:
         need: bytes of one run; 0 where none like it was ever run.
     """
     each = -(-jobs // max(1, device.gpus))
+    need += CUDA_CONTEXT if need and device.gpus else 0
     if need and device.free and each * need > device.free:
         most = max(1, device.free // need) * max(1, device.gpus)
         where = device.name if device.gpus else "this machine"
@@ -89,9 +92,6 @@ def check_memory(device: Device, jobs: int, need: int) -> None:
 
 
 def _free_memory() -> int:
-    """Return the bytes that this machine has free; 0 where the system does not tell."""
-    try:
-        with open("/proc/meminfo", encoding="ascii") as file:  # noqa: PTH123 - a file of the system
-            return next((int(line.split()[1]) * 1024 for line in file if line.startswith("MemAvailable")), 0)
-    except OSError:
-        return 0
+    """Return the bytes that this machine or its container has free; 0 where the system does not tell."""
+    found = container.memory()
+    return found.available if found else 0

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
-import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,7 +12,7 @@ from typing import Any, TextIO
 import filelock
 from rich.console import Console
 
-from repro import records
+from repro import compute, profiles, records
 from repro.bundle import device as devices
 from repro.bundle import packages, unpacking
 from repro.bundle.manifest import DATA, BundleError, Manifest
@@ -22,16 +20,18 @@ from repro.bundle.results import FILE_SIZE, Results
 from repro.bundle.unpacking import Unpacked
 from repro.data import DataError, load
 from repro.data.store import open_store
-from repro.estimate import clock
+from repro.devices import gpus
+from repro.estimate import Estimates
 from repro.experiment import Job
-from repro.launch import Ended, Local
-from repro.launch.devices import gpus
+from repro.launch import Budget, Ended, Local
 from repro.machine import Machine
 from repro.measure import ENDED
-from repro.plural import many
+from repro.plural import clock, many
 from repro.stop import Stopped
 
 DEVICES, PRECISIONS = ("auto", "cpu", "cuda"), ("auto", "32", "bf16")
+AT_LIMIT = frozenset({"interrupted", "postponed"})
+"""How runs end that the time limit stopped or did not let begin."""
 MOST_FILES = 8
 """Files that a slot lets back."""
 
@@ -129,10 +129,12 @@ class _Slot:
     def __init__(self, log: _Log, how: How, bundle: Unpacked) -> None:
         self.log, self.how, self.bundle = log, how, bundle
         self.manifest: Manifest = bundle.manifest
+        used = {job.run.profile for job in bundle.manifest.jobs}
         weights = bundle.tree / bundle.manifest.weights if bundle.manifest.weights else None
         self.place = Machine(
             runs=bundle.folder / "runs", cache=bundle.folder / "cache", data_root=bundle.tree / DATA,
-            weights=weights, device=how.device, precision=how.precision,  # type: ignore[arg-type]
+            weights=weights, threads=max((profiles.get(name).threads for name in used), default=1),
+            device=how.device, precision=how.precision,  # type: ignore[arg-type]
             checkpoint_seconds=float("inf"),  # the disk of a slot goes with it
         )  # fmt: skip
         self.results = Results(how.out, bundle.manifest, how.file_size)
@@ -270,28 +272,46 @@ class _Slot:
         if not todo:
             return 0
         self.place.work.mkdir(parents=True, exist_ok=True)
-        here = gpus() if device.gpus else ()
-        launcher = Local(count, self.place, tuple(here[i % len(here)] for i in range(count)) if here else ())
-        self.log(f"{many(len(todo), 'run')} to do ({len(done)} done before), {count} at a time{_until(self.how.limit)}")
+        launcher = Local(count, self.place, gpus() if device.gpus else (), budget=self._budget(todo, done, left))
+        self.log(f"{many(len(todo), 'run')} to do ({len(done)} done before), {launcher.about}{_until(self.how.limit)}")
 
         def watch(name: str, event: Mapping[str, Any]) -> None:
             if "step" in event and event.get("phase") == "train":
                 self.steps[name] = int(event["step"]), int(event["steps"])
             if isinstance(end := event.get("ended"), Ended):
                 self.ended[name] = end
-                self.log(_line(end), "" if end.status in ENDED else "red")
+                self.log(_line(end), "" if end.status in ENDED else "yellow" if end.status in AT_LIMIT else "red")
                 self._finished(name, brought)
 
-        alarm = _Alarm(left)
         try:
-            with alarm:
-                launcher.run(todo, done, watch)
+            launcher.run(todo, done, watch)
         except Stopped as stopped:
-            if not alarm.rang:
-                self.log("stopped: what was finished is archived", "yellow")
-                return 128 + stopped.number
-            self.log("time is up", "yellow")
-        return 1 if any(end.status not in ENDED for end in self.ended.values()) else 0
+            self.log("stopped: what was finished is archived", "yellow")
+            return 128 + stopped.number
+        return 1 if any(end.status not in ENDED | AT_LIMIT for end in self.ended.values()) else 0
+
+    def _budget(self, todo: Sequence[Job], done: frozenset[str], left: float | None) -> Budget | None:
+        """Return the time that is left for the runs; None without a limit.
+
+        Raises:
+            BundleError: by the runs that ended here before, the first one does not end in it.
+        """
+        if left is None:
+            return None
+        times = Estimates.read(records.load({"local": self.place.local}), self.place.device)
+
+        def operations(job: Job) -> float | None:
+            found = compute.of(job.run)
+            return found.flops if found else None
+
+        budget = Budget(left, operations, lambda job: times.seconds(job.run), self.place.work)
+        first = next(job for job in todo if set(job.after) <= done)
+        if not budget.fits(first):
+            raise BundleError(
+                f"--time-limit {clock(self.how.limit or 0)}: {first.name}, the first run, is expected to take "
+                f"{clock(budget.expected(first) or 0)} and {clock(left)} are left; give a longer one"
+            )
+        return budget
 
     def _finished(self, name: str, brought: frozenset[str]) -> None:
         """Archive a record that has just ended, and its weights where they were asked for."""
@@ -306,13 +326,13 @@ class _Slot:
 
     def _summary(self, chosen: Chosen, before: int) -> None:
         good = sum(end.status in ENDED for end in self.ended.values())
-        unfinished = [name for name in self.steps if name not in self.ended]
+        unfinished = [end.name for end in self.ended.values() if end.status == "interrupted"]
         for name in unfinished:
-            step, steps = self.steps[name]
+            step, steps = self._reached(self.by_name[name])
             self.log(f"unfinished: {name} at step {step:,} of {steps:,}")
         for trace in sorted(self.place.work.glob("*.error.txt")):
             self.log(f"{trace.name}: {trace.read_text(encoding='utf-8').strip()}")
-        waiting = len(chosen.jobs) - before - len(self.ended) - len(unfinished)
+        waiting = len(chosen.jobs) - before - sum(end.status != "postponed" for end in self.ended.values())
         files = sorted(path for path in self.how.out.iterdir() if path.is_file() and not path.name.startswith("."))
         size = sum(path.stat().st_size for path in files)
         self.log(
@@ -327,37 +347,19 @@ class _Slot:
                 "seconds": round(self.how.spent, 1), "left_out": dict(chosen.left_out),
                 "ended": {e.name: {"status": e.status, "seconds": round(e.seconds, 2), "message": e.message}
                           for e in self.ended.values()},
-                "unfinished": {name: self.steps[name] for name in unfinished},
+                "unfinished": {name: self._reached(self.by_name[name]) for name in unfinished},
             }
         )  # fmt: skip
 
+    def _reached(self, job: Job) -> tuple[int, int]:
+        return self.steps.get(job.name, (0, job.run.steps))
+
     def _too_short(self, first: Job) -> str:
-        step, steps = self.steps.get(first.name, (0, first.run.steps))
+        step, steps = self._reached(first)
         return (
             f"--time-limit {clock(self.how.limit or 0)}: over before the first run ended ({first.name} was at step "
             f"{step:,} of {steps:,}); give a longer one; with the same --work it goes on from its checkpoint"
         )
-
-
-class _Alarm:
-    """A signal to this process after some seconds, as ``kill`` would send it; None: never."""
-
-    def __init__(self, seconds: float | None) -> None:
-        self.rang = False
-        self.timer = None if seconds is None else threading.Timer(max(0.1, seconds), self._ring)
-
-    def _ring(self) -> None:
-        self.rang = True
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    def __enter__(self) -> None:
-        if self.timer is not None:
-            self.timer.daemon = True
-            self.timer.start()
-
-    def __exit__(self, *_: object) -> None:
-        if self.timer is not None:
-            self.timer.cancel()
 
 
 def named(jobs: Sequence[Job], words: Sequence[str]) -> frozenset[str]:
