@@ -712,7 +712,7 @@ def _seen_by_size(counts: dict[str, NDArray[Any]]) -> None:
     ("change", "sentence"),
     [
         (_with_meta(key="0123456789"), "its key 0123456789 is not that of its spec"),
-        (_with_meta(seed=4), "holds the record of .*-s4"),
+        (_with_meta(seed=4), "which its folder's name denies"),
         (_with_meta(status="interrupted"), "status 'interrupted' is none that a run ends with"),
         (_with_meta(data={"shapes/test": "2" * 64}), "does not say which shapes/train it comes from"),
         (_with_meta(identity={"sources": {"shapes/train": "5", "shapes/test": "2" * 64}}), "says two things of shapes"),
