@@ -12,7 +12,7 @@ from repro.spec import Classifier
 
 IGNORE_INDEX, NO_VOID = 255, -100
 ROWS_FROM = 16
-"""Classes from which the softmax of channels-last maps is faster as rows of classes on a CPU; a row fills a register."""
+"""Classes from which, on a CPU, the softmax of channels-last maps is faster as rows; a row fills a vector register."""
 
 
 def loss_function(run: Run, world: int = 1) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:

@@ -21,13 +21,14 @@ import filelock
 import pytest
 import torch
 from rich.console import Console
-from short_runs import ROOT, differences, execute, in_child, job, killed_after, place, record
+from short_runs import CHILDREN, ROOT, child, differences, execute, in_child, job, killed_after, place, record
 
 from repro import devices, profiles, worker
 from repro.commands import planning, running
+from repro.experiment import Job
 from repro.keys import canonical
 from repro.launch import Ended, Local, work
-from repro.machine import cores
+from repro.machine import Machine, cores
 from repro.records import load
 from repro.spec import SpecError
 from repro.stop import Stopped
@@ -199,22 +200,21 @@ def test_a_retracted_run_is_done_again(tmp_path: Path, cache: Path) -> None:
     assert (where.local / f"{task.name}-retracted-1" / "record.json").read_text(encoding="utf-8") == text[:50]
 
 
+def _command(where: Machine, task: Job, writer: Any) -> None:
+    """Do a job as `repro run` does; tell the worker's process id."""
+    Local(1, where).run([task], frozenset(), lambda _, e: writer.send(e["pid"]) if "pid" in e else None)
+
+
 def test_workers_end_when_the_command_is_killed(tmp_path: Path, cache: Path) -> None:
     """The command killed with -9: its worker saves and ends, it does not train on alone."""
     where, task = place(tmp_path, cache, 1e9), job(100_000)
-    seen: list[int] = []
-    reader, writer = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        Local(1, where).run([task], frozenset(), lambda _, e: os.write(writer, b"%d\n" % e["pid"]) if "pid" in e else 0)
-        os._exit(0)
-    with os.fdopen(reader) as lines:
-        seen.append(int(lines.readline()))
-        _wait_for(lambda: list((where.work / task.name).glob("log.jsonl")))
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
+    reader, writer = CHILDREN.Pipe(duplex=False)
+    command = child(_command, where, task, writer)
+    worker = reader.recv()
+    _wait_for(lambda: list((where.work / task.name).glob("log.jsonl")))
+    assert not killed_after(command, 0)
     _wait_for(lambda: list((where.work / task.name).glob("checkpoint-*.pt")))
-    _wait_for(lambda: not Path(f"/proc/{seen[0]}").exists())
+    _wait_for(lambda: not Path(f"/proc/{worker}").exists())
 
 
 def _wait_for(what: Any) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from short_runs import child, killed_after
 from torch import Tensor, nn
 
 from repro import checkpoint, models, profiles
@@ -162,28 +163,29 @@ def test_compiling_is_for_training_alone(run: Run, tmp_path: Path, monkeypatch: 
     assert _same(plain, compiled)
 
 
+def _train_slowly(run: Run, work: Path) -> None:
+    """Train and hang from the fourteenth batch on."""
+    torch.set_num_threads(1)
+
+    def slow(step: int) -> tuple[Tensor, Tensor]:
+        if step >= 13:
+            time.sleep(60)
+        return _batch(step)
+
+    fabric = open_fabric(Machine(device="cpu", precision="32"))
+    train(run, _network(run), slow, fabric, work, checkpoint_seconds=0.0)
+
+
 def test_a_run_killed_at_once_resumes_from_its_last_checkpoint(run: Run, tmp_path: Path) -> None:
     """A process that dies without a word (kill -9) loses only the steps since its last checkpoint."""
     whole, _ = _train(run, tmp_path / "whole")
     work = tmp_path / "killed"
     work.mkdir()
-    pid = os.fork() if hasattr(os, "fork") else pytest.skip("no fork here")
-    if pid == 0:
-        torch.set_num_threads(1)
-        fabric = open_fabric(Machine(device="cpu", precision="32"))
-
-        def slow(step: int) -> tuple[Tensor, Tensor]:
-            if step >= 13:
-                time.sleep(60)
-            return _batch(step)
-
-        train(run, _network(run), slow, fabric, work, checkpoint_seconds=0.0)
-        os._exit(1)
+    process = child(_train_slowly, run, work)
     deadline = time.monotonic() + 60
     while not (work / "checkpoint-00000010.pt").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
-    os.kill(pid, signal.SIGKILL)
-    os.waitpid(pid, 0)
+    assert not killed_after(process, 0)
     resumed, _ = _train(run, work, seed=9)
     assert _same(whole, resumed)
 
