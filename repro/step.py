@@ -158,8 +158,8 @@ class GraphStep:
 
 def _first_cause(error: BaseException) -> str:
     """Return the first line of the error that came first: a capture that was spoilt fails again where it ends."""
-    while error.__context__ is not None:
-        error = error.__context__
+    while (before := error.__cause__ or error.__context__) is not None:
+        error = before
     return str(error).strip().partition("\n")[0] or type(error).__name__
 
 
