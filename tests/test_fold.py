@@ -179,9 +179,9 @@ def one_step(net: nn.Module, x: Tensor, dtype: torch.dtype) -> list[Tensor]:
     """Return output, gradient of x and of every parameter that trains, under autocast where dtype is bfloat16."""
     image = x.clone(memory_format=torch.preserve_format).requires_grad_()
     net.zero_grad(set_to_none=True)
-    with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
+    with torch.autocast(x.device.type, torch.bfloat16, enabled=dtype == torch.bfloat16):
         y = net(image)
-    y.float().mul(torch.linspace(-1, 2, y.numel()).view(y.shape)).mean().backward()
+    y.float().mul(torch.linspace(-1, 2, y.numel(), device=x.device).view(y.shape)).mean().backward()
     grads = [p.grad for p in net.parameters() if p.requires_grad]
     assert image.grad is not None
     assert all(grad is not None for grad in grads)
