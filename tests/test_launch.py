@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import re
 import shutil
@@ -20,10 +21,12 @@ from typing import Any
 import filelock
 import pytest
 import torch
+from click.testing import CliRunner
 from rich.console import Console
 from short_runs import CHILDREN, ROOT, child, differences, execute, in_child, job, killed_after, place, record
 
 from repro import devices, profiles, worker
+from repro.cli import app
 from repro.commands import planning, running
 from repro.experiment import Job
 from repro.keys import canonical
@@ -367,6 +370,31 @@ def test_threads_are_those_of_the_profile() -> None:
         if record_.meta["profile"] != "shapes":
             assert record_.meta["threads"] == profiles.get(str(record_.meta["profile"])).threads
     assert {profile.threads for profile in profiles.PROFILES.values()} == {1}
+
+
+@pytest.mark.parametrize("seconds", [-1.0, float("nan")])
+def test_checkpoints_at_no_distance_are_a_mistake(tmp_path: Path, seconds: float) -> None:
+    """Said before anything is trained, with the ends of the range."""
+    request = planning.Request(("table2",), "shapes", 1, 3, "", tmp_path)
+    how = running.How(1, None, None, "cpu", "32", "", checkpoint_seconds=seconds)
+    with pytest.raises(
+        SpecError, match=r"--checkpoint-seconds (-1|nan): give 0 \(every ten steps\) or more"
+    ):
+        running.start(Console(quiet=True), request, how)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_command_line_says_how_often_to_save_and_whether_to_capture(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Both options reach the machine that jobs are given; left out, every half minute and captured."""
+    places: list[Machine] = []
+    monkeypatch.setattr(running, "_launcher", lambda _r, _h, _j, place: places.append(place))
+    monkeypatch.setattr(running, "_run", lambda *_: [])
+    for words in ([], ["--checkpoint-seconds", "2.5", "--no-graph"], ["--checkpoint-seconds", "inf", "--graph"]):
+        done = CliRunner().invoke(app, ["run", "table2", "--steps", "3", "--runs", str(tmp_path), *words])
+        assert done.exit_code == 0, done.output
+    assert [(place.checkpoint_seconds, place.graph) for place in places] == [(30, True), (2.5, False), (math.inf, True)]
 
 
 def test_outside_the_main_thread_signals_are_left_alone(tmp_path: Path, cache: Path) -> None:
