@@ -84,15 +84,15 @@ class Writer:
             self._pool.shutdown()
 
 
-def _packed(state: Mapping[str, Any], step: int, key: str, identity: Mapping[str, Any] | None) -> memoryview:
+def _packed(state: Mapping[str, Any], step: int, key: str, identity: Mapping[str, Any] | None) -> bytes:
     """Return a checkpoint's content."""
     buffer = io.BytesIO()
     belongs = {"step": step, "key": key, "identity": None if identity is None else dict(identity)}
     torch.save({**belongs, **{name: part.state_dict() for name, part in state.items()}}, buffer)
-    return buffer.getbuffer()
+    return buffer.getvalue()
 
 
-def _store(work: Path, step: int, payload: memoryview) -> Path:
+def _store(work: Path, step: int, payload: bytes) -> Path:
     """Write a checkpoint with its checksum before it, then remove the ones that are not kept."""
     target = work / f"checkpoint-{step:08d}.pt"
     write(target, hashlib.sha256(payload).digest(), payload)
@@ -103,7 +103,7 @@ def _store(work: Path, step: int, payload: memoryview) -> Path:
     return target
 
 
-def write(target: Path, *parts: bytes | memoryview) -> None:
+def write(target: Path, *parts: bytes) -> None:
     """Write a file of these parts aside, through to the disk, and rename it.
 
     Raises:
