@@ -377,9 +377,7 @@ def test_checkpoints_at_no_distance_are_a_mistake(tmp_path: Path, seconds: float
     """Said before anything is trained, with the ends of the range."""
     request = planning.Request(("table2",), "shapes", 1, 3, "", tmp_path)
     how = running.How(1, None, None, "cpu", "32", "", checkpoint_seconds=seconds)
-    with pytest.raises(
-        SpecError, match=r"--checkpoint-seconds (-1|nan): give 0 \(every ten steps\) or more"
-    ):
+    with pytest.raises(SpecError, match=r"--checkpoint-seconds (-1|nan): give 0 \(every ten steps\) or more"):
         running.start(Console(quiet=True), request, how)
     assert list(tmp_path.iterdir()) == []
 
