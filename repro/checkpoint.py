@@ -89,7 +89,7 @@ def _packed(state: Mapping[str, Any], step: int, key: str, identity: Mapping[str
     buffer = io.BytesIO()
     belongs = {"step": step, "key": key, "identity": None if identity is None else dict(identity)}
     torch.save({**belongs, **{name: part.state_dict() for name, part in state.items()}}, buffer)
-    # Not ``getbuffer``: CPython 3.12.1 crashes where such a view is collected in a cycle, as an exception's frames make.
+    # Not ``getbuffer``: CPython 3.12.1 crashes where such a view is collected in a cycle, as of an exception.
     return buffer.getvalue()
 
 
