@@ -47,8 +47,11 @@ def open_fabric(place: Machine, *, narrow: bool = False) -> Fabric:
     warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")
     fabric = make(
         accelerator=accelerator,
-        strategy=_processes([torch.device("cuda", 0)] * members.local) if bound
-        else _processes() if members.size > 1 else "auto",
+        strategy=_processes([torch.device("cuda", 0)] * members.local)
+        if bound
+        else _processes()
+        if members.size > 1
+        else "auto",
         devices=1 if bound else members.local,
         num_nodes=max(1, members.size // members.local),
         plugins=[_slurm(members)] if group.from_slurm() else None,
@@ -91,9 +94,7 @@ def _processes(devices: list[torch.device] | None = None) -> DDPStrategy:
 
     known = inspect.signature(DistributedDataParallel).parameters
     buffers = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"  # torch's older name
-    return DDPStrategy(
-        parallel_devices=devices, **{buffers: False}, static_graph=True, gradient_as_bucket_view=True
-    )
+    return DDPStrategy(parallel_devices=devices, **{buffers: False}, static_graph=True, gradient_as_bucket_view=True)
 
 
 def _slurm(members: group.Group) -> SLURMEnvironment:

@@ -65,6 +65,11 @@ class Trained:
     graph: str
 
 
+def losses(folder: Path) -> list[float]:
+    """Return the logged losses of a training."""
+    return [json.loads(line)["loss"] for line in (folder / "log.jsonl").read_text(encoding="utf-8").splitlines()]
+
+
 def batch(step: int) -> tuple[Tensor, Tensor]:
     """Return a batch whose labels can be read from its colours, with some void."""
     generator = torch.Generator().manual_seed(step)
@@ -112,8 +117,7 @@ def trained(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(train, "LOG_EVERY", 1)
         outcome = train.train(run, net, placed, fabric, folder, checkpoint_seconds=float("inf"), **words)  # type: ignore[arg-type]
-    found = [json.loads(line)["loss"] for line in (folder / "log.jsonl").read_text(encoding="utf-8").splitlines()]
-    return Trained(found, gradient, {n: v.cpu() for n, v in net.state_dict().items()}, outcome.graph)
+    return Trained(losses(folder), gradient, {n: v.cpu() for n, v in net.state_dict().items()}, outcome.graph)
 
 
 def agree(one: Trained, other: Trained, precision: str, *, frozen: bool = False) -> None:
