@@ -8,8 +8,11 @@ import os
 import pickle
 import sys
 from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import torch
 
@@ -34,12 +37,66 @@ def save(work: Path, state: Mapping[str, Any], step: int, key: str, identity: Ma
     Raises:
         CheckpointError: the disk refuses; earlier checkpoints stay.
     """
+    return _store(work, step, _packed(state, step, key, identity))
+
+
+class Writer:
+    """Writes checkpoints in a thread, one at a time, while the training goes on.
+
+    The states are copied when ``save`` is called; a later step changes nothing of what is written. Left as a context
+    it waits for the last one.
+    """
+
+    def __init__(self) -> None:
+        """Start no thread before it is needed."""
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
+        self._written: Future[Path] | None = None
+
+    def save(
+        self, work: Path, state: Mapping[str, Any], step: int, key: str, identity: Mapping[str, Any] | None = None
+    ) -> None:
+        """Copy the states and begin to write them, after the checkpoint before is written; see the function ``save``.
+
+        Raises:
+            CheckpointError: the disk refused the checkpoint before.
+        """
+        self.wait()
+        self._written = self._pool.submit(_store, work, step, _packed(state, step, key, identity))
+
+    def wait(self) -> None:
+        """Return when everything is on the disk; raise ``CheckpointError`` where it refused."""
+        written, self._written = self._written, None
+        if written is not None:
+            written.result()
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Wait; what ended the training is said before what the disk refused."""
+        try:
+            with suppress(*(() if error is None else (CheckpointError,))):
+                self.wait()
+        finally:
+            self._pool.shutdown()
+
+
+def _packed(state: Mapping[str, Any], step: int, key: str, identity: Mapping[str, Any] | None) -> bytes:
+    """Return a checkpoint's content."""
     buffer = io.BytesIO()
     belongs = {"step": step, "key": key, "identity": None if identity is None else dict(identity)}
     torch.save({**belongs, **{name: part.state_dict() for name, part in state.items()}}, buffer)
-    payload = buffer.getvalue()
+    # Not ``getbuffer``: CPython 3.12.1 crashes where such a view is collected in a cycle, as of an exception.
+    return buffer.getvalue()
+
+
+def _store(work: Path, step: int, payload: bytes) -> Path:
+    """Write a checkpoint with its checksum before it, then remove the ones that are not kept."""
     target = work / f"checkpoint-{step:08d}.pt"
-    write(target, hashlib.sha256(payload).digest() + payload)
+    write(target, hashlib.sha256(payload).digest(), payload)
     found = _all(work)
     at = found.index(target) + 1
     for old in found[: max(0, at - KEPT)] + found[at:]:
@@ -47,8 +104,8 @@ def save(work: Path, state: Mapping[str, Any], step: int, key: str, identity: Ma
     return target
 
 
-def write(target: Path, data: bytes) -> None:
-    """Write a file aside, through to the disk, and rename it.
+def write(target: Path, *parts: bytes) -> None:
+    """Write a file of these parts aside, through to the disk, and rename it.
 
     Raises:
         CheckpointError: the disk refuses; a file that was there before stays.
@@ -56,7 +113,8 @@ def write(target: Path, data: bytes) -> None:
     partial = target.with_suffix(f".{os.getpid()}.partial")
     try:
         with partial.open("wb") as file:
-            file.write(data)
+            for part in parts:
+                file.write(part)
             file.flush()
             os.fsync(file.fileno())
         partial.replace(target)

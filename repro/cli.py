@@ -13,6 +13,7 @@ from repro.cli_bundle import bundle
 from repro.cli_pictures import data, export, figure, predict, vrf, vrf_area
 from repro.cli_servers import crf_grid, score, submit
 from repro.errors import is_ours
+from repro.machine import CHECKPOINT_SECONDS
 from repro.options import err, out
 
 HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
@@ -114,6 +115,10 @@ def cost(*, tables: tuple[str, ...], as_json: bool, fvcore: bool, store: bool) -
 @click.option("--precision", default="auto", show_default=True, help="auto, 32 or bf16")
 @click.option("--layout", default="auto", show_default=True, help="auto, channels_last or default, in memory")
 @click.option("--compile", "compiled", is_flag=True, help="train through torch.compile (its gain is not measured)")
+@click.option("--graph/--no-graph", default=True, show_default=True, help="capture a step on a GPU as a CUDA graph")
+@click.option(
+    "--checkpoint-seconds", type=float, default=CHECKPOINT_SECONDS, show_default=True, help="between two checkpoints"
+)
 @click.option("--launcher", default="local", show_default=True, help="local, or ray (pip install gcn-repro[ray])")
 @click.option("--allow-partial", is_flag=True, help="run although splits hold fewer images than are published")
 @click.option("--address", default="", help="host:port of the Ray cluster's head, or auto")
@@ -129,6 +134,8 @@ def run(
     precision: str,
     layout: str,
     compiled: bool,
+    graph: bool,
+    checkpoint_seconds: float,
     launcher: str,
     allow_partial: bool,
     address: str,
@@ -154,6 +161,8 @@ def run(
         allow_partial=allow_partial,
         threads=threads,
         time_limit=time_limit,
+        graph=graph,
+        checkpoint_seconds=checkpoint_seconds,
     )
     sys.exit(running.start(out, _request(words), how))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import os
 import sys
@@ -46,7 +47,11 @@ def open_fabric(place: Machine, *, narrow: bool = False) -> Fabric:
     warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")
     fabric = make(
         accelerator=accelerator,
-        strategy=_on_own_gpu(members.local) if bound else "ddp" if members.size > 1 else "auto",
+        strategy=_processes([torch.device("cuda", 0)] * members.local)
+        if bound
+        else _processes()
+        if members.size > 1
+        else "auto",
         devices=1 if bound else members.local,
         num_nodes=max(1, members.size // members.local),
         plugins=[_slurm(members)] if group.from_slurm() else None,
@@ -74,14 +79,22 @@ def share_memory(device: torch.device, processes: int) -> None:
     torch.cuda.set_per_process_memory_fraction(share / total, device)
 
 
-def _on_own_gpu(local: int) -> DDPStrategy:
-    """Return DDP for tasks of which each sees one GPU, its own, under the name ``cuda:0``.
+def _processes(devices: list[torch.device] | None = None) -> DDPStrategy:
+    """Return the strategy of several processes: every step has the same graph, gradients lie in the exchanged buckets.
 
-    Lightning takes a device of its list by the task's number on the node.
+    Buffers are not sent around before each step: the statistics of norms that train are those of the global batch in
+    every process, and the others never change.
+
+    Args:
+        devices: that of each task of this node, where each sees one GPU, its own, under the name ``cuda:0``: Lightning
+            takes one of the list by the task's number on the node.
     """
     from lightning_fabric.strategies import DDPStrategy
+    from torch.nn.parallel import DistributedDataParallel
 
-    return DDPStrategy(parallel_devices=[torch.device("cuda", 0)] * local)
+    known = inspect.signature(DistributedDataParallel).parameters
+    buffers = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"  # torch's older name
+    return DDPStrategy(parallel_devices=devices, **{buffers: False}, static_graph=True, gradient_as_bucket_view=True)
 
 
 def _slurm(members: group.Group) -> SLURMEnvironment:

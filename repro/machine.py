@@ -46,6 +46,8 @@ class Machine:
     checkpoint_seconds: float = CHECKPOINT_SECONDS
     compile: bool = False
     """Train through ``torch.compile``."""
+    graph: bool = True
+    """Capture the step of a training on one GPU as a CUDA graph."""
     layout: Literal["auto", "channels_last", "default"] = "auto"
     """How maps lie in memory; ``auto`` is channels last, the faster one wherever it was measured."""
 

@@ -172,7 +172,8 @@ class Session:
             return train(
                 self.run, self.net, source, self.fabric, self.work,
                 progress=lambda event: emit({"phase": "train", "batch": size, **event}),
-                checkpoint_seconds=self.place.checkpoint_seconds, compile_net=self.place.compile, spent=spent,
+                checkpoint_seconds=self.place.checkpoint_seconds, compile_net=self.place.compile,
+                graph=self.place.graph, spent=spent,
                 identity={"seed": self.seed, **self.identity.as_tree()},
             )  # fmt: skip
 

@@ -16,9 +16,10 @@ from repro.curve import Curve
 from repro.experiment import Run
 from repro.loss import loss_function
 from repro.models.synchronise import synchronise
-from repro.optimizer import build_optimizer, rate
+from repro.optimizer import LearningRates, OptimizerState, build_optimizer
 from repro.randomness import RandomStates
 from repro.spent import Spent
+from repro.step import EagerStep, GraphStep, training_step
 from repro.stop import Interrupted, StopFlag
 
 LOG_EVERY = 10
@@ -37,6 +38,8 @@ class Outcome:
     final_loss: float | None
     diverged_at: int | None = None
     last_finite_loss: float | None = None
+    graph: str = "eager"
+    """Whether the steps were captured as a CUDA graph ("captured"), or "eager" with the reason."""
 
 
 def train(
@@ -49,6 +52,7 @@ def train(
     progress: Progress = lambda _: None,
     checkpoint_seconds: float = 30.0,
     compile_net: bool = False,
+    graph: bool = True,
     spent: Spent | None = None,
     identity: Mapping[str, Any] | None = None,
 ) -> Outcome:
@@ -62,8 +66,10 @@ def train(
         fabric: device, precision and processes.
         work: folder for checkpoints and ``log.jsonl``.
         progress: called at most twice a second with step, steps and loss.
-        checkpoint_seconds: time between two checkpoints.
+        checkpoint_seconds: least time between two checkpoints. One at the end follows the same rule: where the last
+            is more recent, as much is lost if what follows is killed as in the middle of the training.
         compile_net: train through ``torch.compile``; checkpoints and ``net`` itself stay as they are.
+        graph: on a GPU, alone and not compiled, capture the step as a CUDA graph (see ``repro.step``).
         spent: the job's clock; a resumed training sets it to what was spent before.
         identity: seed, data, start weights and arithmetic as plain values, kept in each checkpoint; a checkpoint of
             another identity is refused.
@@ -73,15 +79,19 @@ def train(
         CheckpointError: the disk refuses, and what was written before stays; or a checkpoint is another run's.
     """
     if fabric.world_size > 1:
-        synchronise(net)
+        synchronise(net, fabric.device.type)
     optimizer = build_optimizer(net, run.recipe)
     model, optimizer = fabric.setup(_compiled(net, fabric) if compile_net else net, optimizer)
     loop = _Loop(
         run, net, model, optimizer, batch, fabric, work, progress, checkpoint_seconds, spent or Spent(), identity
     )
     first = loop.resume()
-    with StopFlag() as stop:
-        return loop.run_from(first, stop)
+    step = loop.step(graph=graph, compiled=compile_net)
+    try:
+        with StopFlag() as stop, loop.writer:
+            return loop.run_from(first, step, stop)
+    finally:
+        step.close()
 
 
 def _compiled(net: nn.Module, fabric: Any) -> Any:  # noqa: ANN401 - torch's own kind; see train
@@ -125,9 +135,18 @@ class _Loop:
         self.loss = loss_function(self.run, self.fabric.world_size)
         self.curve = Curve(self.work / "log.jsonl", self.fabric)
         optimizer = getattr(self.optimizer, "optimizer", self.optimizer)
+        self.rates = LearningRates(optimizer, self.run.recipe, self.run.steps, self.fabric.device)
+        self.writer = checkpoint.Writer()
         parts = {"random": RandomStates(), "losses": self.curve, "spent": self.spent}
-        self.state = {"model": self.net, "optimizer": optimizer, **parts}
+        self.state = {"model": self.net, "optimizer": OptimizerState(optimizer), **parts}
         self.began = self.saved = self.shown = time.perf_counter()
+        self.rate = 0.0
+        """Learning rate of the first group at the last step."""
+
+    def step(self, *, graph: bool, compiled: bool) -> EagerStep | GraphStep:
+        """Return the step that this training repeats, to be asked for after ``resume``."""
+        step = EagerStep(self.model, self.loss, self.optimizer, self.fabric, self.run.recipe.clip)
+        return training_step(step, self.rates, graph=graph, compiled=compiled)
 
     def resume(self) -> int:
         """Take up the last checkpoint where there is one; return the step to go on from."""
@@ -137,22 +156,24 @@ class _Loop:
         self.began = self.saved - before
         return step
 
-    def run_from(self, first: int, stop: StopFlag) -> Outcome:
+    def run_from(self, first: int, step: EagerStep | GraphStep, stop: StopFlag) -> Outcome:
         self.model.train()
-        for step in range(first, self.run.steps):
-            self.curve.add(self._step(step))
-            last = step + 1 == self.run.steps
-            logs = last or (step + 1) % LOG_EVERY == 0
+        for number in range(first, self.run.steps):
+            self.rate = self.rates.set(number)
+            self.curve.add(step(*self.batch(number)))
+            done = number + 1
+            last = done == self.run.steps
+            logs = last or done % LOG_EVERY == 0
             if logs:
-                if (bad := self.curve.settle(step + 1, self._log)) is not None:
-                    return self._outcome("diverged", bad)
-                self._maybe_save(step + 1)
+                if (bad := self.curve.settle(done, self._log)) is not None:
+                    return self._outcome("diverged", bad, step.about)
+                if time.perf_counter() - self.saved > self.checkpoint_seconds:
+                    self._save(done)
             if not last and self._stops(stop, logs=logs):
-                self._save(step + 1)
+                self._save(done)
+                self.writer.wait()
                 raise Interrupted(stop.number)
-        if self.checkpoint_seconds < float("inf"):
-            self._save(self.run.steps)
-        return self._outcome("ok", self.run.steps)
+        return self._outcome("ok", self.run.steps, step.about)
 
     def _stops(self, stop: StopFlag, *, logs: bool) -> bool:
         """Say whether to stop now: one process at once, several when all of them have heard that one was asked."""
@@ -163,40 +184,22 @@ class _Loop:
         asked = torch.tensor(float(stop.raised), device=self.fabric.device)
         return bool(self.fabric.all_reduce(asked, reduce_op="sum") > 0)
 
-    def _step(self, step: int) -> torch.Tensor:
-        recipe = self.run.recipe
-        factor = rate(recipe, step, self.run.steps)
-        for group in self.optimizer.param_groups:
-            group["lr"] = recipe.lr * group["scale"] * factor
-        images, labels = self.batch(step)
-        loss = self.loss(self.model(images), labels)
-        self.optimizer.zero_grad(set_to_none=True)
-        self.fabric.backward(loss)
-        if recipe.clip:
-            self.fabric.clip_gradients(self.model, self.optimizer, max_norm=recipe.clip, error_if_nonfinite=False)
-        self.optimizer.step()
-        return loss
-
     def _log(self, step: int, loss: float) -> None:
         seconds = time.perf_counter() - self.began
         if not self.fabric.is_global_zero:
             return
-        line = {"step": step, "loss": loss, "lr": self.optimizer.param_groups[0]["lr"], "seconds": round(seconds, 2)}
+        line = {"step": step, "loss": loss, "lr": self.rate, "seconds": round(seconds, 2)}
         self.curve.write(line)
         if time.perf_counter() - self.shown > 0.5 or step == self.run.steps:  # noqa: PLR2004 - twice a second is enough for an eye
             self.shown = time.perf_counter()
             self.progress({"step": step, "steps": self.run.steps, "loss": loss})
 
-    def _maybe_save(self, step: int) -> None:
-        if time.perf_counter() - self.saved > self.checkpoint_seconds and step < self.run.steps:
-            self._save(step)
-
     def _save(self, step: int) -> None:
         if self.fabric.is_global_zero:
-            checkpoint.save(self.work, self.state, step, self.run.key, self.identity)
+            self.writer.save(self.work, self.state, step, self.run.key, self.identity)
         self.saved = time.perf_counter()
 
-    def _outcome(self, status: str, step: int) -> Outcome:
+    def _outcome(self, status: str, step: int, graph: str) -> Outcome:
         seconds = time.perf_counter() - self.began
         images = step * self.run.recipe.batch_size
         diverged = status == "diverged"
@@ -208,4 +211,5 @@ class _Loop:
             final_loss=None if diverged else self.curve.last_finite,
             diverged_at=step if diverged else None,
             last_finite_loss=self.curve.last_finite if diverged else None,
+            graph=graph,
         )

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
+import multiprocessing
 from collections.abc import Callable
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,11 @@ from repro.machine import Machine
 from repro.spec import GCN, Model, Training
 
 ROOT = Path(__file__).parent.parent
+# A server without threads forks the children: a fork of this process, which has some, could hang.
+CHILDREN: Any = multiprocessing.get_context(
+    "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+)
+CHILDREN.set_forkserver_preload(["pytest", "repro.worker", "repro.profiles"])
 TIMES = {
     "seconds", "seconds_total", "cpu_seconds", "images_per_second", "peak_memory_bytes", "git_commit",
     "sums", "checksum",
@@ -60,26 +65,22 @@ def differences(one: Path, other: Path) -> list[str]:
     )
 
 
-def in_child(task: Job, where: Machine) -> int:
-    """Do a job in a child that shares this process's imports; return its id at once."""
-    pid = os.fork()
-    if pid == 0:
-        try:
-            execute(task, where)
-        finally:
-            os._exit(0)
-    return pid
+def child(target: Callable[..., object], *args: object) -> BaseProcess:
+    """Call a function of a module in a child that has torch imported; return the child at once."""
+    process: BaseProcess = CHILDREN.Process(target=target, args=args)
+    process.start()
+    return process
 
 
-def killed_after(pid: int, seconds: float) -> bool:
+def in_child(task: Job, where: Machine) -> BaseProcess:
+    """Do a job in a child; return it at once."""
+    return child(execute, task, where)
+
+
+def killed_after(process: BaseProcess, seconds: float) -> bool:
     """Kill a child with -9 after a time; say whether it had ended by itself."""
-    import time
-
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if os.waitpid(pid, os.WNOHANG)[0]:
-            return True
-        time.sleep(0.002)
-    os.kill(pid, signal.SIGKILL)
-    os.waitpid(pid, 0)
-    return False
+    process.join(seconds)
+    ended = process.exitcode is not None
+    process.kill()
+    process.join()
+    return ended

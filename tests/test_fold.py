@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import copy
+import pickle
+from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from repro import models
+from repro.models import resnet
 from repro.models.architectures import ARCHITECTURES
+from repro.models.blocks import GlobalConv
+from repro.models.fast import OneGemmGlobalConv
 from repro.models.resnet import BatchNorm, Chain, ResNet, freeze_bn, normed
 from repro.spec import GCN, Model
 
@@ -145,3 +154,195 @@ def test_bfloat16_is_rounded_once() -> None:
     folded = error()
     norm.folds = False
     assert folded < 1.2 * error()
+
+
+class Counter(TorchDispatchMode):
+    """Counts operations that a device computes; a view of a tensor computes nothing."""
+
+    def __init__(self) -> None:
+        """Start at none."""
+        super().__init__()
+        self.found = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Count one and do it."""
+        self.found += not func.is_view
+        return func(*args, **(kwargs or {}))
+
+
+def never_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have scale and shift computed at every use, as for a norm that trains."""
+    monkeypatch.setattr(resnet, "_state", lambda _: None)
+
+
+def one_step(net: nn.Module, x: Tensor, dtype: torch.dtype) -> list[Tensor]:
+    """Return output, gradient of x and of every parameter that trains, under autocast where dtype is bfloat16."""
+    image = x.clone(memory_format=torch.preserve_format).requires_grad_()
+    net.zero_grad(set_to_none=True)
+    with torch.autocast(x.device.type, torch.bfloat16, enabled=dtype == torch.bfloat16):
+        y = net(image)
+    y.float().mul(torch.linspace(-1, 2, y.numel(), device=x.device).view(y.shape)).mean().backward()
+    grads = [p.grad for p in net.parameters() if p.requires_grad]
+    assert image.grad is not None
+    assert all(grad is not None for grad in grads)
+    return [y.detach(), image.grad, *(grad for grad in grads if grad is not None)]
+
+
+def frozen(backbone: str = "small_gcn") -> nn.Module:
+    """Return a network in channels last whose norms, with values of their own, are frozen."""
+    torch.manual_seed(0)
+    net = lively(models.build(Model(GCN(3), backbone=backbone), 4, head_std=0.0))
+    freeze_bn(net)
+    return net.to(memory_format=torch.channels_last).train()
+
+
+def equal(one: list[Tensor], other: list[Tensor]) -> bool:
+    """Say whether all tensors are the same bits."""
+    return all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+@pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_kept_constants_are_the_same_bits(
+    monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype, layout: torch.memory_format
+) -> None:
+    """Output and all gradients with scale and shift kept, at the first use and the second, and computed anew."""
+    net = frozen().to(memory_format=layout)
+    x = torch.randn(2, 3, 64, 64).contiguous(memory_format=layout)
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
+        net(x)  # what an evaluation keeps, a training uses
+    first, second = one_step(net, x, dtype), one_step(net, x, dtype)
+    never_kept(monkeypatch)
+    expected = one_step(net, x, dtype)
+    assert equal(first, expected)
+    assert equal(second, expected)
+
+
+def test_kept_constants_are_no_operations(monkeypatch: pytest.MonkeyPatch) -> None:
+    """ResNet-50 GCN k = 15 in bf16 as a GPU runs it: six operations a frozen norm less, a third of a step's."""
+    monkeypatch.setattr(OneGemmGlobalConv, "forward", GlobalConv.forward)
+    net = models.build(Model(GCN(15), backbone="resnet50"), 12).to(memory_format=torch.channels_last)
+    freeze_bn(net)
+    net.train()
+    norms = sum(isinstance(module, BatchNorm) for module in net.modules())
+    x = torch.randn(1, 3, 32, 32).contiguous(memory_format=torch.channels_last)
+
+    def operations() -> tuple[int, int]:
+        with Counter() as forward, torch.autocast("cpu", torch.bfloat16):
+            y = net(x)
+        with Counter() as backward:
+            y.float().sum().backward()
+        return forward.found, backward.found
+
+    operations()
+    kept = operations()
+    never_kept(monkeypatch)
+    anew = operations()
+    assert anew[0] - kept[0] == 6 * norms == 318
+    assert anew[0] == 593
+    assert kept[0] + kept[1] < 0.67 * (anew[0] + anew[1])
+    assert kept[1] == anew[1]
+
+
+def _load(net: nn.Module) -> None:
+    net.load_state_dict({name: value * 1.5 for name, value in net.state_dict().items()})
+
+
+def _assign(net: nn.Module) -> None:
+    net.load_state_dict({name: value * 1.5 for name, value in net.state_dict().items()}, assign=True)
+    freeze_bn(net)
+
+
+def _write(net: nn.Module, name: str) -> None:
+    with torch.no_grad():
+        for norm in (module for module in net.modules() if isinstance(module, BatchNorm)):
+            getattr(norm, name).mul_(1.5)
+
+
+def _exchange(net: nn.Module) -> None:
+    for norm in (module for module in net.modules() if isinstance(module, BatchNorm)):
+        norm.weight.data = norm.weight.data * 1.5
+
+
+def _beside(net: nn.Module) -> None:
+    for norm in (module for module in net.modules() if isinstance(module, BatchNorm)):
+        norm.running_mean.data.add_(1.0)
+    net.train()
+
+
+@pytest.mark.parametrize(("change", "moves"), [
+    (_load, True), (_assign, True), (_exchange, True), (_beside, True),
+    *((partial(_write, name=name), True) for name in ("weight", "bias", "running_mean", "running_var")),
+    (lambda net: net.to(torch.bfloat16).float(), True), (lambda net: net.double().float(), False),
+])  # fmt: skip
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_change_is_seen(
+    monkeypatch: pytest.MonkeyPatch, change: Callable[[nn.Module], object], moves: bool, dtype: torch.dtype
+) -> None:
+    """Loaded, written to in place, exchanged, moved: the next step has the bits of scale and shift computed anew."""
+    net, x = frozen(), torch.randn(1, 3, 32, 32)
+    before = one_step(net, x, dtype)
+    change(net)
+    after = one_step(net, x, dtype)
+    never_kept(monkeypatch)
+    assert equal(after, one_step(net, x, dtype))
+    assert equal(before[:1], after[:1]) != moves
+
+
+def test_thawed_norms_learn_and_move() -> None:
+    """After a norm was kept and is thawed, its weight has a gradient and its statistics move."""
+    net, x = frozen(), torch.randn(2, 3, 32, 32)
+    one_step(net, x, torch.float32)
+    norms = [module for module in net.modules() if isinstance(module, BatchNorm)]
+    for norm in norms:
+        norm.frozen = False
+        norm.requires_grad_(requires_grad=True)
+    one_step(net, x, torch.float32)  # still in evaluation mode: the weights train
+    assert all(norm.weight.grad is not None and norm.weight.grad.abs().max() > 0 for norm in norms[:1])
+    before = [norm.running_mean.clone() for norm in norms if norm.running_mean is not None]
+    net.train()(x)
+    assert all(not torch.equal(norm.running_mean, old) for norm, old in zip(norms, before, strict=True))
+
+
+def test_what_is_kept_is_part_of_nothing_that_is_stored() -> None:
+    """State dicts, copies and pickles hold weights and statistics alone; a copy lives on its own."""
+    net, x = frozen(), torch.randn(1, 3, 32, 32)
+    names, size = list(net.state_dict()), len(pickle.dumps(net))
+    before = one_step(net, x, torch.bfloat16)
+    norms = [module for module in net.modules() if isinstance(module, BatchNorm)]
+    assert all(norm._kept is not None for norm in norms)
+    net.zero_grad(set_to_none=True)
+    assert list(net.state_dict()) == names
+    assert len(pickle.dumps(net)) == size
+    for twin in (copy.deepcopy(net), pickle.loads(pickle.dumps(net))):  # noqa: S301 - made here
+        assert all(module._kept is None for module in twin.modules() if isinstance(module, BatchNorm))
+        assert equal(one_step(twin, x, torch.bfloat16), before)
+        _write(twin, "weight")
+        assert not equal(one_step(twin, x, torch.bfloat16)[:1], before[:1])
+        assert equal(one_step(net, x, torch.bfloat16), before)
+
+
+def test_inference_tensors_are_never_kept() -> None:
+    """A network made under inference mode has no versions to go by."""
+    with torch.inference_mode():
+        net = frozen()
+        before = net(torch.ones(1, 3, 32, 32))
+        _write(net, "weight")
+        assert not torch.equal(net(torch.ones(1, 3, 32, 32)), before)
+    assert all(module._kept is None for module in net.modules() if isinstance(module, BatchNorm))
+
+
+def test_a_traced_network_leaves_nothing_behind() -> None:
+    """Compiled whole, under a function transform and with fake tensors: right, and the network is as it was."""
+    net, x = frozen(), torch.randn(1, 3, 32, 32)
+    expected = one_step(net, x, torch.float32)
+    torch._dynamo.reset()
+    compiled = torch.compile(net, backend="aot_eager", fullgraph=True)
+    for found, right in zip(one_step(compiled, x, torch.float32), expected, strict=True):
+        torch.testing.assert_close(found, right, rtol=1e-5, atol=1e-5 * float(right.abs().max()))
+    parameters = {name: value.detach() for name, value in net.named_parameters()}
+    gradient = torch.func.grad(lambda values: torch.func.functional_call(net, values, (x,)).sum())(parameters)
+    assert gradient["backbone.bn1.weight"].abs().max() > 0
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        assert isinstance(net(x), FakeTensor)
+    assert equal(one_step(net, x, torch.float32), expected)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import multiprocessing
 import os
 import re
@@ -21,14 +22,17 @@ from typing import Any
 import filelock
 import pytest
 import torch
+from click.testing import CliRunner
 from rich.console import Console
-from short_runs import ROOT, differences, execute, in_child, job, killed_after, place, record
+from short_runs import CHILDREN, ROOT, child, differences, execute, in_child, job, killed_after, place, record
 
 from repro import devices, profiles, worker
+from repro.cli import app
 from repro.commands import planning, running
+from repro.experiment import Job
 from repro.keys import canonical
 from repro.launch import Budget, Ended, Local, Order, local, work
-from repro.machine import cores
+from repro.machine import Machine, cores
 from repro.records import load
 from repro.spec import SpecError
 from repro.stop import Stopped
@@ -200,22 +204,21 @@ def test_a_retracted_run_is_done_again(tmp_path: Path, cache: Path) -> None:
     assert (where.local / f"{task.name}-retracted-1" / "record.json").read_text(encoding="utf-8") == text[:50]
 
 
+def _command(where: Machine, task: Job, writer: Any) -> None:
+    """Do a job as `repro run` does; tell the worker's process id."""
+    Local(1, where).run([task], frozenset(), lambda _, e: writer.send(e["pid"]) if "pid" in e else None)
+
+
 def test_workers_end_when_the_command_is_killed(tmp_path: Path, cache: Path) -> None:
     """The command killed with -9: its worker saves and ends, it does not train on alone."""
     where, task = place(tmp_path, cache, 1e9), job(100_000)
-    seen: list[int] = []
-    reader, writer = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        Local(1, where).run([task], frozenset(), lambda _, e: os.write(writer, b"%d\n" % e["pid"]) if "pid" in e else 0)
-        os._exit(0)
-    with os.fdopen(reader) as lines:
-        seen.append(int(lines.readline()))
-        _wait_for(lambda: list((where.work / task.name).glob("log.jsonl")))
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
+    reader, writer = CHILDREN.Pipe(duplex=False)
+    command = child(_command, where, task, writer)
+    worker = reader.recv()
+    _wait_for(lambda: list((where.work / task.name).glob("log.jsonl")))
+    assert not killed_after(command, 0)
     _wait_for(lambda: list((where.work / task.name).glob("checkpoint-*.pt")))
-    _wait_for(lambda: not Path(f"/proc/{seen[0]}").exists())
+    _wait_for(lambda: not Path(f"/proc/{worker}").exists())
 
 
 def _wait_for(what: Any) -> None:
@@ -368,6 +371,29 @@ def test_threads_are_those_of_the_profile() -> None:
         if record_.meta["profile"] != "shapes":
             assert record_.meta["threads"] == profiles.get(str(record_.meta["profile"])).threads
     assert {profile.threads for profile in profiles.PROFILES.values()} == {1}
+
+
+@pytest.mark.parametrize("seconds", [-1.0, float("nan")])
+def test_checkpoints_at_no_distance_are_a_mistake(tmp_path: Path, seconds: float) -> None:
+    """Said before anything is trained, with the ends of the range."""
+    request = planning.Request(("table2",), "shapes", 1, 3, "", tmp_path)
+    how = running.How(1, None, None, "cpu", "32", "", checkpoint_seconds=seconds)
+    with pytest.raises(SpecError, match=r"--checkpoint-seconds (-1|nan): give 0 \(every ten steps\) or more"):
+        running.start(Console(quiet=True), request, how)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_command_line_says_how_often_to_save_and_whether_to_capture(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Both options reach the machine that jobs are given; left out, every half minute and captured."""
+    places: list[Machine] = []
+    monkeypatch.setattr(running, "_launcher", lambda _r, _h, _j, place: places.append(place))
+    monkeypatch.setattr(running, "_run", lambda *_: [])
+    for words in ([], ["--checkpoint-seconds", "2.5", "--no-graph"], ["--checkpoint-seconds", "inf", "--graph"]):
+        done = CliRunner().invoke(app, ["run", "table2", "--steps", "3", "--runs", str(tmp_path), *words])
+        assert done.exit_code == 0, done.output
+    assert [(place.checkpoint_seconds, place.graph) for place in places] == [(30, True), (2.5, False), (math.inf, True)]
 
 
 def test_outside_the_main_thread_signals_are_left_alone(tmp_path: Path, cache: Path) -> None:

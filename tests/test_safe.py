@@ -18,7 +18,7 @@ import torch
 from data_files import make_camvid, make_cityscapes, make_coco, make_imagenet, make_voc, square
 from short_runs import ROOT, differences, execute, job, place, record
 
-from repro import checkpoint, train
+from repro import checkpoint, optimizer
 from repro.curve import Curve
 from repro.data import load, splits
 from repro.data.coco import NAMES
@@ -179,7 +179,7 @@ def test_a_loss_that_is_not_finite_shows_as_diverged(
     tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A record with status, step and last finite loss; the table says diverged and shows no score."""
-    monkeypatch.setattr(train, "rate", lambda *_: 1e30)
+    monkeypatch.setattr(optimizer, "rate", lambda *_: 1e30)
     where = place(tmp_path / "runs", cache)
     done = execute(job(3), where)
     assert done.status == "diverged"

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from short_runs import differences, execute, in_child, job, killed_after, place, record
 
-pytestmark = [pytest.mark.stress, pytest.mark.skipif(sys.platform == "win32", reason="needs fork and kill -9")]
+pytestmark = [pytest.mark.stress, pytest.mark.skipif(sys.platform == "win32", reason="needs kill -9")]
 KILLS = int(os.environ.get("REPRO_STRESS", "50"))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import signal
@@ -18,13 +19,17 @@ from lightning_fabric import Fabric
 from lightning_fabric.accelerators import CUDAAccelerator
 from lightning_fabric.plugins.environments import SLURMEnvironment
 from short_runs import ROOT, job
+from torch.nn.parallel import DistributedDataParallel
 
-from repro import fabric, group
+from repro import fabric, group, models
 from repro.group import Group
 from repro.launch import together
 from repro.launch.together import check
 from repro.machine import Machine
-from repro.spec import SpecError
+from repro.models import freeze_bn
+from repro.models.resnet import BatchNorm
+from repro.models.synchronise import DeviceBatchNorm, GlobalBatchNorm, synchronise
+from repro.spec import GCN, Model, SpecError
 
 TESTS = Path(__file__).parent
 
@@ -214,6 +219,48 @@ def test_tasks_with_a_gpu_each_use_the_one_that_they_see(monkeypatch: pytest.Mon
     assert isinstance(strategy.cluster_environment, SLURMEnvironment)
     assert (strategy.num_nodes, strategy.num_processes, strategy.local_rank) == (1, 8, 5)
     assert strategy.root_device == torch.device("cuda", 0)
+
+
+def test_processes_exchange_gradients_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No buffers before each step, one graph for all steps, gradients in the buckets: torch's DDP is told so."""
+    for name, text in _torchrun(0, 2, "1").items():
+        monkeypatch.setenv(name, text)
+    launched: list[Any] = []
+
+    class Unlaunched(Fabric):
+        def launch(self) -> None:
+            launched.append(self._strategy)
+
+    monkeypatch.setattr(fabric, "_fabric_class", lambda: Unlaunched)
+    fabric.open_fabric(Machine(device="cpu", precision="32"))
+    told = launched[0]._ddp_kwargs
+    known = inspect.signature(DistributedDataParallel).parameters
+    buffers = next(name for name in ("forward_sync_buffers", "broadcast_buffers") if name in known)
+    assert told == {buffers: False, "static_graph": True, "gradient_as_bucket_view": True}
+    assert told.keys() <= known.keys()
+
+
+def test_norms_that_train_see_the_global_batch_by_the_devices_own_form() -> None:
+    """Frozen ones stay; the state dict is the same in every form, and so is evaluation."""
+    torch.manual_seed(0)
+    nets = [models.build(Model(GCN(3), backbone="small"), 4) for _ in range(3)]
+    for net in nets:
+        net.load_state_dict(nets[0].state_dict())
+        freeze_bn(net.backbone.layer1)
+    synchronise(nets[1], "cpu")
+    synchronise(nets[2], "cuda")
+    kinds = [{type(module) for module in net.modules() if isinstance(module, BatchNorm)} for net in nets]
+    assert kinds == [{BatchNorm}, {BatchNorm, GlobalBatchNorm}, {BatchNorm, DeviceBatchNorm}]
+    assert type(nets[2].backbone.bn1).forward is torch.nn.SyncBatchNorm.forward
+    x = torch.randn(1, 3, 32, 32)
+    expected, *others = [net.eval()(x) for net in nets]
+    assert all(torch.equal(found, expected) for found in others)
+    for one in nets:
+        for other in nets:
+            assert one.load_state_dict(other.state_dict()).missing_keys == []
+    alone = nets[2].train()(torch.randn(2, 3, 32, 32))  # one process: torch's own form is a plain batch norm
+    assert torch.isfinite(alone).all()
+    assert nets[2].backbone.bn1.num_batches_tracked == 1
 
 
 def test_tasks_that_spread_unevenly_over_nodes_are_said(monkeypatch: pytest.MonkeyPatch) -> None:

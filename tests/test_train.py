@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from short_runs import child, killed_after
 from torch import Tensor, nn
 
 from repro import checkpoint, models, profiles
@@ -23,7 +24,7 @@ from repro.checkpoint import CheckpointError
 from repro.data.ahead import Ahead
 from repro.experiment import Recipe, Run
 from repro.fabric import open_fabric
-from repro.loss import ROWS_FROM, loss_function
+from repro.loss import IGNORE_INDEX, ROWS_FROM, _summed_on_cpu, _summed_on_gpu, loss_function
 from repro.machine import Machine
 from repro.optimizer import build_optimizer, parameter_groups, rate
 from repro.randomness import RandomStates
@@ -162,28 +163,29 @@ def test_compiling_is_for_training_alone(run: Run, tmp_path: Path, monkeypatch: 
     assert _same(plain, compiled)
 
 
+def _train_slowly(run: Run, work: Path) -> None:
+    """Train and hang from the fourteenth batch on."""
+    torch.set_num_threads(1)
+
+    def slow(step: int) -> tuple[Tensor, Tensor]:
+        if step >= 13:
+            time.sleep(60)
+        return _batch(step)
+
+    fabric = open_fabric(Machine(device="cpu", precision="32"))
+    train(run, _network(run), slow, fabric, work, checkpoint_seconds=0.0)
+
+
 def test_a_run_killed_at_once_resumes_from_its_last_checkpoint(run: Run, tmp_path: Path) -> None:
     """A process that dies without a word (kill -9) loses only the steps since its last checkpoint."""
     whole, _ = _train(run, tmp_path / "whole")
     work = tmp_path / "killed"
     work.mkdir()
-    pid = os.fork() if hasattr(os, "fork") else pytest.skip("no fork here")
-    if pid == 0:
-        torch.set_num_threads(1)
-        fabric = open_fabric(Machine(device="cpu", precision="32"))
-
-        def slow(step: int) -> tuple[Tensor, Tensor]:
-            if step >= 13:
-                time.sleep(60)
-            return _batch(step)
-
-        train(run, _network(run), slow, fabric, work, checkpoint_seconds=0.0)
-        os._exit(1)
+    process = child(_train_slowly, run, work)
     deadline = time.monotonic() + 60
     while not (work / "checkpoint-00000010.pt").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
-    os.kill(pid, signal.SIGKILL)
-    os.waitpid(pid, 0)
+    assert not killed_after(process, 0)
     resumed, _ = _train(run, work, seed=9)
     assert _same(whole, resumed)
 
@@ -380,6 +382,28 @@ def test_loss_is_that_of_any_layout(run: Run, reduction: str, classes: int) -> N
     for value, gradient in found:
         torch.testing.assert_close(value, expected, rtol=1e-13, atol=0)
         torch.testing.assert_close(gradient, found[0][1], rtol=1e-13, atol=1e-15)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("shape", [(2, 6, 9, 8), (2, 21, 9, 8), (8, 5)])
+def test_the_sum_on_a_gpu_is_that_on_a_cpu(shape: tuple[int, ...], dtype: torch.dtype) -> None:
+    """Pixels first, then their sum: value and gradient to rounding, void without a gradient, all void 0."""
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(shape, generator=generator, dtype=dtype)
+    labels = torch.randint(0, shape[1], (shape[0], *shape[2:]), generator=generator)
+    labels[0] = IGNORE_INDEX
+    layouts = (torch.contiguous_format, torch.channels_last) if len(shape) == 4 else (torch.contiguous_format,)
+    for layout in layouts:
+        found = []
+        for summed in (_summed_on_cpu, _summed_on_gpu):
+            leaf = logits.clone(memory_format=layout).requires_grad_()
+            value = summed(leaf, labels, IGNORE_INDEX)
+            found.append((value.detach(), *torch.autograd.grad(value, leaf)))
+        eps = torch.finfo(dtype).eps
+        torch.testing.assert_close(found[1][0], found[0][0], rtol=16 * eps, atol=0)
+        torch.testing.assert_close(found[1][1], found[0][1], rtol=16 * eps, atol=eps)
+        assert found[1][1][0].abs().max() == 0
+        assert _summed_on_gpu(logits, torch.full_like(labels, IGNORE_INDEX), IGNORE_INDEX) == 0
 
 
 def test_rates_are_pure_functions_of_the_step() -> None:

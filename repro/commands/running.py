@@ -22,7 +22,7 @@ from repro.experiment import Job, check_weights, source_names
 from repro.identity import Sources
 from repro.launch import Budget, Ended, Launcher, Local
 from repro.launch import budget as limit
-from repro.machine import DEVICES, NO_CUDA, Machine, from_environment
+from repro.machine import CHECKPOINT_SECONDS, DEVICES, NO_CUDA, Machine, from_environment
 from repro.measure import ENDED, Plan
 from repro.plural import clock, many
 from repro.progress import display
@@ -59,6 +59,8 @@ class How:
     """Whether splits may hold fewer images than are published."""
     threads: int | None = None
     time_limit: str = ""
+    graph: bool = True
+    checkpoint_seconds: float = CHECKPOINT_SECONDS
 
 
 Arrange = Callable[[tuple[Job, ...]], Iterable[Job]]
@@ -198,11 +200,14 @@ def _machine(request: Request, how: How) -> Machine:
         raise SpecError(f"--jobs {how.jobs}: at least one process is needed")
     if how.threads is not None and not 1 <= how.threads <= MOST_THREADS:
         raise SpecError(f"--threads {how.threads}: give a number from 1 to {MOST_THREADS}")
+    if not how.checkpoint_seconds >= 0:
+        raise SpecError(f"--checkpoint-seconds {how.checkpoint_seconds:g}: give 0 (every ten steps) or more; inf: none")
     data_root, weights = from_environment(how.data_root, how.weights)
     return Machine(
         runs=request.runs, data_root=data_root, weights=weights, stride_in=request.stride_in,
         threads=how.threads or request.resolved.threads,
         device=how.device, precision=how.precision, compile=how.compile, layout=how.layout,  # type: ignore[arg-type]
+        graph=how.graph, checkpoint_seconds=how.checkpoint_seconds,
     )  # fmt: skip
 
 

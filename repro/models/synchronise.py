@@ -30,7 +30,7 @@ def _everywhere(part: Tensor) -> Tensor:
 
 
 class GlobalBatchNorm(BatchNorm):
-    """``BatchNorm`` whose statistics are those of all processes' images together, on any device.
+    """``BatchNorm`` whose statistics are those of all processes' images together, for CPUs.
 
     torch's own ``SyncBatchNorm`` has no CPU form; this one has the same state dict as ``BatchNorm``.
     """
@@ -60,8 +60,20 @@ class GlobalBatchNorm(BatchNorm):
         self.running_var.lerp_(variance, self.momentum)
 
 
-def synchronise(net: nn.Module) -> None:
-    """Let every batch norm of ``net`` that trains see the global batch; frozen ones have nothing to share."""
+class DeviceBatchNorm(BatchNorm, nn.SyncBatchNorm):
+    """The same by torch's own ``SyncBatchNorm``, for GPUs: one exchange a pass, in fused kernels."""
+
+    process_group = None
+
+
+def synchronise(net: nn.Module, device: str) -> None:
+    """Let every batch norm of ``net`` that trains see the global batch; frozen ones have nothing to share.
+
+    Args:
+        net: a network; its state dict keeps its names and values.
+        device: type of the device that it will train on.
+    """
+    kind = GlobalBatchNorm if device == "cpu" else DeviceBatchNorm
     for module in net.modules():
         if isinstance(module, BatchNorm) and not module.frozen:
-            module.__class__ = GlobalBatchNorm
+            module.__class__ = kind
