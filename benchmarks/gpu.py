@@ -81,8 +81,8 @@ def generate(root: Path) -> None:
         noise = rng.integers(0, 20, (HEIGHT, WIDTH, 3), dtype=np.uint8)
         picture = cv2.add(cv2.resize(coarse, (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC), noise)
         labels = cv2.resize(rng.integers(0, 12, (9, 12), dtype=np.uint8), (WIDTH, HEIGHT), interpolation=0)
-        cv2.imwrite(str(root / "camvid" / part / f"{i:04}.png"), picture, [cv2.IMWRITE_PNG_COMPRESSION, 1])
-        cv2.imwrite(str(root / "camvid" / f"{part}annot" / f"{i:04}.png"), labels)
+        cv2.imwrite(str(root / "camvid" / part / f"{part}_{i:04}.png"), picture, [cv2.IMWRITE_PNG_COMPRESSION, 1])
+        cv2.imwrite(str(root / "camvid" / f"{part}annot" / f"{part}_{i:04}.png"), labels)
 
     with ThreadPoolExecutor(min(8, cores())) as pool:
         for part, count in SPLITS.items():

@@ -176,7 +176,9 @@ def data_check(*, name: str, data_root: Path | None, as_json: bool) -> None:
 @click.argument("folder", type=PATH)
 @click.option("--list", "listed", type=PATH, help="file of mask names: only these")
 @click.option("--without", type=PATH, help="file of mask names: all but these")
-@click.option("--within", type=options.POSITIVE, default=7, show_default=True, help="width of the region in pixels")
+@click.option(
+    "--within", type=click.IntRange(1, 100), default=7, show_default=True, help="width of the region in pixels"
+)
 @options.as_json
 def data_boundary(*, folder: Path, listed: Path | None, without: Path | None, within: int, as_json: bool) -> None:
     """Measure the share of boundary pixels (Table 5) in FOLDER, PNG masks of class ids, in every reading of it."""

@@ -78,7 +78,7 @@ def test_lists_choose_masks(folder: Path, tmp_path: Path) -> None:
         ((".",), "holds no mask"),
         (("masks", "--list", "none.txt"), "none.txt cannot be read"),
         (("masks", "--list", "wrong.txt"), "mask of m7 is missing"),
-        (("masks", "--within", "0"), "within: needs 1 to 100 pixels, got 0"),
+        (("masks", "--within", "0"), "0 is not in the range 1<=x<=100"),
         (("void",), "void all over"),
         (("colours",), "holds colours"),
     ],

@@ -204,7 +204,7 @@ def test_a_retracted_run_is_done_again(tmp_path: Path, cache: Path) -> None:
     assert (where.local / f"{task.name}-retracted-1" / "record.json").read_text(encoding="utf-8") == text[:50]
 
 
-def _command(where: Machine, task: Job, writer: Any) -> None:
+def _work_and_tell(where: Machine, task: Job, writer: Any) -> None:
     """Do a job as `repro run` does; tell the worker's process id."""
     Local(1, where).run([task], frozenset(), lambda _, e: writer.send(e["pid"]) if "pid" in e else None)
 
@@ -213,7 +213,8 @@ def test_workers_end_when_the_command_is_killed(tmp_path: Path, cache: Path) -> 
     """The command killed with -9: its worker saves and ends, it does not train on alone."""
     where, task = place(tmp_path, cache, 1e9), job(100_000)
     reader, writer = CHILDREN.Pipe(duplex=False)
-    command = child(_command, where, task, writer)
+    command = child(_work_and_tell, where, task, writer)
+    writer.close()  # so that a command that fails is heard
     worker = reader.recv()
     _wait_for(lambda: list((where.work / task.name).glob("log.jsonl")))
     assert not killed_after(command, 0)

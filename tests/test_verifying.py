@@ -87,7 +87,7 @@ def test_changed_weights_differ(
     path = trained / "weights.safetensors"
     kept, meta = path.read_bytes(), (trained / "record.json").read_text(encoding="utf-8")
     weights = load_file(path)
-    save_file({name: -value for name, value in weights.items()}, path)
+    save_file({name: -value if value.ndim > 1 else value for name, value in weights.items()}, path)
     try:
         simulate.resealed(trained)
         row = verified(trained, monkeypatch, capsys, "--within", "0")
