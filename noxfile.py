@@ -105,7 +105,11 @@ def _order(path: Path) -> tuple[str, int]:
     return (name if number else "~" + name, int(number or 0))
 
 
-for _path in sorted((HERE / "repro" / "specs").glob("[a-z]*.py"), key=_order):
+_SPECS = [
+    *(HERE / "repro" / "paper" / "tables").glob("[a-z]*.py"),
+    *(path for path in (HERE / "repro" / "figures").glob("[a-z]*.py") if _holds(path, "FIGURE")),
+]
+for _path in sorted(_SPECS, key=_order):
     globals()[_path.stem] = _session(_path)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from _sitting import sized
 
-from repro.machine import cpu_has_bf16
+from repro.config.machine import cpu_has_bf16
 
 
 class Product:

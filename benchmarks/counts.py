@@ -19,7 +19,7 @@ import torch
 from _sitting import Goal, arguments, compare, left_out, report, sized, take_turns
 from numpy.typing import NDArray
 
-from repro import metrics
+from repro.evaluation.confusion import class_counts, confusion
 
 CLASSES, VOID, SIDE = 21, 255, sized(512, 96)
 Map = NDArray[np.uint8]
@@ -56,7 +56,7 @@ def contestants(labels: Map, pred: Map) -> dict[str, Callable[[], Any]]:
     """Return the ways to count these maps whose library is here, checked to agree."""
     label_tensor, pred_tensor = torch.from_numpy(labels.astype(np.int64)), torch.from_numpy(pred.astype(np.int64))
     ways: dict[str, Callable[[], Any]] = {
-        "ours": lambda: metrics.class_counts(labels, pred, CLASSES),
+        "ours": lambda: class_counts(labels, pred, CLASSES),
         "numpy bincount": lambda: bincount(labels, pred),
         "histograms (mmsegmentation)": lambda: histograms(label_tensor, pred_tensor),
     }
@@ -68,7 +68,7 @@ def contestants(labels: Map, pred: Map) -> dict[str, Callable[[], Any]]:
         assert (ways["torchmetrics"]().numpy() == matrix).all()
     else:
         left_out("torchmetrics", "not installed")
-    assert (metrics.confusion(labels, pred, CLASSES) == matrix).all()
+    assert (confusion(labels, pred, CLASSES) == matrix).all()
     assert (ways["histograms (mmsegmentation)"]() == ways["ours"]()).all()
     return ways
 

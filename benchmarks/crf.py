@@ -20,8 +20,8 @@ import numpy as np
 from _sitting import Goal, arguments, compare, left_out, report, sized
 from numpy.typing import NDArray
 
-from repro import crf
-from repro.spec import CRF
+from repro.config.experiment import CRF
+from repro.evaluation import crf
 
 CLASSES, SHAPE = 21, sized((375, 500), (48, 64))
 IMAGES, SET, ROUNDS = sized((12, 101, 3), (2, 3, 1))
@@ -31,7 +31,10 @@ Floats = NDArray[np.float32]
 
 def scene(seed: int) -> tuple[Floats, NDArray[np.uint8]]:
     """Return probabilities (21, 375, 500) and a picture: a confident network, blurred at the edges, noisy elsewhere."""
-    from scipy import ndimage, special  # workers import this file again, and have no use for it
+    from scipy import (
+        ndimage,
+        special,  # workers import this file again, and have no use for it
+    )
 
     rng = np.random.default_rng(seed)
     count = int(rng.integers(3, 6))

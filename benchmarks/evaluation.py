@@ -21,9 +21,10 @@ from counts import CLASSES, SIDE, Map, bincount, blobs
 from torch import Tensor
 from train_step import gcn
 
-from repro import metrics, regions
-from repro.machine import cpu_has_bf16, keep_memory
-from repro.predictor import Predictor
+from repro.config.machine import cpu_has_bf16, keep_memory
+from repro.evaluation import regions
+from repro.evaluation.confusion import class_counts
+from repro.evaluation.predictor import Predictor
 
 
 def logits_of(pred: Map) -> Tensor:
@@ -47,7 +48,7 @@ def ways(labels: Map, pred: Map) -> dict[str, Callable[[], Any]]:
     )
 
     def ours() -> Any:  # noqa: ANN401 - an array of counts
-        return metrics.class_counts(labels, reader.labels([image])[0], CLASSES)
+        return class_counts(labels, reader.labels([image])[0], CLASSES)
 
     def usual() -> Any:  # noqa: ANN401 - as above
         matrix = bincount(labels, default.argmax(1)[0].numpy())
@@ -56,7 +57,7 @@ def ways(labels: Map, pred: Map) -> dict[str, Callable[[], Any]]:
     kept = regions.places(labels)
 
     def counting() -> None:
-        metrics.class_counts(labels, pred, CLASSES)
+        class_counts(labels, pred, CLASSES)
         regions.place_counts(labels, pred, kept)
 
     assert (ours() == usual()).all()

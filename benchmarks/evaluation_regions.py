@@ -16,14 +16,16 @@ import torch
 from _sitting import Goal, arguments, compare, report, sized, take_turns
 from counts import blobs
 
-from repro import data, metrics, regions
+from repro import data
+from repro.config.machine import keep_memory
+from repro.config.networks import GCN, Model
 from repro.data.dataset import Item as Pair
 from repro.data.normalise import normalise
-from repro.evaluate import Item, chunks, evaluate_images
-from repro.machine import keep_memory
+from repro.evaluation import regions
+from repro.evaluation.confusion import class_counts
+from repro.evaluation.evaluator import Item, chunks, evaluate_images
+from repro.evaluation.predictor import Predictor
 from repro.models import Network, build
-from repro.predictor import Predictor
-from repro.spec import GCN, Model
 
 MEAN, STD = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
 
@@ -32,7 +34,7 @@ def without(predictor: Predictor, items: list[Item], num_classes: int) -> None:
     """Do what ``evaluate_images`` does, counts per class alone."""
     for chunk in chunks(items):
         for (_, _, labels), pred in zip(chunk, predictor.labels([image for _, image, _ in chunk]), strict=True):
-            metrics.class_counts(labels, pred, num_classes)
+            class_counts(labels, pred, num_classes)
 
 
 def turns(backbone: str, pairs: list[Pair], num_classes: int, rounds: int) -> list[dict[str, float]]:

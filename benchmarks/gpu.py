@@ -43,14 +43,15 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from train_step import frozen, plain_loss, smp_fpn, torchvision_net
 
-from repro import compute, profiles
-from repro.experiment import Run, Start
-from repro.fabric import repeatable
-from repro.machine import Machine, cores, from_environment, peak_memory
-from repro.session import Session
-from repro.spec import GCN, Conv, Conv1x1, Model, Stack, Training
-from repro.spent import Spent
-from repro.train import LOG_EVERY
+from repro.config import profiles
+from repro.config.experiment import Run, Start, Training
+from repro.config.machine import Machine, cores, from_environment, peak_memory
+from repro.config.networks import GCN, Conv, Conv1x1, Model, Stack
+from repro.models.numerics import repeatable
+from repro.runner import budget
+from repro.runner.job import Session
+from repro.training.checkpoint import Spent
+from repro.training.trainer import LOG_EVERY
 
 PROFILE = sized("camvid_short", "shapes")
 GCN15, WITH_BR = "GCN 15", "GCN 15 + BR"
@@ -359,9 +360,9 @@ def fingerprints(sitting: Sitting) -> None:
 
 def work(run: Run) -> tuple[int, float]:
     """Return images and floating-point operations of a step."""
-    found = compute.of(run)
+    found = budget.of(run)
     assert found is not None
-    operations = compute.OPERATIONS * compute.FORWARD_AND_BACKWARD * found.macs * run.recipe.batch_size
+    operations = budget.OPERATIONS * budget.FORWARD_AND_BACKWARD * found.macs * run.recipe.batch_size
     return run.recipe.batch_size, float(operations)
 
 

@@ -16,9 +16,8 @@ import torch
 from _sitting import Goal, arguments, compare, report, sized, take_turns
 from torch import nn
 
-from repro.machine import cpu_has_bf16, keep_memory
-from repro.models.blocks import GlobalConv, conv
-from repro.models.fast import OneGemmGlobalConv
+from repro.config.machine import cpu_has_bf16, keep_memory
+from repro.models.blocks import GlobalConv, OneGemmGlobalConv, conv
 
 CLASSES, SQUARE = 21, sized(1024, 64)
 SHAPES = sized(

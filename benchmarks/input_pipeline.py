@@ -16,18 +16,19 @@ import torch
 from _sitting import Goal, arguments, compare, report, sized, take_turns
 from torch import nn
 
-from repro import models, profiles
+from repro import models
+from repro.config import profiles
+from repro.config.experiment import Run, Training
+from repro.config.machine import cpu_has_bf16
+from repro.config.networks import GCN, Model
 from repro.data import load
-from repro.data.resident import Resident, fits
-from repro.data.store import open_store
-from repro.data.transforms import Batches
-from repro.experiment import Run
-from repro.fabric import repeatable
-from repro.loss import loss_function
-from repro.machine import cpu_has_bf16
-from repro.optimizer import build_optimizer
-from repro.session import colours
-from repro.spec import GCN, Model, Training
+from repro.data.cache import open_store
+from repro.data.gpu_loader import Resident, fits
+from repro.data.loader import Batches
+from repro.data.normalise import colours
+from repro.models.numerics import repeatable
+from repro.training.loss import loss_function
+from repro.training.optimizer import build_optimizer
 
 LARGE = sized(256, 96)
 

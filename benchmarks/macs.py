@@ -13,10 +13,10 @@ from importlib import util
 
 from _sitting import Goal, arguments, compare, left_out, report, sized, take_turns
 
-from repro import cost
-from repro.commands.costs import count_cells
-from repro.select import select_tables
-from repro.spec import GCN, Model
+from repro.cli.cost import count_cells
+from repro.config.networks import GCN, Model
+from repro.models import flops
+from repro.paper.tables import select_tables
 
 NETWORK = Model(GCN(15), refine=True, backbone=sized("resnet152", "small"))
 CLASSES, (SIDE, TABLES) = 21, sized((512, "2,4,11"), (64, "2"))
@@ -24,10 +24,10 @@ CLASSES, (SIDE, TABLES) = 21, sized((512, "2,4,11"), (64, "2"))
 
 def counts(counter: Callable[..., int]) -> tuple[int, ...]:
     """Return every count of the tables, then the network's; nothing that was counted before is reused."""
-    cost.measure.cache_clear()
-    cost.layout.cache_clear()
+    flops.measure.cache_clear()
+    flops.layout.cache_clear()
     cells = count_cells(select_tables([TABLES]), counter)
-    return *(cell.ours for cell in cells), cost.network_macs(NETWORK, CLASSES, SIDE, SIDE, counter)
+    return *(cell.ours for cell in cells), flops.network_macs(NETWORK, CLASSES, SIDE, SIDE, counter)
 
 
 def main() -> None:
@@ -38,8 +38,8 @@ def main() -> None:
     if not util.find_spec("fvcore"):
         left_out("multiply-adds", "fvcore is not installed")
         return
-    assert counts(cost.torch_macs) == counts(cost.fvcore_macs)
-    ways = {"torch, meta device": lambda: counts(cost.torch_macs), "fvcore": lambda: counts(cost.fvcore_macs)}
+    assert counts(flops.torch_macs) == counts(flops.fvcore_macs)
+    ways = {"torch, meta device": lambda: counts(flops.torch_macs), "fvcore": lambda: counts(flops.fvcore_macs)}
     table = compare(take_turns(ways, rounds), "torch, meta device")
     goals = [Goal("counts of Tables 2, 4, 11 and a ResNet-152 GCN: fvcore", table["fvcore"]["ratio"], 10.0)]
     report("macs", {"multiply-adds": table}, goals)

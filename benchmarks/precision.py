@@ -14,11 +14,13 @@ import torch
 from _sitting import arguments, compare, report, sized, take_turns
 from torch import nn
 
-from repro import models, profiles
-from repro.loss import loss_function
-from repro.machine import cpu_has_bf16, keep_memory
-from repro.optimizer import build_optimizer
-from repro.spec import GCN, Conv, Model, Stack, Training
+from repro import models
+from repro.config import profiles
+from repro.config.experiment import Training
+from repro.config.machine import cpu_has_bf16, keep_memory
+from repro.config.networks import GCN, Conv, Model, Stack
+from repro.training.loss import loss_function
+from repro.training.optimizer import build_optimizer
 
 CLASSES, (BATCH, SIDE) = 6, sized((8, 96), (2, 32))
 MODELS = {

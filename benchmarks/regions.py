@@ -18,7 +18,7 @@ from counts import VOID, Map, blobs
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from repro import regions
+from repro.evaluation import regions
 
 Bits = NDArray[np.bool_]
 

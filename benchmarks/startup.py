@@ -21,9 +21,9 @@ TRAINING = """
 import sys
 from pathlib import Path
 from repro import profiles, worker
-from repro.experiment import folder_name
-from repro.machine import Machine
-from repro.spec import GCN, Model, Training
+from repro.config.experiment import folder_name
+from repro.config.machine import Machine
+from repro.config.experiment import GCN, Model, Training
 
 def stop(event):
     if event["phase"] == "train" and "step" in event:

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 from train_step import CLASSES, PRODUCT, frozen, gcn, mean_loss
 
-from repro.machine import cpu_has_bf16, keep_memory
+from repro.config.machine import cpu_has_bf16, keep_memory
 from repro.models.network import STAGES
 
 Part = Callable[[], object]

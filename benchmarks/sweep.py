@@ -18,8 +18,8 @@ import torch
 from _sitting import SMOKE, Goal, arguments, compare, report, sized, take_turns
 from precision import MODELS, step
 
-from repro.launch.work import environment
-from repro.machine import keep_memory
+from repro.config.machine import keep_memory
+from repro.runner.launchers.work import environment
 
 HERE = Path(__file__).parent
 

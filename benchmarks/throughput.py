@@ -23,16 +23,18 @@ import torch
 from _rate import Product
 from _sitting import arguments, report, sized
 
-from repro import compute, profiles
-from repro.data import DataError
-from repro.data.transforms import eval_images
-from repro.evaluate import evaluate_images
-from repro.experiment import Run, Start
-from repro.machine import Machine, from_environment
-from repro.session import Session
-from repro.spec import GCN, Conv, Conv1x1, Model, Score, Stack, Training
-from repro.specs import tables
-from repro.spent import Spent
+from repro.config import profiles
+from repro.config.errors import DataError
+from repro.config.experiment import Run, Start, Training
+from repro.config.machine import Machine, from_environment
+from repro.config.networks import GCN, Conv, Conv1x1, Model, Stack
+from repro.data.loader import eval_images
+from repro.evaluation.evaluator import evaluate_images
+from repro.paper.schema import Score
+from repro.paper.tables import all_tables
+from repro.runner import budget
+from repro.runner.job import Session
+from repro.training.checkpoint import Spent
 
 TIMED = {
     "1 x 1": Model(Conv1x1()),
@@ -50,7 +52,7 @@ Row = dict[str, float]
 
 def tables_runs(profile: profiles.Profile) -> tuple[Run, ...]:
     """Return the trainings of Tables 1 to 5, each once."""
-    cells = (cell for number in range(1, 6) for row in tables()[number].rows for cell in row.cells)
+    cells = (cell for number in range(1, 6) for row in all_tables()[number].rows for cell in row.cells)
     found = (profile.resolve(cell.training) for cell in cells if isinstance(cell, Score))
     return tuple(dict.fromkeys(run for run in found if run is not None))
 
@@ -96,34 +98,34 @@ def hours(profile: profiles.Profile, training: Seconds, testing: Seconds) -> flo
     timed = {name: profile.resolve(Training(model)) for name, model in TIMED.items()}
     train_pace = {run.key: statistics.median(training[name]) for name, run in timed.items() if run}
     test_pace = {run.key: statistics.median(testing[name]) for name, run in timed.items() if run}
-    counted = {run.key: compute.of(run) for run in tables_runs(profile)}
+    counted = {run.key: budget.of(run) for run in tables_runs(profile)}
     typical = {
         kind: statistics.median(pace[key] / found.macs for key, found in counted.items() if key in pace and found)
         for kind, pace in (("train", train_pace), ("test", test_pace))
     }
     seconds = 0.0
     for run in tables_runs(profile):
-        found, images = counted[run.key], compute.image_count(run.test) or 0
+        found, images = counted[run.key], budget.image_count(run.test) or 0
         assert found is not None
         seconds += run.steps * train_pace.get(run.key, found.macs * typical["train"])
         seconds += images * test_pace.get(run.key, found.macs * typical["test"])
-    return SEEDS * seconds / compute.HOUR
+    return SEEDS * seconds / budget.HOUR
 
 
 def shares(profile: profiles.Profile, name: str, training: list[float], testing: list[float], rate: float) -> Row:
     """Return images a second and the share of the matrix rate (operations a second), of training and of evaluation."""
     run = profile.resolve(Training(TIMED[name]))
     assert run is not None
-    found, tests = compute.of(run), compute.image_count(run.test)
+    found, tests = budget.of(run), budget.image_count(run.test)
     assert found is not None
     assert tests is not None
     step, image = statistics.median(training), statistics.median(testing)
-    work = compute.OPERATIONS * compute.FORWARD_AND_BACKWARD * found.macs * run.recipe.batch_size
+    work = budget.OPERATIONS * budget.FORWARD_AND_BACKWARD * found.macs * run.recipe.batch_size
     return {
         "train_images_per_second": round(run.recipe.batch_size / step, 2),
         "train_share_of_matrix_rate": round(work / step / rate, 3),
         "test_images_per_second": round(1 / image, 2),
-        "test_share_of_matrix_rate": round(compute.OPERATIONS * found.test_macs / tests / image / rate, 3),
+        "test_share_of_matrix_rate": round(budget.OPERATIONS * found.test_macs / tests / image / rate, 3),
     }
 
 

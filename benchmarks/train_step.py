@@ -3,7 +3,7 @@
     python benchmarks/train_step.py [--size 256] [--batch 4] [--rounds 7] [--device cpu]
 
 Forward, softmax loss over 21 classes, backward and an SGD step on random images. Ours has frozen batch norms, the loss
-of ``repro.loss`` and SGD in one pass, as its recipes for VOC and CamVid train it; ``norms train`` is the same network
+of ``loss`` and SGD in one pass, as its recipes for VOC and CamVid train it; ``norms train`` is the same network
 without the freeze. The peers are as their libraries build them and take torch's cross entropy and SGD as torch makes
 it; ``frozen`` has its batch norms in evaluation mode too. bf16 and channels-last where the processor multiplies bf16,
 else float32; ``default`` is float32 in the default layout, and what a matrix product gains from bf16 is told beside it.
@@ -24,12 +24,14 @@ from _sitting import Goal, arguments, compare, left_out, report, sized, take_tur
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from repro import models, profiles
-from repro.fabric import repeatable
-from repro.loss import loss_function
-from repro.machine import cpu_has_bf16, keep_memory
-from repro.models.resnet import BatchNorm, freeze_bn
-from repro.spec import GCN, Model, Training
+from repro import models
+from repro.config import profiles
+from repro.config.experiment import Training
+from repro.config.machine import cpu_has_bf16, keep_memory
+from repro.config.networks import GCN, Model
+from repro.models.norm import BatchNorm, freeze_bn
+from repro.models.numerics import repeatable
+from repro.training.loss import loss_function
 
 CLASSES = 21
 OURS, WIDE, PLAIN = "GCN k=7", "GCN k=15", "GCN k=7, float32, default"
@@ -184,7 +186,7 @@ def main() -> None:
         share_of_matrix_rate={
             name: round(step.operations / table[name]["ms"] / peak, 3) for name, step in steps.items()
         },
-        loss="ours: repro.loss; peers: torch's cross entropy",
+        loss="ours: repro.training.loss; peers: torch's cross entropy",
     )
 
 

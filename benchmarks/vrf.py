@@ -24,12 +24,12 @@ import torch
 from _sitting import Goal, arguments, compare, left_out, report, sized
 from torch import Tensor, nn
 
+from repro.config.networks import GCN, Model
+from repro.evaluation.receptive_field import occlusion_map
+from repro.evaluation.receptive_field.incremental import Partial
+from repro.evaluation.receptive_field.occlusion import Grid
+from repro.evaluation.receptive_field.trace import record
 from repro.models import Network, build, load_backbone
-from repro.spec import GCN, Model
-from repro.vrf import occlusion_map
-from repro.vrf.fields import Grid
-from repro.vrf.partial import Partial
-from repro.vrf.record import record
 
 NAIVE = 2
 """Occluders a round that the naive loop computes."""

@@ -11,10 +11,11 @@ import torch
 from short_runs import job
 from torch import Tensor
 
-from repro import models, train
-from repro.fabric import open_fabric
-from repro.machine import Machine
+from repro import models
+from repro.config.machine import Machine
 from repro.models import freeze_bn
+from repro.training import trainer
+from repro.training.distributed import open_fabric
 
 BATCH, SIDE = 8, 64
 RATES = {"mean": 0.02, "sum": 0.02}
@@ -47,10 +48,10 @@ def main(out: Path, steps: int, norm: str, loss: str) -> None:
     net = models.build(run.model, 6, head_std=0.0).double()
     if norm == "frozen":
         freeze_bn(net.backbone)
-    train.LOG_EVERY = 1
+    trainer.LOG_EVERY = 1
     work = out / f"work{fabric.global_rank}"
     work.mkdir(parents=True)
-    train.train(run, net, batch, fabric, work, checkpoint_seconds=float("inf"))
+    trainer.train(run, net, batch, fabric, work, checkpoint_seconds=float("inf"))
     if fabric.is_global_zero:
         lines = (work / "log.jsonl").read_text(encoding="utf-8").splitlines()
         state = {name: value.double().sum().item() for name, value in net.state_dict().items()}

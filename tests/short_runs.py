@@ -9,17 +9,18 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-from repro import profiles, worker
-from repro.experiment import Job
-from repro.machine import Machine
-from repro.spec import GCN, Model, Training
+from repro.config import profiles
+from repro.config.experiment import Job, Training
+from repro.config.machine import Machine
+from repro.config.networks import GCN, Model
+from repro.runner import worker
 
 ROOT = Path(__file__).parent.parent
 # A server without threads forks the children: a fork of this process, which has some, could hang.
 CHILDREN: Any = multiprocessing.get_context(
     "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
 )
-CHILDREN.set_forkserver_preload(["pytest", "repro.worker", "repro.profiles"])
+CHILDREN.set_forkserver_preload(["pytest", "repro.runner.worker", "repro.config.profiles"])
 TIMES = {
     "seconds", "seconds_total", "cpu_seconds", "images_per_second", "peak_memory_bytes", "git_commit",
     "sums", "checksum",

@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from repro import sealed
-from repro.experiment import Recipe, Run, Source
-from repro.keys import canonical
-from repro.profiles import Profile, Role, get
-from repro.spec import GCN, Claim, Classifier, Conv, Cost, Model, Ref, Row, Score, Table, Training, exceeds
+from repro.config.experiment import Recipe, Run, Source, Training
+from repro.config.hashing import canonical
+from repro.config.networks import GCN, Classifier, Conv, Model
+from repro.config.profiles import Profile, Role, get
+from repro.paper.schema import Claim, Cost, Ref, Row, Score, Table, exceeds
+from repro.results import sealed
 
 IMAGES, CLASSES = 40, 5
 Counts = NDArray[np.int64]

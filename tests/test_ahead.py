@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from repro.data.ahead import Ahead
-from repro.data.stream import SideStream
+from repro.data.gpu_loader import Ahead, SideStream
 
 
 def test_results_are_those_of_the_function() -> None:

@@ -10,20 +10,25 @@ import pytest
 import simulate
 from rich.console import Console
 
-from repro import answers, compare, profiles, records, specs
-from repro.answers import AnswerError, Submission
-from repro.claims import Desk
-from repro.commands import keeping, scoring
-from repro.counts import Counts
-from repro.measured import Evidence
-from repro.records import RecordError, Shelf
-from repro.views import TableView
+from repro.cli import status, submit
+from repro.config import profiles
+from repro.config.errors import AnswerError, RecordError
+from repro.paper.schema import submitted
+from repro.paper.tables import all_tables
+from repro.report import compare
+from repro.report.table_view import TableView
+from repro.results import records, server_scores
+from repro.results.claims import Desk
+from repro.results.counts import Counts
+from repro.results.records import Shelf
+from repro.results.scores import Evidence
+from repro.results.server_scores import Submission
 
 OUT = Console(quiet=True)
 
 
 def _key(number: int, profile: str = "paper", recipe: str = "") -> str:
-    cell = scoring.submitted(specs.tables()[number])
+    cell = submitted(all_tables()[number])
     assert cell is not None
     run = profiles.get(profile, recipe=recipe).resolve(cell.training, cell.evaluation)
     assert run is not None
@@ -33,28 +38,28 @@ def _key(number: int, profile: str = "paper", recipe: str = "") -> str:
 def _sent(runs: Path, number: int, record: str = "paper-gcn-x-s0", date: str = "2026-10-01") -> Submission:
     """Note an archive as `repro submit` does."""
     found = Submission(_key(number), record, "", f"{number:064x}", "paper", 1456, date)
-    answers.keep(runs / "local", found)
+    server_scores.keep(runs / "local", found)
     return found
 
 
 def _view(runs: Path, number: int = 8) -> TableView:
     shelf = records.load({"local": runs / "local"})
     counts = Counts({})
-    return compare.compare(specs.tables()[number], profiles.get("paper"), shelf, counts, specs.tables())
+    return compare.compare(all_tables()[number], profiles.get("paper"), shelf, counts, all_tables())
 
 
 def test_an_answer_fills_its_cell_until_it_is_retracted(tmp_path: Path) -> None:
     """Awaiting, then the number with its day and its distance from the print (82.2), then awaiting again."""
     _sent(tmp_path, 8)
     assert _view(tmp_path).cells()[-1].outcomes[0].status == "awaiting the test server"
-    scoring.score(OUT, _key(8), 81.7, "2026-11-21", tmp_path)
+    submit.enter_score(OUT, _key(8), 81.7, "2026-11-21", tmp_path)
     found = _view(tmp_path).cells()[-1].outcomes[0]
     assert (found.status, found.words, found.verdict) == ("answered", "81.7 (2026-11-21)", "one seed")
     assert found.value == pytest.approx(81.7)
     assert found.difference == pytest.approx(-0.5)
-    keeping.retract(OUT, f"{_key(8)}-2026-11-21", "typed wrongly", tmp_path)
+    status.retract_record(OUT, f"{_key(8)}-2026-11-21", "typed wrongly", tmp_path)
     assert _view(tmp_path).cells()[-1].outcomes[0].status == "awaiting the test server"
-    scoring.score(OUT, _key(8), 82.1, "2026-11-21", tmp_path)
+    submit.enter_score(OUT, _key(8), 82.1, "2026-11-21", tmp_path)
     assert _view(tmp_path).cells()[-1].outcomes[0].value == pytest.approx(82.1)
 
 
@@ -62,7 +67,7 @@ def test_the_last_day_is_shown(tmp_path: Path) -> None:
     """A later answer stands before an earlier one, whichever was entered first."""
     _sent(tmp_path, 8)
     for miou, date in ((82.0, "2026-11-21"), (79.0, "2026-10-01")):
-        scoring.score(OUT, _key(8), miou, date, tmp_path)
+        submit.enter_score(OUT, _key(8), miou, date, tmp_path)
     assert _view(tmp_path).cells()[-1].outcomes[0].value == pytest.approx(82.0)
 
 
@@ -70,18 +75,18 @@ def test_claims_of_the_table_use_the_answer(tmp_path: Path) -> None:
     """With 82.2 the printed lead of 2 points is there; with 80 it is not; without an answer it is not run."""
     _sent(tmp_path, 8)
     assert {claim.verdict for claim in _view(tmp_path).claims} == {"not run"}
-    scoring.score(OUT, _key(8), 82.2, "2026-11-20", tmp_path)
+    submit.enter_score(OUT, _key(8), 82.2, "2026-11-20", tmp_path)
     assert {claim.verdict for claim in _view(tmp_path).claims} == {"holds"}
-    scoring.score(OUT, _key(8), 80.4, "2026-11-21", tmp_path)
+    submit.enter_score(OUT, _key(8), 80.4, "2026-11-21", tmp_path)
     verdicts = {claim.name: claim.verdict for claim in _view(tmp_path).claims}
     assert verdicts == {"voc-state-of-the-art": "holds", "voc-lead": "fails"}
 
 
 def test_every_recipe_has_a_key_of_its_own() -> None:
     """Both tables, both recipes of profile paper; the small profiles submit nothing."""
-    found = [(table.number, profile, recipe) for _, table, profile, recipe in scoring.known()]
+    found = [(table.number, profile, recipe) for _, table, profile, recipe in submit.known()]
     assert found == [(8, "paper", "paper"), (8, "paper", "fast"), (10, "paper", "paper"), (10, "paper", "fast")]
-    assert len({key for key, *_ in scoring.known()}) == 4
+    assert len({key for key, *_ in submit.known()}) == 4
 
 
 @pytest.mark.parametrize(
@@ -101,17 +106,17 @@ def test_bad_answers_are_refused(key: str, miou: float, date: str, says: str, tm
     """An unknown key, a fraction, an impossible number or day: one sentence, and nothing is written."""
     _sent(tmp_path, 10)
     with pytest.raises(AnswerError, match=says):
-        scoring.score(OUT, key or _key(10), miou, date, tmp_path)
+        submit.enter_score(OUT, key or _key(10), miou, date, tmp_path)
     assert not list(tmp_path.glob("local/scores/*"))
 
 
 def test_an_answer_is_never_overwritten(tmp_path: Path) -> None:
     """A second answer of one day is refused and the first stays."""
     _sent(tmp_path, 10)
-    scoring.score(OUT, _key(10), 76.9, "2026-11-21", tmp_path)
+    submit.enter_score(OUT, _key(10), 76.9, "2026-11-21", tmp_path)
     with pytest.raises(AnswerError, match="never overwritten"):
-        scoring.score(OUT, _key(10), 70.0, "2026-11-21", tmp_path)
-    scoring.score(OUT, _key(10), 76.9, "2026-11-21", tmp_path)  # the same once more is no second one
+        submit.enter_score(OUT, _key(10), 70.0, "2026-11-21", tmp_path)
+    submit.enter_score(OUT, _key(10), 76.9, "2026-11-21", tmp_path)  # the same once more is no second one
     assert [answer.miou for answer in records.load({"local": tmp_path / "local"}).answers] == [0.769]
 
 
@@ -129,7 +134,7 @@ def test_a_damaged_answer_is_passed_over_and_named(text: str, tmp_path: Path) ->
 
 def test_no_answer_for_a_profile_without_the_test_set() -> None:
     """Profile shapes submits nothing, so it has no key to ask for."""
-    cell = scoring.submitted(specs.tables()[8])
+    cell = submitted(all_tables()[8])
     assert cell is not None
     assert Desk(profiles.get("shapes"), Evidence(Shelf(())), {}, {}).answer(cell) is None
 
@@ -137,11 +142,11 @@ def test_no_answer_for_a_profile_without_the_test_set() -> None:
 def test_an_answer_needs_its_archive(tmp_path: Path) -> None:
     """What was never submitted has no score; an archive of another machine comes with its note."""
     with pytest.raises(AnswerError, match=r"no archive of this run was written here.*--note"):
-        scoring.score(OUT, _key(8), 82.2, "2026-11-21", tmp_path)
-    note = answers.keep(tmp_path / "elsewhere", _sent(tmp_path / "other", 8))
+        submit.enter_score(OUT, _key(8), 82.2, "2026-11-21", tmp_path)
+    note = server_scores.keep(tmp_path / "elsewhere", _sent(tmp_path / "other", 8))
     with pytest.raises(AnswerError, match=f"is of key {_key(8)}, not of {_key(10)}"):
-        scoring.score(OUT, _key(10), 82.2, "2026-11-21", tmp_path, note)
-    scoring.score(OUT, _key(8), 82.2, "2026-11-21", tmp_path, note)
+        submit.enter_score(OUT, _key(10), 82.2, "2026-11-21", tmp_path, note)
+    submit.enter_score(OUT, _key(8), 82.2, "2026-11-21", tmp_path, note)
     (answer,) = records.load({"local": tmp_path / "local"}).answers
     assert (answer.record, answer.archive, answer.miou) == ("paper-gcn-x-s0", f"{8:064x}", 0.822)
 
@@ -151,21 +156,21 @@ def test_archives_of_two_networks_are_told_apart(tmp_path: Path) -> None:
     _sent(tmp_path, 8)
     other = _sent(tmp_path, 8, record="paper-gcn-x-s1", date="2026-10-02")
     with pytest.raises(AnswerError, match="paper-gcn-x-s0 and paper-gcn-x-s1"):
-        scoring.score(OUT, _key(8), 82.2, "2026-11-21", tmp_path)
-    note = answers.keep(tmp_path / "local", other)
-    scoring.score(OUT, _key(8), 82.2, "2026-11-21", tmp_path, note)
+        submit.enter_score(OUT, _key(8), 82.2, "2026-11-21", tmp_path)
+    note = server_scores.keep(tmp_path / "local", other)
+    submit.enter_score(OUT, _key(8), 82.2, "2026-11-21", tmp_path, note)
     whole = note.read_text()
     for text in (whole.replace("s1", "s2"), whole[:50], "[]", '{"key": 1, "record": "x"}'):
         note.write_text(text)
         with pytest.raises(AnswerError, match="is no note of repro submit"):
-            scoring.score(OUT, _key(8), 82.3, "2026-11-22", tmp_path, note)
+            submit.enter_score(OUT, _key(8), 82.3, "2026-11-22", tmp_path, note)
 
 
 def test_a_note_of_an_earlier_version_is_read(tmp_path: Path) -> None:
     """Without day, record's checksum and its own."""
     tree = {"key": _key(8), "record": "paper-gcn-x-s0", "profile": "paper", "images": 1456, "sha256": "0" * 64}
     (tmp_path / "a.json").write_text(json.dumps(tree))
-    scoring.score(OUT, _key(8), 82.2, "2026-11-21", tmp_path, tmp_path / "a.json")
+    submit.enter_score(OUT, _key(8), 82.2, "2026-11-21", tmp_path, tmp_path / "a.json")
     assert records.load({"local": tmp_path / "local"}).answers[0].record == "paper-gcn-x-s0"
 
 
@@ -182,18 +187,18 @@ def test_an_answer_of_an_earlier_version_is_read(tmp_path: Path) -> None:
 
 def test_an_answer_falls_with_its_record(tmp_path: Path) -> None:
     """The network's record withdrawn, the number is not shown; undone, it is."""
-    run = profiles.get("paper").resolve(scoring.submitted(specs.tables()[8]).training)  # type: ignore[union-attr]
+    run = profiles.get("paper").resolve(submitted(all_tables()[8]).training)  # type: ignore[union-attr]
     assert run is not None
     folder = simulate.write(tmp_path / "local", run, 0)
     _sent(tmp_path, 8, record=folder.name)
-    scoring.score(OUT, _key(8), 82.2, "2026-11-21", tmp_path)
+    submit.enter_score(OUT, _key(8), 82.2, "2026-11-21", tmp_path)
     said = Console(record=True, width=300, file=io.StringIO())
-    keeping.retract(said, folder.name, "wrong split", tmp_path)
+    status.retract_record(said, folder.name, "wrong split", tmp_path)
     assert f"falls with it: {_key(8)}-2026-11-21" in said.export_text()
     shelf = records.load({"local": tmp_path / "local"})
     assert shelf.answers == ()
     assert "which was withdrawn (wrong split)" in shelf.passed_over[0]
-    keeping.restore(OUT, folder.name, tmp_path)
+    status.restore(OUT, folder.name, tmp_path)
     assert len(records.load({"local": tmp_path / "local"}).answers) == 1
 
 
@@ -201,7 +206,7 @@ def test_an_empty_answer_of_a_full_disk_is_no_obstacle(tmp_path: Path) -> None:
     """Earlier versions left an empty folder."""
     _sent(tmp_path, 8)
     (tmp_path / "local/scores" / f"{_key(8)}-2026-11-21").mkdir(parents=True)
-    scoring.score(OUT, _key(8), 82.2, "2026-11-21", tmp_path)
+    submit.enter_score(OUT, _key(8), 82.2, "2026-11-21", tmp_path)
     assert len(records.load({"local": tmp_path / "local"}).answers) == 1
 
 
@@ -209,11 +214,11 @@ def test_a_withdrawn_answer_comes_back(tmp_path: Path) -> None:
     """Unless a new one has its day; then the sentence says what to do."""
     _sent(tmp_path, 8)
     name = f"{_key(8)}-2026-11-21"
-    scoring.score(OUT, _key(8), 81.0, "2026-11-21", tmp_path)
-    keeping.retract(OUT, name, "typed wrongly", tmp_path)
-    scoring.score(OUT, _key(8), 82.0, "2026-11-21", tmp_path)
+    submit.enter_score(OUT, _key(8), 81.0, "2026-11-21", tmp_path)
+    status.retract_record(OUT, name, "typed wrongly", tmp_path)
+    submit.enter_score(OUT, _key(8), 82.0, "2026-11-21", tmp_path)
     with pytest.raises(RecordError, match=f"repro retract {name}-retracted-1 --undo"):
-        keeping.restore(OUT, name, tmp_path)
-    keeping.retract(OUT, name, "the first was right", tmp_path)
-    keeping.restore(OUT, f"{name}-retracted-1", tmp_path)
+        status.restore(OUT, name, tmp_path)
+    status.retract_record(OUT, name, "the first was right", tmp_path)
+    status.restore(OUT, f"{name}-retracted-1", tmp_path)
     assert [answer.miou for answer in records.load({"local": tmp_path / "local"}).answers] == [0.81]

@@ -16,18 +16,26 @@ import torch
 from rich.console import Console
 from safetensors.torch import save_file
 
-from repro import areas, models, profiles, specs, vrf
-from repro.areas import FILE, Areas, Field, Settings
-from repro.commands import curves, figuring, gathering, occluding, trained
-from repro.commands.planning import Request
+from repro import data, models
+from repro.cli import receptive_field
+from repro.cli.figure import show
+from repro.cli.options import Request
+from repro.config import profiles
+from repro.config.errors import FigureError, RecordError, SpecError
+from repro.config.experiment import Training
+from repro.config.networks import GCN, Model
 from repro.data.dataset import Dataset
-from repro.records import RecordError
-from repro.render.figures.blueprint import FigureError
-from repro.spec import GCN, Model, SpecError, Training
+from repro.evaluation import receptive_field as vrf
+from repro.evaluation import trained_model
+from repro.evaluation.receptive_field.positions import choose
+from repro.figures import all_figures, build, field_area, inputs
+from repro.paper.tables import all_tables
+from repro.results import field_areas
+from repro.results.field_areas import FILE, Areas, Field, Settings
 
 CLASSES = ("background", "a", "b", "c", "d", "e")
 QUICK = Settings(images=2, smallest=300, occluder=21, stride=25)
-TABLE = {1: specs.tables()[1]}
+TABLE = {1: all_tables()[1]}
 
 
 def read(i: int) -> Any:
@@ -60,39 +68,39 @@ def request(runs: Path, **words: Any) -> Request:
 
 def test_the_rule() -> None:
     """Images with too small an object are passed over; the position is the inmost pixel of the largest one."""
-    spots = tuple(occluding.choose(SET, QUICK))
+    spots = tuple(choose(SET, QUICK))
     assert [(s.name, s.at, s.label, s.object_area) for s in spots] == [("q", (14, 12), 2, 400), ("r", (19, 17), 2, 900)]
     with pytest.raises(SpecError, match="2 images have an object of 300 pixels or more, not 3"):
-        tuple(occluding.choose(SET, replace(QUICK, images=3)))
+        tuple(choose(SET, replace(QUICK, images=3)))
 
 
 def test_what_is_measured_is_the_exact_field(tmp_path: Path) -> None:
     """Each area is that of the occlusion map of the true class; stored and read back it is the same."""
     folder = weighted(tmp_path, Model(GCN(3)))
-    model = trained.load(trained.find(tmp_path, folder.name))
-    spots = tuple(occluding.choose(SET, QUICK))
-    found = occluding.measure(model, spots, QUICK)
+    model = trained_model.load(trained_model.find(tmp_path, folder.name))
+    spots = tuple(choose(SET, QUICK))
+    found = receptive_field.measure_areas(model, spots, QUICK)
     x = model.normalise(torch.from_numpy(spots[0].image).permute(2, 0, 1)[None])[0]
     field = vrf.occlusion_map(model.net, x.contiguous(), (14, 12), occluder=21, stride=25, class_index=2)
     assert found.fields[0] == Field("q", (14, 12), 2, 400, vrf.area(field, 0.2))
     assert (found.size, found.object_area, found.settings) == ((96, 96), 650, QUICK)
-    areas.write(folder, found)
-    assert areas.read(folder) == found
+    field_areas.write(folder, found)
+    assert field_areas.read(folder) == found
 
 
 def test_measures_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is stored with the same settings is not measured again; other settings, or ``--again``, are."""
     folder = weighted(tmp_path, Model(GCN(3)))
     run = profiles.get("shapes").resolve(Training(Model(GCN(3))))
-    monkeypatch.setattr(occluding, "_runs", lambda _: [run])
-    monkeypatch.setattr(occluding.data, "load", lambda *_: SET)
+    monkeypatch.setattr(receptive_field, "_runs", lambda _: [run])
+    monkeypatch.setattr(data, "load", lambda *_: SET)
     said = []
     for settings, again in ((QUICK, False), (QUICK, False), (QUICK, True), (replace(QUICK, images=1), False)):
         out = Console(record=True, width=400, file=io.StringIO())
-        occluding.show(out, request(tmp_path), settings, again=again)
+        receptive_field.show_areas(out, request(tmp_path), settings, again=again)
         said.append("stored before" in out.export_text())
     assert said == [False, True, False, False]
-    stored = areas.read(folder)
+    stored = field_areas.read(folder)
     assert stored is not None
     assert stored.settings.images == 1
 
@@ -101,14 +109,14 @@ def test_records_without_weights_name_the_command(tmp_path: Path) -> None:
     """Nothing is measured where a record or its weights are missing."""
     out = Console(file=io.StringIO())
     with pytest.raises(RecordError, match="no record has this key"):
-        occluding.show(out, request(tmp_path), QUICK)
+        receptive_field.show_areas(out, request(tmp_path), QUICK)
     simulate.fill(tmp_path / "local", TABLE, lambda *_: 0.5, seeds=1)
     with pytest.raises(RecordError, match="train them with: repro run table1 --profile shapes"):
-        occluding.show(out, request(tmp_path), QUICK)
+        receptive_field.show_areas(out, request(tmp_path), QUICK)
     with pytest.raises(SpecError, match="no segmentation network"):
-        occluding.show(out, request(tmp_path, tables=("11",)), QUICK)
+        receptive_field.show_areas(out, request(tmp_path, tables=("11",)), QUICK)
     with pytest.raises(SpecError, match="must be 1 or more"):
-        occluding.show(out, request(tmp_path), replace(QUICK, images=0))
+        receptive_field.show_areas(out, request(tmp_path), replace(QUICK, images=0))
 
 
 def stored(root: Path, seeds: int = 2) -> list[Path]:
@@ -119,16 +127,16 @@ def stored(root: Path, seeds: int = 2) -> list[Path]:
         for seed in range(seeds):
             folder = root / "reference" / f"{run.slug}-{run.key}-s{seed}"
             fields = (Field("q", (15, 13), 2, 400, 100.0 * order + seed), Field("r", (20, 18), 2, 900, 100.0 * order))
-            areas.write(folder, Areas(folder.name, QUICK, (96, 96), fields))
+            field_areas.write(folder, Areas(folder.name, QUICK, (96, 96), fields))
             folders.append(folder)
     return folders
 
 
 def curve(root: Path) -> Any:
     """Return what the plot shows."""
-    evidence = figuring.Request((), runs=root).evidence()
-    material = gathering.gather(specs.figures()["field_area"], profiles.get("shapes"), evidence, ("reference",))
-    return curves.fields(material)
+    evidence = build.Request((), runs=root).evidence()
+    material = inputs.gather(all_figures()["field_area"], profiles.get("shapes"), evidence, ("reference",))
+    return field_area.compute(material)
 
 
 def test_the_plot_shows_what_is_stored(tmp_path: Path) -> None:
@@ -142,7 +150,7 @@ def test_the_plot_shows_what_is_stored(tmp_path: Path) -> None:
     assert 0 <= shown.p_value < 1e-10
     assert shown.rank_by_seed == pytest.approx((1.0, 1.0))
     out = Console(record=True, width=400, file=io.StringIO())
-    assert figuring.show(out, figuring.Request(("field_area",), runs=tmp_path, out=tmp_path / "out")) == 0
+    assert show(out, build.Request(("field_area",), runs=tmp_path, out=tmp_path / "out")) == 0
     tree = json.loads((tmp_path / "out" / "field_area.json").read_text(encoding="utf-8"))
     assert tree["shown"]["rule"] == QUICK.rule
     assert len(tree["runs"]) == 16
@@ -151,9 +159,9 @@ def test_the_plot_shows_what_is_stored(tmp_path: Path) -> None:
 def test_what_lacks_is_one_sentence(tmp_path: Path) -> None:
     """No areas, areas of two ways of measuring, a damaged file: each names the command."""
     folders = stored(tmp_path)
-    found = areas.read(folders[3])
+    found = field_areas.read(folders[3])
     assert found is not None
-    areas.write(folders[3], replace(found, settings=Settings()))
+    field_areas.write(folders[3], replace(found, settings=Settings()))
     with pytest.raises(
         FigureError, match=r"measured in 2 ways; .*repro vrf-area table1 --profile shapes --seeds 2 --again"
     ):

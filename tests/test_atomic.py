@@ -19,20 +19,22 @@ from PIL import Image
 from rich.console import Console
 from safetensors.torch import save_file
 
-from repro import answers, areas, models, profiles, records, report
-from repro.answers import Submission
-from repro.areas import Areas, Field, Settings
-from repro.atomic import PARTIAL, atomic_write
-from repro.commands import keeping, predicting, scoring
+from repro import models
+from repro.cli import predict, status, submit
+from repro.config import profiles
+from repro.config.errors import FigureError, RecordError, is_ours
+from repro.config.experiment import Training, folder_name
+from repro.config.hashing import key_of_tree
+from repro.config.io import PARTIAL, atomic_write
+from repro.config.networks import GCN, Model
 from repro.data.shapes import CLASSES
-from repro.errors import is_ours
-from repro.experiment import folder_name
-from repro.keys import key_of_tree
-from repro.render import readme
-from repro.render.figures import style
-from repro.render.figures.blueprint import FigureError
-from repro.spec import GCN, Model, Training
-from repro.specs import tables
+from repro.figures import style
+from repro.paper.schema import submitted
+from repro.paper.tables import all_tables
+from repro.report import build, markdown
+from repro.results import field_areas, records, server_scores
+from repro.results.field_areas import Areas, Field, Settings
+from repro.results.server_scores import Submission
 
 OUT = Console(quiet=True)
 RUN = profiles.get("shapes").resolve(Training(Model(GCN(3))))
@@ -160,19 +162,19 @@ def test_a_withdrawal(tmp_path: Path) -> None:
     """The record is withdrawn with its reason, or not at all."""
     assert RUN is not None
     name = folder_name(RUN, 0)
-    tried(lambda root: keeping.retract(OUT, name, "wrong split", root), _recorded, tmp_path)
+    tried(lambda root: status.retract_record(OUT, name, "wrong split", root), _recorded, tmp_path)
 
 
 def test_an_answer(tmp_path: Path) -> None:
     """It is entered, or it can be."""
-    cell = scoring.submitted(tables()[8])
+    cell = submitted(all_tables()[8])
     assert cell is not None
     run = profiles.get("paper").resolve(cell.training, cell.evaluation)
     assert run is not None
     sent = Submission(run.key, "paper-x-s0", "", "0" * 64, "paper", 1456, "2026-10-01")
     tried(
-        lambda root: scoring.score(OUT, run.key, 82.2, "2026-11-21", root),
-        lambda root: answers.keep(root / "local", sent),
+        lambda root: submit.enter_score(OUT, run.key, 82.2, "2026-11-21", root),
+        lambda root: server_scores.keep(root / "local", sent),
         tmp_path,
     )
 
@@ -180,7 +182,7 @@ def test_an_answer(tmp_path: Path) -> None:
 def test_a_note_of_an_archive(tmp_path: Path) -> None:
     """It is kept under the records, whole."""
     sent = Submission("0123456789", "paper-x-s0", "", "0" * 64, "paper", 1456, "2026-10-01")
-    tried(lambda root: answers.keep(root / "local", sent), lambda _: None, tmp_path)
+    tried(lambda root: server_scores.keep(root / "local", sent), lambda _: None, tmp_path)
 
 
 def test_a_record(tmp_path: Path) -> None:
@@ -200,7 +202,7 @@ def test_a_record(tmp_path: Path) -> None:
 def test_areas(tmp_path: Path) -> None:
     """Earlier ones stay until the new ones are whole."""
     old, new = (Areas("r", Settings(), (96, 96), (Field("i", (1, 2), 3, 1200, area),)) for area in (10.0, 20.0))
-    tried(lambda root: areas.write(root, new), lambda root: areas.write(root, old), tmp_path)
+    tried(lambda root: field_areas.write(root, new), lambda root: field_areas.write(root, old), tmp_path)
 
 
 def test_a_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -212,15 +214,15 @@ def test_a_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (root / "runs" / "reference" / "kept").write_text("")
         (root / "tables").mkdir()
         (root / "tables" / "table2.md").write_text("an old table\n" * 1000)
-        (root / "README.md").write_text(f"head\n{readme.START}\nold\n{readme.END}\n" + "tail\n" * 2000)
+        (root / "README.md").write_text(f"head\n{markdown.START}\nold\n{markdown.END}\n" + "tail\n" * 2000)
 
     def make(root: Path) -> None:
         words = ["--runs", str(root / "runs"), "--out", str(root / "tables"), "--select", "table2"]
-        code = report.main([*words, "--readme", str(root / "README.md"), "--format", "md,csv"])
+        code = build.main([*words, "--readme", str(root / "README.md"), "--format", "md,csv"])
         said = capsys.readouterr().err
         assert code in {0, 2}
         if code:
-            raise records.RecordError(said.removesuffix("\n"))
+            raise RecordError(said.removesuffix("\n"))
 
     tried(make, prepare, tmp_path)
 
@@ -263,7 +265,7 @@ def test_an_export(runs: Path, tmp_path: Path) -> None:
     key = RUN.key
 
     def export(root: Path) -> None:
-        predicting.export(OUT, key, None, root / "w.safetensors", runs)
+        predict.export_weights(OUT, key, None, root / "w.safetensors", runs)
 
     (tmp_path / "work").mkdir()
     tried(export, lambda root: (root / "w.safetensors").write_bytes(b"old"), tmp_path / "work")
@@ -276,7 +278,7 @@ def test_a_prediction(runs: Path, tmp_path: Path) -> None:
     Image.fromarray((255 * simulate.noise(3, 32, 32, 3)).astype(np.uint8)).save(tmp_path / "x.png")
     (tmp_path / "work").mkdir()
     tried(
-        lambda root: predicting.predict(OUT, [tmp_path / "x.png"], key, None, root / "out", runs),
+        lambda root: predict.predict_images(OUT, [tmp_path / "x.png"], key, None, root / "out", runs),
         lambda root: (root / "x-legend.json").write_text("of the user"),
         tmp_path / "work",
     )

@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from repro import cost, paper
-from repro.audit import Finding, Reading, audit, readings
-from repro.audit.networks import solve_width
-from repro.audit.sizes import seen
+from repro.models import flops
+from repro.paper import printed as paper
+from repro.paper.audit import Finding, Reading, audit, readings
+from repro.paper.audit.networks import solve_width
+from repro.paper.audit.text import seen
 
 
 @pytest.fixture
@@ -127,12 +128,12 @@ def test_findings_are_whole() -> None:
 
 def test_modules_give_the_same_audit() -> None:
     """Counting the built modules changes no finding."""
-    assert audit(cost.measure) == audit()
+    assert audit(flops.measure) == audit()
 
 
 def test_a_wrong_counter_is_noticed() -> None:
     """With counts that include something else, the counts no longer agree."""
-    found = {finding.name: finding for finding in audit(lambda cell: cost.measure(cell) + 5_000)}
+    found = {finding.name: finding for finding in audit(lambda cell: flops.measure(cell) + 5_000)}
     assert found["head-params"].verdict == "disagrees"
 
 
@@ -234,7 +235,7 @@ def test_one_default_a_question() -> None:
 def test_no_torch() -> None:
     """The audit imports neither torch nor numpy (fresh process)."""
     code = (
-        "import sys; from repro.audit import audit, readings; audit(); readings(); "
+        "import sys; from repro.paper.audit import audit, readings; audit(); readings(); "
         "print({'torch', 'numpy'} & set(sys.modules))"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

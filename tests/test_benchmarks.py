@@ -18,8 +18,8 @@ import numpy as np
 import pytest
 import torch
 
+from repro.config.machine import Machine
 from repro.data import load
-from repro.machine import Machine
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 SCRIPTS = sorted(path for path in BENCHMARKS.glob("*.py") if not path.name.startswith("_"))
@@ -132,7 +132,7 @@ def test_the_deadline_ends_a_sitting() -> None:
     """Whatever it is doing, with the processes that it started; exit code 0, since what was measured is written."""
     code = (
         "import sys; sys.argv = ['gpu.py', '--smoke']; import gpu, pathlib, subprocess, time, torch\n"
-        "from repro.machine import Machine\n"
+        "from repro.config.machine import Machine\n"
         "made = gpu.Sitting(Machine(), torch.device('cpu'), 10, 0.0, generated=True)\n"
         "made.processes.append(subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(100)']))\n"
         "print(made.processes[0].pid, flush=True)\n"

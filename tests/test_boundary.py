@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from rich.console import Console
 
-from repro import cli
-from repro.commands import boundary
-from repro.data.dataset import DataError
+from repro.cli import app as cli
+from repro.cli import data
+from repro.config.errors import DataError
 
 VOID = 255
 
@@ -51,7 +51,7 @@ def slow(mask: NDArray[np.uint8], within: int, distance: str) -> tuple[int, int]
 def test_shares_equal_a_slow_count(folder: Path) -> None:
     """Pooled over the set and as the mean of the masks; the filled rim has its edge farther away."""
     out = Console(record=True, file=io.StringIO(), width=200)
-    boundary.show(out, folder, None, None, 2, as_json=True)
+    data.show_boundary(out, folder, None, None, 2, as_json=True)
     tree = json.loads(out.export_text())
     assert (tree["masks"], tree["within"]) == (3, 2)
     found = {(share["distance"], share["rim"]): share for share in tree["shares"]}
@@ -67,8 +67,8 @@ def test_shares_equal_a_slow_count(folder: Path) -> None:
 def test_lists_choose_masks(folder: Path, tmp_path: Path) -> None:
     """Those of one list, and all but those of another."""
     (tmp_path / "some.txt").write_text("m1\nempty\n")
-    assert sorted(boundary.masks(folder, tmp_path / "some.txt", None)) == ["empty", "m1"]
-    assert sorted(boundary.masks(folder, None, tmp_path / "some.txt")) == ["m0"]
+    assert sorted(data.masks(folder, tmp_path / "some.txt", None)) == ["empty", "m1"]
+    assert sorted(data.masks(folder, None, tmp_path / "some.txt")) == ["m0"]
 
 
 @pytest.mark.parametrize(
@@ -109,4 +109,4 @@ def test_unreadable_mask_is_named(folder: Path) -> None:
     path = folder / "m0.png"
     path.write_bytes(path.read_bytes()[:40])
     with pytest.raises(DataError, match=r"m0\.png cannot be read"):
-        boundary.show(Console(file=io.StringIO()), folder, None, None, 7, as_json=True)
+        data.show_boundary(Console(file=io.StringIO()), folder, None, None, 7, as_json=True)

@@ -12,12 +12,13 @@ import pytest
 from rich.console import Console
 from short_runs import differences, execute, job, place, record
 
-from repro import compute
-from repro.commands import planning, running
-from repro.experiment import Job
-from repro.launch import Budget, Ended, Local, Order
-from repro.launch.budget import read
-from repro.spec import Evaluation, SpecError
+from repro.cli import run
+from repro.cli.options import Request
+from repro.config.errors import SpecError
+from repro.config.experiment import Evaluation, Job
+from repro.runner import budget
+from repro.runner.launchers import Budget, Ended, Local, Order
+from repro.runner.launchers.budget import read
 
 
 @pytest.mark.parametrize(("text", "seconds"), [
@@ -47,7 +48,7 @@ class Clock:
 
 
 def _flops(one: Job) -> float:
-    found = compute.of(one.run)
+    found = budget.of(one.run)
     assert found is not None
     return found.flops
 
@@ -197,10 +198,10 @@ def test_the_exit_code_of_a_limit_is_that_of_a_stop(
     code: int,
 ) -> None:
     """143 where something is left for the next command; a mistake or a failure goes before it; one sentence sums up."""
-    monkeypatch.setattr(running, "_launcher", lambda *_: Launched(*statuses))
-    request = planning.Request(("table2",), "shapes", 1, 3, "", tmp_path)
-    how = running.How(1, None, None, "cpu", "32", "", time_limit="9m")
-    assert running.start(Console(width=200), request, how) == code
+    monkeypatch.setattr(run, "_launcher", lambda *_: Launched(*statuses))
+    request = Request(("table2",), "shapes", 1, 3, "", tmp_path)
+    how = run.How(1, None, None, "cpu", "32", "", time_limit="9m")
+    assert run.start(Console(width=200), request, how) == code
     said = capsys.readouterr().out
     assert ("the same command goes on from there" in said) == ("postponed" in statuses or "interrupted" in statuses)
 
@@ -209,10 +210,10 @@ def test_a_limit_shorter_than_the_first_run_is_one_sentence(tmp_path: Path) -> N
     """By the shipped records' times, before anything is trained."""
     root = Path(__file__).parent.parent
     (tmp_path / "reference").symlink_to(root / "runs" / "reference")
-    request = planning.Request(("table2",), "shapes", 1, None, "", tmp_path)
-    how = running.How(1, None, None, "cpu", "32", "", time_limit="2s")
+    request = Request(("table2",), "shapes", 1, None, "", tmp_path)
+    how = run.How(1, None, None, "cpu", "32", "", time_limit="2s")
     with pytest.raises(SpecError, match=r"--time-limit 2s: shapes-.*, the first run, is expected to take .* --only"):
-        running.start(Console(quiet=True), request, how)
+        run.start(Console(quiet=True), request, how)
     assert not (tmp_path / "local").exists()
 
 
@@ -225,9 +226,9 @@ def test_the_jobs_are_taken_in_the_order_that_is_asked_for(tmp_path: Path, monke
             seen.extend(one.name for one in jobs)
             return super().run(jobs, have, watch)
 
-    monkeypatch.setattr(running, "_launcher", lambda *_: Listing("ok"))
-    request = planning.Request(("table2",), "shapes", 1, 3, "", tmp_path)
-    how = running.How(1, None, None, "cpu", "32", "")
-    running.start(Console(quiet=True), request, how, lambda jobs: sorted(jobs, key=lambda one: one.name))
+    monkeypatch.setattr(run, "_launcher", lambda *_: Listing("ok"))
+    request = Request(("table2",), "shapes", 1, 3, "", tmp_path)
+    how = run.How(1, None, None, "cpu", "32", "")
+    run.start(Console(quiet=True), request, how, lambda jobs: sorted(jobs, key=lambda one: one.name))
     assert seen == sorted(seen)
     assert len(seen) > 3

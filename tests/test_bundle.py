@@ -24,24 +24,24 @@ from rich.console import Console
 from safetensors.torch import load_file
 
 import repro
-from repro import profiles, records
-from repro.bundle import archive, packages, units, unpacking
-from repro.bundle import device as devices
-from repro.bundle import make as making
-from repro.bundle import run as running
-from repro.bundle.make import Made
-from repro.bundle.manifest import NAME, BundleError
-from repro.bundle.merge import merge
-from repro.bundle.priority import ordered
-from repro.bundle.results import SUMS, Results, half
-from repro.commands import bundling, predicting
-from repro.commands.planning import Request
-from repro.experiment import Job
-from repro.identity import suffix
-from repro.launch import Budget, Ended
-from repro.machine import Machine
-from repro.measured import Evidence
-from repro.records import Record, Shelf
+from repro.cli import bundle, predict
+from repro.cli.options import Request
+from repro.config import profiles
+from repro.config.errors import BundleError
+from repro.config.experiment import Job
+from repro.config.identity import suffix
+from repro.config.machine import Machine
+from repro.results import records
+from repro.results.records import Record, Shelf
+from repro.results.scores import Evidence
+from repro.runner.bundle import archive, make, packages, run, units, unpacking
+from repro.runner.bundle import device as devices
+from repro.runner.bundle.make import Made
+from repro.runner.bundle.manifest import NAME
+from repro.runner.bundle.merge import merge
+from repro.runner.bundle.priority import ordered
+from repro.runner.bundle.results import SUMS, Results, half
+from repro.runner.launchers import Budget, Ended
 
 ROOT = Path(__file__).parent.parent
 OPTIONAL = (
@@ -69,7 +69,7 @@ def camvid(tmp_path: Path, cache: Path) -> Machine:
 
 def _camvid_bundle(place: Machine, target: Path, part_size: int | None = None) -> Made:
     jobs = ordered(job for job in _jobs("1-5", "camvid_short", seeds=2) if "gcn-k3" in job.name or "base" in job.name)
-    return making.make(jobs, place, Shelf(()), target, part_size)
+    return make.make(jobs, place, Shelf(()), target, part_size)
 
 
 def _names(path: Path) -> list[str]:
@@ -103,7 +103,9 @@ def test_a_bundle_holds_the_planned_splits_alone(camvid: Machine, tmp_path: Path
         for i in range(count)
     )
     assert names[0] == NAME
-    assert {"repro/COMMIT", "repro/paper.toml", "repro/cli.py", "weights/resnet50.safetensors"} <= set(names)
+    assert {"repro/COMMIT", "repro/paper/printed.toml", "repro/cli/app.py", "weights/resnet50.safetensors"} <= set(
+        names
+    )
     assert not [name for name in names if "runs" in name.split("/") or name.startswith("tests")]
     assert [split.name for split in made.manifest.splits] == ["camvid/train", "camvid/val"]
     assert [(job.seed, job.run.slug) for job in made.manifest.jobs] == [
@@ -144,7 +146,7 @@ def test_a_split_that_is_another_without_its_neighbours_is_refused(camvid: Machi
     job = next(job for job in _jobs("table1", "camvid_half") if job.trains)
     run = replace(job.run, train=(replace(job.run.train[0], split="fit"),))
     with pytest.raises(BundleError, match=r"camvid_half/fit: without the other files of .* it is another split"):
-        making.make([Job(run, 0)], camvid, Shelf(()), tmp_path / "b.tar")
+        make.make([Job(run, 0)], camvid, Shelf(()), tmp_path / "b.tar")
 
 
 def test_no_git_checkout(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -152,7 +154,7 @@ def test_no_git_checkout(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
     shutil.copytree(ROOT / "repro", tmp_path / "repro", ignore=shutil.ignore_patterns("__pycache__"))
     monkeypatch.setattr(repro, "__file__", str(tmp_path / "repro/__init__.py"))
     with pytest.raises(BundleError, match="no git checkout"):
-        making._code()
+        make._code()
 
 
 # Priority and sizes --------------------------------------------------------------------------------------------------
@@ -219,7 +221,7 @@ def test_parts_of_two_bundles(camvid: Machine, tmp_path: Path) -> None:
     """They are told apart, given together or one after the other."""
     one = _camvid_bundle(camvid, tmp_path / "one.tar", 2**22)
     jobs = ordered(job for job in _jobs("table1", "camvid_short") if "base" in job.name)
-    two = making.make(jobs, camvid, Shelf(()), tmp_path / "two.tar", 2**22)
+    two = make.make(jobs, camvid, Shelf(()), tmp_path / "two.tar", 2**22)
     with pytest.raises(BundleError, match=r"two\.2of2\.tar: part of another bundle than .*one\.1of2\.tar"):
         unpacking.read([one.archives[0], two.archives[1]])
     unpacking.unpack(one.manifest, {1: one.archives[0]}, tmp_path / "work")
@@ -262,9 +264,9 @@ def test_a_file_that_changed_after_it_was_unpacked(camvid: Machine, tmp_path: Pa
     [
         (lambda n, d: d.replace(b'"seed":0', b'"seed":7') if n == NAME else d, "was changed after the bundle was made"),
         (lambda n, d: d[:100] if n == NAME else d, "cannot be read"),
-        (lambda n, d: None if n == "repro/cli.py" else d, r"repro/cli\.py is missing in it"),
+        (lambda n, d: None if n == "repro/cli/app.py" else d, r"repro/cli\.py is missing in it"),
         (lambda n, d: None if n == NAME else d, "no part of a bundle"),
-        (lambda n, d: d + b"#" if n == "repro/cli.py" else d, r"repro/cli\.py is not as its bundle\.json says"),
+        (lambda n, d: d + b"#" if n == "repro/cli/app.py" else d, r"repro/cli\.py is not as its bundle\.json says"),
     ],
 )
 def test_damaged_bundles(
@@ -390,9 +392,9 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> type[FakeLocal]:
         def answer(self, precision: str) -> devices.Device:  # noqa: ARG002 - as the real one
             return device
 
-    monkeypatch.setattr(running, "Local", FakeLocal)
+    monkeypatch.setattr(run, "Local", FakeLocal)
     monkeypatch.setattr(devices, "Asked", Asked)
-    monkeypatch.setattr(running, "gpus", lambda: ("0",))
+    monkeypatch.setattr(run, "gpus", lambda: ("0",))
     monkeypatch.delenv("REPRO_COMMIT", raising=False)
     FakeLocal.given = ()
     monkeypatch.setattr(FakeLocal, "most", 99)
@@ -405,8 +407,8 @@ def _write_record(job: Job, place: Machine) -> Ended:
     return Ended(job.name, "ok", seconds=1.0)
 
 
-def _how(tmp_path: Path, archives: Iterable[Path], **words: Any) -> running.How:
-    return running.How(tuple(archives), tmp_path / "out", tmp_path / "work", **words)
+def _how(tmp_path: Path, archives: Iterable[Path], **words: Any) -> run.How:
+    return run.How(tuple(archives), tmp_path / "out", tmp_path / "work", **words)
 
 
 def _quiet() -> tuple[Console, io.StringIO]:
@@ -418,7 +420,7 @@ def test_jobs_run_by_priority_several_on_one_gpu(camvid: Machine, tmp_path: Path
     """Three at a time share the only GPU; the records say the bundle's commit and come back whole."""
     made = _camvid_bundle(camvid, tmp_path / "b.tar")
     out, text = _quiet()
-    assert running.run(out, _how(tmp_path, made.archives, jobs=3)) == 0
+    assert run.run(out, _how(tmp_path, made.archives, jobs=3)) == 0
     jobs, have, launcher = fake.given
     assert jobs == made.manifest.jobs
     assert (launcher.count, launcher.gpus, have) == (3, ("0",), frozenset())
@@ -432,7 +434,7 @@ def test_jobs_run_by_priority_several_on_one_gpu(camvid: Machine, tmp_path: Path
     assert "4 runs finished, 0 before" in text.getvalue()
     assert (tmp_path / "out/run.log").read_text() == text.getvalue()
     # Called again, nothing is left to do.
-    assert running.run(out, _how(tmp_path, made.archives)) == 0
+    assert run.run(out, _how(tmp_path, made.archives)) == 0
     assert "0 runs finished, 4 before" in text.getvalue()
 
 
@@ -441,10 +443,10 @@ def test_each_part_in_turn(camvid: Machine, tmp_path: Path, fake: type[FakeLocal
     one, two = _camvid_bundle(camvid, tmp_path / "b.tar", 2**22).archives
     out, text = _quiet()
     with pytest.raises(BundleError, match=r"nothing .* can run here: its data or weights are in part 2, .* not come"):
-        running.run(out, _how(tmp_path, [one]))
+        run.run(out, _how(tmp_path, [one]))
     assert "camvid/train: 2 images as expected" in text.getvalue()
     assert not fake.given
-    assert running.run(out, _how(tmp_path, [two])) == 0
+    assert run.run(out, _how(tmp_path, [two])) == 0
     assert len(fake.given[0]) == 4
 
 
@@ -453,10 +455,10 @@ def test_what_needs_a_missing_package_is_left_out(
 ) -> None:
     """Without pydensecrf all but the CRF row of Table 7 runs, and the reason is said."""
     jobs = ordered(_jobs("table7"))
-    made = making.make(jobs, Machine(runs=tmp_path, cache=cache), Shelf(()), tmp_path / "b.tar")
+    made = make.make(jobs, Machine(runs=tmp_path, cache=cache), Shelf(()), tmp_path / "b.tar")
     monkeypatch.setattr(packages, "has_crf", lambda: False)
     out, text = _quiet()
-    assert running.run(out, _how(tmp_path, made.archives)) == 0
+    assert run.run(out, _how(tmp_path, made.archives)) == 0
     assert {job.name for job in jobs} - {job.name for job in fake.given[0]} == {
         job.name for job in jobs if job.run.evaluation.crf
     }
@@ -469,10 +471,10 @@ def test_other_pixels_are_another_experiment(camvid: Machine, tmp_path: Path, fa
     splits = tuple(replace(split, fingerprint="0" * 64) for split in made.manifest.splits)
     files = {file.path: tmp_path / "again/tree" / file.path for file in made.manifest.files}
     unpacking.unpack(made.manifest, {1: made.archives[0]}, tmp_path / "again")
-    other = making.write(replace(made.manifest, splits=splits), dict(files), tmp_path / "other.tar", None)
+    other = make.write(replace(made.manifest, splits=splits), dict(files), tmp_path / "other.tar", None)
     out, _ = _quiet()
     with pytest.raises(BundleError, match=r"camvid/train: .* not 000000000000, .* pillow [0-9.]+"):
-        running.run(out, _how(tmp_path, other.archives))
+        run.run(out, _how(tmp_path, other.archives))
     assert not fake.given
 
 
@@ -481,16 +483,16 @@ def test_the_limit_ends_what_runs(camvid: Machine, tmp_path: Path, fake: type[Fa
     made = _camvid_bundle(camvid, tmp_path / "b.tar")
     fake.most = 1
     out, text = _quiet()
-    assert running.run(out, _how(tmp_path, made.archives, limit=600.0)) == 0
+    assert run.run(out, _how(tmp_path, made.archives, limit=600.0)) == 0
     assert 500 < fake.given[2].budget.seconds < 600
     assert "1 run finished, 0 before, 1 unfinished, 2 not begun, 0 left out" in text.getvalue()
     assert f"unfinished: {made.manifest.jobs[1].name} at step 2 of 3" in text.getvalue()
     shutil.rmtree(tmp_path / "work/runs")
     fake.most = 0
     with pytest.raises(BundleError, match=r"over before the first run ended \(camvid_short-base.* step 2 of 3\)"):
-        running.run(out, _how(tmp_path, made.archives, limit=600.0))
+        run.run(out, _how(tmp_path, made.archives, limit=600.0))
     with pytest.raises(BundleError, match="gone before the first run began"):
-        running.run(out, _how(tmp_path, made.archives, limit=0.001))
+        run.run(out, _how(tmp_path, made.archives, limit=0.001))
 
 
 def test_a_limit_that_the_first_run_will_not_keep(camvid: Machine, tmp_path: Path, fake: type[FakeLocal]) -> None:
@@ -499,7 +501,7 @@ def test_a_limit_that_the_first_run_will_not_keep(camvid: Machine, tmp_path: Pat
     job = made.manifest.jobs[0]
     simulate.write(tmp_path / "work/runs/local", job.run, 7, seconds_total=900.0, **GPU)
     with pytest.raises(BundleError, match=rf"--time-limit 10:00: {job.name}, the first run, is expected to take 15:00"):
-        running.run(_quiet()[0], _how(tmp_path, made.archives, limit=600.0))
+        run.run(_quiet()[0], _how(tmp_path, made.archives, limit=600.0))
     assert not fake.given
 
 
@@ -509,15 +511,15 @@ def test_more_jobs_than_memory_holds(camvid: Machine, tmp_path: Path, fake: type
     peaks = {"peak_memory_bytes": 90 * 10**9, "peak_gpu_memory_bytes": 30 * 10**9}
     simulate.write(tmp_path / "cpu", jobs[0].run, 0, **{**peaks, "peak_gpu_memory_bytes": None})
     simulate.write(tmp_path / "gpu", jobs[0].run, 0, **peaks, **GPU)
-    memory = making._memory(jobs, records.load({"local": tmp_path / "cpu"}))
+    memory = make._memory(jobs, records.load({"local": tmp_path / "cpu"}))
     assert memory["cpu"][jobs[1].run.key] == 90 * 10**9
     assert 300 * 10**6 < memory["cuda"][jobs[0].run.key] < 500 * 10**6  # ResNet-50 has 23.5 million parameters
-    made = making.make(jobs, camvid, records.load({"local": tmp_path / "gpu"}), tmp_path / "m.tar")
+    made = make.make(jobs, camvid, records.load({"local": tmp_path / "gpu"}), tmp_path / "m.tar")
     out, _ = _quiet()
     with pytest.raises(BundleError, match=r"--jobs 3: a run takes about 31\.1 GB and NVIDIA Test has 80\.0 .* 2 at"):
-        running.run(out, _how(tmp_path, made.archives, jobs=3))
+        run.run(out, _how(tmp_path, made.archives, jobs=3))
     assert not fake.given
-    assert running.run(out, _how(tmp_path, made.archives, jobs=2)) == 0
+    assert run.run(out, _how(tmp_path, made.archives, jobs=2)) == 0
 
 
 def test_devices_that_cannot_do_what_was_asked() -> None:
@@ -537,14 +539,14 @@ def test_a_package_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch, tmp
     monkeypatch.setitem(sys.modules, "lightning_fabric", None)
     monkeypatch.setitem(sys.modules, "filelock", None)
     with pytest.raises(BundleError, match="filelock, lightning-fabric are not installed for this Python; pip install"):
-        running.run(_quiet()[0], _how(tmp_path, [tmp_path / "b.tar"]))
+        run.run(_quiet()[0], _how(tmp_path, [tmp_path / "b.tar"]))
 
 
 def test_what_is_brought_must_be_a_training(camvid: Machine, tmp_path: Path, fake: type[FakeLocal]) -> None:
     """A name that no training has is said before anything runs."""
     made = _camvid_bundle(camvid, tmp_path / "b.tar")
     with pytest.raises(BundleError, match=r"--bring gcn-k15: no training .* it has base, gcn-k3"):
-        running.run(_quiet()[0], _how(tmp_path, made.archives, bring=("gcn-k15",)))
+        run.run(_quiet()[0], _how(tmp_path, made.archives, bring=("gcn-k15",)))
     assert not fake.given
 
 
@@ -590,7 +592,7 @@ def _record(root: Path, seed: int = 0, right: int = 0, **changes: Any) -> Path:
 def _packed(path: Path, *folders: Path, sums: bool = True) -> Path:
     """Archive records as a slot does, or as the first kit did, without checksums."""
     (path.parent / "made").mkdir(exist_ok=True)
-    from repro.bundle.manifest import Manifest
+    from repro.runner.bundle.manifest import Manifest
 
     results = Results(path.parent / "made", Manifest("0" * 12, (), ()))
     for folder in folders:
@@ -665,7 +667,7 @@ def test_a_gpu_record_is_compared_with_the_reference(tmp_path: Path) -> None:
     mine = _record(tmp_path / "slot", 0, right=6, **GPU)
     path = _packed(tmp_path / "r.tar.gz", mine)
     out, text = _quiet()
-    bundling.merge(out, [path], tmp_path / "runs", "local")
+    bundle.merge_bundles(out, [path], tmp_path / "runs", "local")
     assert (tmp_path / "runs/local" / mine.name / "record.json").exists()
     assert "on NVIDIA H100 80GB HBM3" in text.getvalue()
     assert "on test device (reference), +" in text.getvalue()
@@ -865,7 +867,7 @@ def test_weights_come_back_as_export_writes_them(tmp_path: Path) -> None:
     save_file(tensors, folder / "weights.safetensors")
     record = records.load({"local": tmp_path / "runs/local"}).records[0]
     (tmp_path / "mine.safetensors").write_bytes(half(folder / "weights.safetensors", record.meta))
-    predicting.export(_quiet()[0], record.key, 0, tmp_path / "theirs.safetensors", tmp_path / "runs")
+    predict.export_weights(_quiet()[0], record.key, 0, tmp_path / "theirs.safetensors", tmp_path / "runs")
     mine, theirs = load_file(tmp_path / "mine.safetensors"), load_file(tmp_path / "theirs.safetensors")
     assert {name: value.dtype for name, value in mine.items()} == {name: value.dtype for name, value in theirs.items()}
     assert all(torch.equal(mine[name], theirs[name]) for name in tensors)
@@ -876,7 +878,7 @@ def test_weights_in_parts_join_beside_their_record(tmp_path: Path) -> None:
     import torch
     from safetensors.torch import save_file
 
-    from repro.bundle.manifest import Manifest
+    from repro.runner.bundle.manifest import Manifest
 
     folder = _record(tmp_path / "slot", 0)
     torch.manual_seed(0)

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from data_files import make_camvid, noise, save
 
-from repro.data import DataError, load
-from repro.data.store import open_store
+from repro.config.errors import DataError
+from repro.data import load
+from repro.data.cache import open_store
 
 
 @pytest.mark.parametrize("ending", ["png", "jpg"])

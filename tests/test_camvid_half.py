@@ -6,11 +6,12 @@ from pathlib import Path
 import numpy as np
 from data_files import make_camvid
 
-from repro import profiles, specs
-from repro.commands import trained
+from repro.config import profiles
+from repro.config.experiment import Start
 from repro.data import camvid_half, load
-from repro.experiment import Start
-from repro.spec import Score
+from repro.evaluation import trained_model
+from repro.paper.schema import Score
+from repro.paper.tables import all_tables
 
 
 def test_every_side_is_halved_and_labels_stay_labels(tmp_path: Path) -> None:
@@ -32,7 +33,7 @@ def test_the_held_part_is_the_end_of_each_sequence_and_never_fitted() -> None:
 
 
 def test_the_one_stage_of_camvid_fills_the_last_stage_of_table_7_and_no_earlier_one() -> None:
-    table = specs.tables()[7]
+    table = all_tables()[7]
     cells = {row.label: row.cells for row in table.rows}
     for name in ("camvid", "camvid_half"):
         profile = profiles.get(name)
@@ -48,5 +49,5 @@ def test_the_one_stage_of_camvid_fills_the_last_stage_of_table_7_and_no_earlier_
 
 
 def test_a_picture_is_scaled_as_those_of_the_training_were() -> None:
-    assert trained._module("camvid_half").REDUCTION == 0.5
-    assert not hasattr(trained._module("camvid"), "REDUCTION")
+    assert trained_model._module("camvid_half").REDUCTION == 0.5
+    assert not hasattr(trained_model._module("camvid"), "REDUCTION")

@@ -21,9 +21,10 @@ from data_files import (
 from rich.console import Console
 from rich.progress import Progress
 
-from repro.commands import datasets
-from repro.data import DataError, camvid, cityscapes, coco, voc
-from repro.data.check import Report, check
+from repro.cli import data
+from repro.config.errors import DataError
+from repro.data import camvid, cityscapes, coco, voc
+from repro.data.verify import Report, check
 
 
 def lines(report: Report) -> dict[str, tuple[int | None, int | None, str]]:
@@ -118,8 +119,8 @@ def test_one_bar_a_split(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
             bars.append(self)
             super().stop()
 
-    monkeypatch.setattr(datasets, "Progress", Watched)
-    datasets.check(Console(file=io.StringIO(), force_terminal=True), "camvid", tmp_path, as_json=False)
+    monkeypatch.setattr(data, "Progress", Watched)
+    data.check_dataset(Console(file=io.StringIO(), force_terminal=True), "camvid", tmp_path, as_json=False)
     assert [(t.description, t.completed, t.total) for t in bars[0].tasks] == [
         ("train", 2, 2), ("val", 1, 1), ("test", 1, 1),
     ]  # fmt: skip
@@ -162,7 +163,7 @@ def test_a_mask_of_colours_is_a_fault(tmp_path: Path) -> None:
 
 def test_the_generated_set_is_checked_without_a_root(monkeypatch: pytest.MonkeyPatch) -> None:
     """`shapes` has no published counts: complete."""
-    from repro.data import generated
+    from repro.data import shapes
 
-    monkeypatch.setattr(generated, "SPLITS", ("val",))
+    monkeypatch.setattr(shapes, "SPLITS", ("val",))
     assert check("shapes").ok

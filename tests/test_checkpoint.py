@@ -15,14 +15,16 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from repro import checkpoint, profiles
-from repro.checkpoint import CheckpointError, Writer
-from repro.experiment import Run
-from repro.fabric import open_fabric
-from repro.machine import Machine
-from repro.spec import GCN, Model, Training
-from repro.stop import Interrupted
-from repro.train import train
+from repro.config import profiles
+from repro.config.errors import CheckpointError
+from repro.config.experiment import Run, Training
+from repro.config.machine import Machine
+from repro.config.networks import GCN, Model
+from repro.training import checkpoint
+from repro.training.checkpoint import Writer
+from repro.training.distributed import open_fabric
+from repro.training.signals import Interrupted
+from repro.training.trainer import train
 
 STEPS = 24
 

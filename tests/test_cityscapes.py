@@ -11,9 +11,10 @@ from cityscapesscripts.helpers.labels import id2label, trainId2label
 from data_files import LABEL_IDS, make_cityscapes, noise, save
 from PIL import Image
 
-from repro.data import DataError, cityscapes, load
-from repro.data.check import check
-from repro.data.store import open_store
+from repro.config.errors import DataError
+from repro.data import cityscapes, load
+from repro.data.cache import open_store
+from repro.data.verify import check
 
 TRAINED = (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33)
 

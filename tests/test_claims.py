@@ -1,4 +1,4 @@
-"""Tests of repro.claims: each verdict, from records whose difference is known."""
+"""Tests of repro.results.claims: each verdict, from records whose difference is known."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 import simulate
 
-from repro.claims import Desk, judge
-from repro.experiment import Run
-from repro.keys import key
-from repro.measured import Evidence
-from repro.records import load
-from repro.render import words
-from repro.spec import GCN, Cited, Claim, Contrast, Cost, Ref, Row, Table, exceeds
-from repro.views import ClaimView
+from repro.config.experiment import Run
+from repro.config.hashing import key
+from repro.config.networks import GCN
+from repro.paper.schema import Cited, Claim, Contrast, Cost, Ref, Row, Table, exceeds
+from repro.report import text as words
+from repro.results.claims import ClaimView, Desk, judge
+from repro.results.records import load
+from repro.results.scores import Evidence
 
 COUNTS = {key(Cost(GCN(k))): 2 * k * 21 * (2048 + 21) for k in (3, 7)}
 

@@ -10,11 +10,12 @@ import sys
 import time
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 from rich.console import Console
 
-from repro import cli
+from repro.cli import app as cli
 
 ROOT = Path(__file__).parent.parent
 
@@ -48,18 +49,20 @@ def test_help_names_every_command_and_cuts_no_sentence(width: int) -> None:
     """Each command stands once, under a heading, with its whole line."""
     shown = CliRunner().invoke(cli.app, ["--help"], terminal_width=width).output
     lines = [line.split()[0] for line in shown.splitlines() if line.startswith("  ") and line[2:3].isalpha()]
-    assert {name for names in cli.SECTIONS.values() for name in names} == cli.app.commands.keys()
-    assert all(lines.count(name) == 1 for name in cli.app.commands)
+    names = [name for names in cli.SECTIONS.values() for name in names]
+    assert all(lines.count(name) == 1 for name in names)
+    with click.Context(cli.app) as context:
+        assert all(command.name == name for name in names if (command := cli.app.get_command(context, name)))
     assert "..." not in shown.replace("[ARGS]...", "")
 
 
 def test_light_commands_do_not_import_torch() -> None:
     """`list`, `plan`, `status`, `claims`, `audit` and the report start without torch."""
     code = (
-        "import sys; from repro.cli import app; from click.testing import CliRunner; r = CliRunner();"
+        "import sys; from repro.cli.app import app; from click.testing import CliRunner; r = CliRunner();"
         "[r.invoke(app, w.split(), catch_exceptions=False) for w in"
         " ('list', 'plan all', 'status', 'claims', 'audit --json')];"
-        "import repro.report;"
+        "import repro.report.build;"
         "sys.exit(any(m in sys.modules for m in ('torch', 'torchvision', 'lightning_fabric')))"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
@@ -69,7 +72,7 @@ def test_light_commands_do_not_import_torch() -> None:
 def test_planning_starts_without_what_reads_images_and_counts() -> None:
     """`list`, `plan` in every profile and `status` import no numpy, OpenCV, PIL or rich.progress."""
     code = (
-        "import sys; from repro.cli import app; from repro.profiles import PROFILES; from repro.options import out\n"
+        "import sys; from repro.cli.app import app; from repro.config.profiles import PROFILES\n"
         "for words in ('list', 'status', *('plan all -p ' + name for name in PROFILES)):\n"
         "    app(words.split(), standalone_mode=False)\n"
         "heavy = {'numpy', 'cv2', 'PIL', 'scipy', 'pandas', 'rich.progress', 'subprocess'}\n"

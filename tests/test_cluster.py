@@ -18,9 +18,10 @@ from typing import Any
 import pytest
 from short_runs import differences, execute, job, place, record
 
-from repro.launch import Budget, cluster
-from repro.spec import SpecError
-from repro.stop import Stopped
+from repro.config.errors import SpecError
+from repro.runner.launchers import Budget
+from repro.runner.launchers import ray as ray_launcher
+from repro.training.signals import Stopped
 
 STEPS = 300
 
@@ -29,7 +30,7 @@ def test_without_ray_the_remedy_is_said(monkeypatch: pytest.MonkeyPatch) -> None
     """One sentence with the command that installs it."""
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(SpecError, match=r"pip install .gcn-repro\[ray\]"):
-        cluster.import_ray()
+        ray_launcher.import_ray()
 
 
 def test_an_address_that_nobody_answers_is_said_soon() -> None:
@@ -40,7 +41,7 @@ def test_an_address_that_nobody_answers_is_said_soon() -> None:
     for asked in (address, "no-such-host.invalid:6379", "192.0.2.1:6379", "a..b:6379", f"{'x' * 70}:6379"):
         began = time.monotonic()
         with pytest.raises(SpecError, match="nobody answers"):
-            cluster.check_address(asked)
+            ray_launcher.check_address(asked)
         assert time.monotonic() - began < 15
 
 
@@ -51,7 +52,7 @@ def test_what_answers_but_is_no_cluster_is_said_soon() -> None:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         began = time.monotonic()
         with pytest.raises(SpecError, match=r"no head of a Ray cluster|did not answer"):
-            cluster.check_cluster(f"127.0.0.1:{server.server_port}")
+            ray_launcher.check_cluster(f"127.0.0.1:{server.server_port}")
         assert time.monotonic() - began < 15
         server.shutdown()
 
@@ -60,7 +61,7 @@ def test_what_answers_but_is_no_cluster_is_said_soon() -> None:
 def test_a_word_that_is_no_address_is_said(address: str) -> None:
     """The form is named."""
     with pytest.raises(SpecError, match="host:port"):
-        cluster.check_address(address)
+        ray_launcher.check_address(address)
 
 
 class Rayless:
@@ -91,10 +92,10 @@ class Rayless:
 
 def _launcher(monkeypatch: pytest.MonkeyPatch, address: str, ray: Rayless, *, threads: int, gpu: bool) -> Any:
     for name in ("check_address", "check_cluster"):
-        monkeypatch.setattr(cluster, name, lambda _: None)
-    monkeypatch.setattr(cluster, "import_ray", lambda: ray)
+        monkeypatch.setattr(ray_launcher, name, lambda _: None)
+    monkeypatch.setattr(ray_launcher, "import_ray", lambda: ray)
     where = replace(place(Path("runs"), Path("cache")), threads=threads)
-    launcher = cluster.Cluster(address, where, gpu=gpu)
+    launcher = ray_launcher.Cluster(address, where, gpu=gpu)
     monkeypatch.setattr(launcher, "_join", lambda: None)
     monkeypatch.setattr(launcher, "_relay", lambda _: None)
     return launcher
@@ -136,10 +137,10 @@ def test_the_cores_of_a_node_are_shared_over_its_gpus(
     monkeypatch: pytest.MonkeyPatch, nodes: list[dict[str, float]], jobs: int, gpu: bool, asked: tuple[float, ...]
 ) -> None:
     """Eight trainings on a node of eight GPUs; with more jobs than GPUs a part of one each; threads stay the run's."""
-    monkeypatch.setattr(cluster, "check_address", lambda _: None)
-    monkeypatch.setattr(cluster, "check_cluster", lambda _: None)
-    monkeypatch.setattr(cluster, "import_ray", lambda: Rayless(*nodes))
-    launcher = cluster.Cluster("head:6379", place(Path("runs"), Path("cache")), jobs=jobs, gpu=gpu)
+    monkeypatch.setattr(ray_launcher, "check_address", lambda _: None)
+    monkeypatch.setattr(ray_launcher, "check_cluster", lambda _: None)
+    monkeypatch.setattr(ray_launcher, "import_ray", lambda: Rayless(*nodes))
+    launcher = ray_launcher.Cluster("head:6379", place(Path("runs"), Path("cache")), jobs=jobs, gpu=gpu)
     launcher._share()
     assert (launcher.cpus, launcher.gpus, launcher.place.per_gpu, launcher._rooms()) == asked
     assert (launcher.place.cores, launcher.place.threads) == (int(asked[0]), 1)
@@ -155,7 +156,7 @@ def test_a_time_limit_stops_what_the_cluster_runs(monkeypatch: pytest.MonkeyPatc
             raise TimeoutError
 
     launcher = _launcher(monkeypatch, "head:6379", Cancelled({"CPU": 1}), threads=1, gpu=False)
-    monkeypatch.setattr(cluster, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(ray_launcher, "POLL_SECONDS", 0.01)
     launcher.budget = Budget(0.5)
     ended = launcher.run([job(3), job(4)], frozenset(), lambda *_: None)
     assert [end.status for end in ended] == ["interrupted", "postponed"]
@@ -185,7 +186,7 @@ def test_a_lost_nodes_run_goes_on_on_another(tmp_path: Path, cache: Path, monkey
 
     pids: dict[str, int] = {}
     try:
-        ended = cluster.Cluster(nodes.address, where).run(tasks, frozenset(), watch)
+        ended = ray_launcher.Cluster(nodes.address, where).run(tasks, frozenset(), watch)
     finally:
         nodes.shutdown()
     assert lost

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from pycocotools import mask as rle
 from pycocotools.coco import COCO
 
-from repro.data import DataError, coco, load
-from repro.data.check import check
+from repro.config.errors import DataError
+from repro.data import coco, load
 from repro.data.dataset import Dataset
+from repro.data.verify import check
 
 NAMES = {i + 1: name for i, name in enumerate(coco.NAMES)} | {90: "toothbrush"}
 IDS = {name: i for i, name in NAMES.items()}

@@ -1,4 +1,4 @@
-"""Tests of repro.compare: every status and verdict of a cell, gains, provenance, stored counts."""
+"""Tests of repro.report.compare: every status and verdict of a cell, gains, provenance, stored counts."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ from pathlib import Path
 import pytest
 import simulate
 
-from repro.compare import compare
-from repro.counts import Counts, load_counts
-from repro.keys import key
-from repro.profiles import Profile
-from repro.records import Shelf, load
-from repro.spec import GCN, Cited, Classifier, Cost, Evaluation, Layout, Model, Row, Score, Submitted, Table, Training
-from repro.views import CellView, TableView
+from repro.config.experiment import Evaluation, Training
+from repro.config.hashing import key
+from repro.config.networks import GCN, Classifier, Model
+from repro.config.profiles import Profile
+from repro.paper.schema import Cited, Cost, Layout, Row, Score, Submitted, Table
+from repro.report.compare import compare
+from repro.report.table_view import CellView, TableView
+from repro.results.counts import Counts, load_counts
+from repro.results.records import Shelf, load
 
 COUNTS = Counts({key(Cost(GCN(k))): 2 * k * 21 * (2048 + 21) for k in (3, 7)}, "2.11.0")
 

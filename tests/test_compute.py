@@ -10,14 +10,18 @@ from pathlib import Path
 
 import pytest
 
-from repro import compute, cost, profiles, specs
-from repro.commands import costing
-from repro.commands.networks import all_runs
-from repro.compute import Pass
-from repro.experiment import Run
-from repro.measure import plan
-from repro.records import Record, Shelf
-from repro.spec import GCN, MULTI_SCALE, Classifier, Conv1x1, Evaluation, Model, SpecError, Training
+from repro.cli import plan
+from repro.cli.cost import all_runs
+from repro.config import profiles
+from repro.config.errors import SpecError
+from repro.config.experiment import MULTI_SCALE, Evaluation, Run, Training
+from repro.config.networks import GCN, Classifier, Conv1x1, Model
+from repro.models import flops
+from repro.paper.tables import all_tables
+from repro.results.records import Record, Shelf
+from repro.runner import budget
+from repro.runner.budget import Pass, Speed
+from repro.runner.plan import make_plan
 
 ROOT = Path(__file__).parent.parent
 STAGE_1 = Training(Model(GCN(15), refine=True), "coco_voc_aug")
@@ -32,7 +36,7 @@ def _run(training: Training, evaluation: Evaluation | None = None, profile: str 
 
 def test_every_pass_of_every_profile_is_stored_and_no_other() -> None:
     """A changed spec or profile needs `repro cost all --store`, and this says so."""
-    assert {one.name for one in compute.passes(all_runs())} == set(compute.stored())
+    assert {one.name for one in budget.passes(all_runs())} == set(budget.stored())
 
 
 def test_stored_counts_are_those_of_the_modules() -> None:
@@ -40,10 +44,10 @@ def test_stored_counts_are_those_of_the_modules() -> None:
     final = Pass(Model(GCN(15), refine=True), 21, 512, 512)
     small = Pass(Model(GCN(15), refine=True, backbone="small"), 6, 96, 96)
     for one in (final, small, Pass(Classifier("resnet50_gcn"), 1000, 224, 224)):
-        found = compute.stored()[one.name]
-        assert found["macs"] == cost.network_macs(one.model, one.classes, one.height, one.width)
-        assert found["params"] == cost.network_params(one.model, one.classes)
-        assert found["operations"] == cost.network_operations(one.model, one.classes, one.height, one.width)
+        found = budget.stored()[one.name]
+        assert found["macs"] == flops.network_macs(one.model, one.classes, one.height, one.width)
+        assert found["params"] == flops.network_params(one.model, one.classes)
+        assert found["operations"] == flops.network_operations(one.model, one.classes, one.height, one.width)
 
 
 def test_launched_operations_by_hand() -> None:
@@ -54,22 +58,22 @@ def test_launched_operations_by_hand() -> None:
     """
     base, gcn = (Model(head, backbone="resnet50") for head in (Conv1x1(), GCN(15)))
     trunk = 53 + 53 + 49 + 16 + 1
-    assert cost.network_operations(base, 11, 384, 480) == trunk + 4 + 5 + 3
-    assert cost.network_operations(gcn, 11, 384, 480) == trunk + 4 * (4 + 1) + 5 + 3
-    assert cost.network_operations(gcn, 11, 96, 96) == cost.network_operations(gcn, 11, 384, 480)
+    assert flops.network_operations(base, 11, 384, 480) == trunk + 4 + 5 + 3
+    assert flops.network_operations(gcn, 11, 384, 480) == trunk + 4 * (4 + 1) + 5 + 3
+    assert flops.network_operations(gcn, 11, 96, 96) == flops.network_operations(gcn, 11, 384, 480)
 
 
 def test_a_step_takes_its_launches_however_little_it_computes() -> None:
     """Two operations a forward one, ten microseconds each, where that is longer than the arithmetic; never both."""
     run = replace(_run(Training(Model(GCN(3)))), steps=1000)
-    one = compute.training_pass(run).name
-    images = compute.image_count(run.test)
-    found = compute.of(run, {one: {"macs": 10**9, "params": 7, "operations": 100}})
+    one = budget.training_pass(run).name
+    images = budget.image_count(run.test)
+    found = budget.of(run, {one: {"macs": 10**9, "params": 7, "operations": 100}})
     assert found is not None
     assert images is not None
     assert (found.train_launches, found.test_launches) == (2 * 100 * 1000, 100 * images)
     by_launches = (200 * 1000 + 100 * images) * 10e-6 / 3600
-    fast, slow = (compute.Speed(tflops, "") for tflops in (1e6, 1e-3))
+    fast, slow = (budget.Speed(tflops, "") for tflops in (1e6, 1e-3))
     assert found.hours(fast) == pytest.approx(by_launches)
     assert found.launch_hours(slow) == pytest.approx(by_launches)
     assert found.hours(slow) == pytest.approx(found.flops / 1e9 / 3600)
@@ -78,88 +82,88 @@ def test_a_step_takes_its_launches_however_little_it_computes() -> None:
 
 def test_batches_of_one_are_not_priced_by_arithmetic_alone() -> None:
     """2.4 million steps of ResNet-152, a picture each: 0.7 ms of arithmetic at 600 TFLOP/s, over 10 ms of launches."""
-    found = compute.of(_run(Training(Model(GCN(15)))))
+    found = budget.of(_run(Training(Model(GCN(15)))))
     assert found is not None
-    hours = found.hours(compute.Speed(600.0, ""))
+    hours = found.hours(budget.Speed(600.0, ""))
     assert hours * 3.6e6 / 300_000 > 10
 
 
 def test_passes_of_crops_scales_and_mirrors() -> None:
     """Table 9's protocol: 4 squares x 5 scales x 2 mirrors, sides rounded up to 32."""
     run = _run(CITY_1, Evaluation(crops=4, scales=MULTI_SCALE, flip=True))
-    found = compute.test_passes(run)
+    found = budget.test_passes(run)
     assert len(found) == 40
     assert sorted({one.height for one in found}) == [512, 768, 1024, 1280, 1536]
     assert all(one.height == one.width for one in found)
-    assert [(one.height, one.width) for one in compute.test_passes(_run(CITY_1))] == [(1024, 2048)]
+    assert [(one.height, one.width) for one in budget.test_passes(_run(CITY_1))] == [(1024, 2048)]
 
 
 def test_flops_by_hand() -> None:
     """Steps x batch x 3 passes in training, one pass a test image, two operations a multiply-add."""
     run = _run(Training(Model(GCN(3))))
-    counts = {compute.training_pass(run).name: {"macs": 10, "params": 7, "operations": 0}}
-    found = compute.of(run, counts)
+    counts = {budget.training_pass(run).name: {"macs": 10, "params": 7, "operations": 0}}
+    found = budget.of(run, counts)
     assert found is not None
     assert found.flops == 2 * (3 * 10 * run.steps * run.recipe.batch_size + 10 * 1449)
-    assert found.hours(compute.Speed(1e-12, "")) == pytest.approx(found.flops / 3600)
-    tested = compute.of(replace(run, evaluation=Evaluation(rim="filled")), counts)
+    assert found.hours(budget.Speed(1e-12, "")) == pytest.approx(found.flops / 3600)
+    tested = budget.of(replace(run, evaluation=Evaluation(rim="filled")), counts)
     assert tested is not None
     assert tested.flops == 2 * 10 * 1449
-    assert compute.of(run, {}) is None
+    assert budget.of(run, {}) is None
 
 
 def test_stages_see_the_papers_images() -> None:
     """109,892 = 99,310 of COCO + 10,582 (section 4.2); 22,973 = 19,998 coarse + 2,975 fine (section 4.3)."""
     for training, total in ((STAGE_1, 109_892), (CITY_1, 22_973)):
-        assert sum(compute.image_count(source) or 0 for source in _run(training).train) == total
+        assert sum(budget.image_count(source) or 0 for source in _run(training).train) == total
     assert all(source.crop for source in _run(CITY_1).train)
-    assert compute.image_count(_run(STAGE_1).test) == 1449
+    assert budget.image_count(_run(STAGE_1).test) == 1449
 
 
 def test_speed_is_given_or_measured() -> None:
     """Given before measured; measured from the seconds of this machine's trainings; nothing invented."""
-    planned = plan([specs.tables()[1]], profiles.get("shapes"), (0,), Shelf(()))
+    planned = make_plan([all_tables()[1]], profiles.get("shapes"), (0,), Shelf(()))
     run = planned.jobs[0].run
-    one = compute.of(run)
+    one = budget.of(run)
     assert one is not None
     meta = {"key": run.key, "seed": 0, "status": "ok", "seconds": 6 * one.train_macs / 1e12}
     record = Record(Path("x"), meta, "local")
-    measured = costing.speed(0.0, Shelf((record,)), planned)
+    measured = plan.speed(0.0, Shelf((record,)), planned)
     assert measured is not None
     assert measured.tflops == pytest.approx(1.0)
-    assert costing.speed(0.0, Shelf(()), planned) is None
-    assert costing.speed(5.0, Shelf((record,)), planned) == costing.Speed(5.0, "as given")
+    assert plan.speed(0.0, Shelf(()), planned) is None
+    assert plan.speed(5.0, Shelf((record,)), planned) == Speed(5.0, "as given")
     short = replace(run, steps=10)
-    cut = compute.of(short)
+    cut = budget.of(short)
     assert cut is not None
     meta |= {"key": short.key, "steps": 10, "seconds": 12 * cut.train_macs / 1e12}
-    both = costing.speed(0.0, Shelf((record, Record(Path("y"), meta, "local"))), planned)
+    both = plan.speed(0.0, Shelf((record, Record(Path("y"), meta, "local"))), planned)
     assert both is not None
     assert both.source == "measured here over 2 trainings"
-    alone = costing.speed(0.0, Shelf((Record(Path("y"), meta, "local"),)), planned)
+    alone = plan.speed(0.0, Shelf((Record(Path("y"), meta, "local"),)), planned)
     assert alone is not None
     assert alone.tflops == pytest.approx(0.5)
     cuda = Record(Path("z"), meta | {"device_type": "cuda"}, "local")
-    assert costing.speed(0.0, Shelf((cuda,)), planned) is None
-    assert costing.speed(0.0, Shelf((cuda,)), planned, "cuda") is not None
-    given = costing.speed(5.0, Shelf(()), planned, launch_us=3.0)
-    assert given == costing.Speed(5.0, "as given", 3.0, "as given")
+    assert plan.speed(0.0, Shelf((cuda,)), planned) is None
+    assert plan.speed(0.0, Shelf((cuda,)), planned, "cuda") is not None
+    given = plan.speed(5.0, Shelf(()), planned, launch_us=3.0)
+    assert given == Speed(5.0, "as given", 3.0, "as given")
     for wrong, match in ((-1.0, "microseconds"), (3.0, "give --tflops too")):
         with pytest.raises(SpecError, match=match):
-            costing.speed(0.0, Shelf(()), planned, launch_us=wrong)
+            plan.speed(0.0, Shelf(()), planned, launch_us=wrong)
     with pytest.raises(SpecError, match="--tflops"):
-        costing.speed(-1.0, Shelf(()), planned)
+        plan.speed(-1.0, Shelf(()), planned)
 
 
 def test_storage_by_hand() -> None:
     """Weights of trainings alone; two checkpoints with one state a weight (SGD); frames of all images, four bytes."""
     run = _run(Training(Model(GCN(3))))
-    params = compute.of(run).params  # type: ignore[union-attr]
-    found = compute.storage([run, replace(run, evaluation=Evaluation(rim="filled"))])
+    params = budget.of(run).params  # type: ignore[union-attr]
+    found = budget.storage([run, replace(run, evaluation=Evaluation(rim="filled"))])
     assert (found.weights, found.checkpoints) == (4 * params, 2 * 2 * 4 * params)
     assert found.decoded == (10_582 + 1_449) * 512 * 512 * 4
-    assert compute.storage([_run(CITY_1)]).decoded == (19_998 + 2_975 + 500) * 1024 * 2048 * 4
-    assert compute.storage([_run(Training(Classifier("resnet50"), "imagenet"))]).unknown == (
+    assert budget.storage([_run(CITY_1)]).decoded == (19_998 + 2_975 + 500) * 1024 * 2048 * 4
+    assert budget.storage([_run(Training(Classifier("resnet50"), "imagenet"))]).unknown == (
         "imagenet/train",
         "imagenet/val",
     )
@@ -172,7 +176,7 @@ def test_the_page_of_scales_has_the_plans_costs() -> None:
     start = "<!-- costs: written by REPRO_GOLDEN=write pytest tests/test_compute.py, not by hand -->\n"
     before, rest = text.split(start)
     after = rest.split("<!-- end of costs -->")[1]
-    block = costing.page(profiles.get("paper"), list(specs.tables().values()), compute.Speed(150.0, ""))
+    block = plan.page(profiles.get("paper"), list(all_tables().values()), budget.Speed(150.0, ""))
     whole = f"{before}{start}\n{block}\n\n<!-- end of costs -->{after}"
     if os.environ.get("REPRO_GOLDEN") == "write":
         path.write_text(whole, encoding="utf-8")
@@ -182,7 +186,7 @@ def test_the_page_of_scales_has_the_plans_costs() -> None:
 def test_the_papers_plan_needs_no_torch() -> None:
     """Data, parameters, multiply-adds and hours of every run, from stored counts."""
     code = (
-        "import sys; from repro.cli import app; from click.testing import CliRunner;"
+        "import sys; from repro.cli.app import app; from click.testing import CliRunner;"
         "r = CliRunner().invoke(app, 'plan all -p paper --tflops 150'.split(), catch_exceptions=False);"
         "assert 'table10: repro submit' in r.output and 'device-hours at 150' in r.output, r.output;"
         "assert 'runs not counted' not in r.output;"

@@ -8,17 +8,18 @@ from pathlib import Path
 import pytest
 import simulate
 
-from repro import specs
-from repro.compare import compare
-from repro.counts import Counts
-from repro.experiment import Run
-from repro.profiles import get
-from repro.records import load
-from repro.render import csv, document, html, latex, markdown, words
-from repro.render.page import Page
-from repro.views import TableView
+from repro.config.experiment import Run
+from repro.config.profiles import get
+from repro.paper.tables import all_tables
+from repro.report import dataframe, html, latex, markdown
+from repro.report import text as words
+from repro.report.compare import compare
+from repro.report.page import Page
+from repro.report.table_view import TableView
+from repro.results.counts import Counts
+from repro.results.records import load
 
-CONTROL = next(table for table in specs.tables().values() if table.own == "control")
+CONTROL = next(table for table in all_tables().values() if table.own == "control")
 OUTLINE = 8
 """Cells of the first row; the second row's runs come after them."""
 Share = Callable[[Run, int, int], float]
@@ -37,7 +38,7 @@ def alike(_: Run, order: int, seed: int) -> float:
 def view(root: Path, share: Share) -> TableView:
     """Return the table from made-up records."""
     simulate.fill(root, {CONTROL.number: CONTROL}, share)
-    return compare(CONTROL, get("shapes"), load({"reference": root}), Counts({}), specs.tables())
+    return compare(CONTROL, get("shapes"), load({"reference": root}), Counts({}), all_tables())
 
 
 @pytest.mark.parametrize(
@@ -79,9 +80,9 @@ def test_every_format_marks_it_as_the_suites_own(tmp_path: Path) -> None:
     texts = {
         "md": markdown.render(shown),
         "tex": latex.render(shown),
-        "csv": csv.render(shown),
+        "csv": dataframe.render_csv(shown),
         "html": html.render(Page((shown,))),
-        "document": document.render(Page((shown,))),
+        "document": latex.render_document(Page((shown,))),
     }
     for form, text in texts.items():
         assert f"able {CONTROL.number}" not in text, form

@@ -15,12 +15,12 @@ import pytest
 import torch
 from short_runs import job, place
 
-from repro import container, profiles
-from repro.commands import planning
-from repro.container import Cores, Memory, System
-from repro.machine import cores
-from repro.records import load
-from repro.session import Session
+from repro.cli import plan
+from repro.config import container, profiles
+from repro.config.container import Cores, Memory, System
+from repro.config.machine import cores
+from repro.results.records import load
+from repro.runner.job import Session
 
 ROOT = Path(__file__).parent.parent
 GB = 10**9
@@ -29,7 +29,7 @@ GB = 10**9
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="the system has no affinity")
 def test_cores_are_those_of_the_affinity() -> None:
     one = min(os.sched_getaffinity(0))
-    code = f"import os; os.sched_setaffinity(0, {{{one}}}); from repro.machine import cores; print(cores())"
+    code = f"import os; os.sched_setaffinity(0, {{{one}}}); from repro.config.machine import cores; print(cores())"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "1"
 
@@ -138,10 +138,10 @@ def test_memory_is_not_known_where_nothing_tells(tmp_path: Path) -> None:
 
 
 def _processes(monkeypatch: pytest.MonkeyPatch, profile: str, jobs: int, memory: int, **more: int) -> tuple[int, str]:
-    monkeypatch.setattr(planning, "cores", lambda: 8)
+    monkeypatch.setattr(plan, "cores", lambda: 8)
     monkeypatch.setattr(container, "cores", lambda: Cores(8, 64, "container quota"))
     monkeypatch.setattr(container, "memory", lambda: Memory(memory, "container memory"))
-    found = planning.processes(profiles.get(profile), jobs, **more)
+    found = plan.processes(profiles.get(profile), jobs, **more)
     return found.count, found.why
 
 

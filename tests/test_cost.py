@@ -10,9 +10,9 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from repro import cost
-from repro.models import build
-from repro.spec import GCN, Classifier, Conv, Conv1x1, Cost, Head, Model, Stack
+from repro.config.networks import GCN, Classifier, Conv, Conv1x1, Head, Model, Stack
+from repro.models import build, flops
+from repro.paper.schema import Cost
 
 PRINTED = [
     (GCN(3), 260_694, 260),
@@ -38,30 +38,30 @@ CONVOLUTIONS = [
 @pytest.mark.parametrize(("head", "exact", "thousands"), PRINTED, ids=str)
 def test_parameters_of_tables_2_and_4(head: Head, exact: int, thousands: int) -> None:
     """Every printed count is the res-5 head's alone, without biases, within 1 K of the print."""
-    assert cost.head_params(head, 2048, 21) == exact
-    assert cost.measure(Cost(head)) == exact
+    assert flops.head_params(head, 2048, 21) == exact
+    assert flops.measure(Cost(head)) == exact
     assert abs(exact - 1000 * thousands) <= 1000
 
 
 @pytest.mark.parametrize(("k", "exact"), [(11, 955_878), (13, 1_129_674), (15, 1_303_470)])
 def test_parameters_of_larger_kernels(k: int, exact: int) -> None:
     """The kernels of Table 1 that Table 2 leaves out, and the formula 2k * 21 * (2048 + 21)."""
-    assert cost.head_params(GCN(k), 2048, 21) == exact == 2 * k * 21 * (2048 + 21)
+    assert flops.head_params(GCN(k), 2048, 21) == exact == 2 * k * 21 * (2048 + 21)
 
 
 @pytest.mark.parametrize(("classifier", "exact"), CONVOLUTIONS, ids=str)
 def test_multiply_adds_of_table_11(classifier: Classifier, exact: int) -> None:
     """Four readings of the two networks, convolutions only, at 224 x 224; none is 3700 M twice."""
-    assert cost.classifier_conv_macs(classifier) == exact
-    assert cost.measure(Cost(classifier, "macs")) == exact
+    assert flops.classifier_conv_macs(classifier) == exact
+    assert flops.measure(Cost(classifier, "macs")) == exact
 
 
 @pytest.mark.parametrize("head", [GCN(7), GCN(15), Conv1x1(), Conv(5), Stack(7, 1024)], ids=str)
 def test_multiply_adds_of_heads(head: Head) -> None:
     """A head without bias and stride does one multiply-add a parameter and cell; fvcore says the same."""
-    expected = cost.head_params(head, 64, 5) * 6 * 9
-    assert cost.head_macs(head, 64, 5, 6, 9) == expected
-    assert cost.head_macs(head, 64, 5, 6, 9, cost.fvcore_macs) == expected
+    expected = flops.head_params(head, 64, 5) * 6 * 9
+    assert flops.head_macs(head, 64, 5, 6, 9) == expected
+    assert flops.head_macs(head, 64, 5, 6, 9, flops.fvcore_macs) == expected
 
 
 @pytest.mark.parametrize(
@@ -76,29 +76,29 @@ def test_multiply_adds_of_heads(head: Head) -> None:
 )
 def test_fvcore_counts_the_same(model: Model | Classifier) -> None:
     """Whole networks, deconvolutions and linear layers included, on a size that needs padding."""
-    assert cost.network_macs(model, 7, 50, 64) == cost.network_macs(model, 7, 50, 64, cost.fvcore_macs) > 0
+    assert flops.network_macs(model, 7, 50, 64) == flops.network_macs(model, 7, 50, 64, flops.fvcore_macs) > 0
 
 
 def test_torchs_own_counter_counts_the_same() -> None:
     """Nothing is lost with the batch norms and start values that our count leaves out."""
     with torch.device("meta"), torch.no_grad(), FlopCounterMode(display=False) as counter:
         build(Classifier("small_gcn"), 7).eval()(torch.empty(1, 3, 50, 64))
-    assert 2 * cost.network_macs(Classifier("small_gcn"), 7, 50, 64) == counter.get_total_flops()
+    assert 2 * flops.network_macs(Classifier("small_gcn"), 7, 50, 64) == counter.get_total_flops()
 
 
 def test_fvcore_counts_table_11_the_same() -> None:
     """The second opinion on a whole classifier's convolutions."""
-    assert cost.measure(Cost(Classifier("small"), "macs", size=64), cost.fvcore_macs) == cost.measure(
+    assert flops.measure(Cost(Classifier("small"), "macs", size=64), flops.fvcore_macs) == flops.measure(
         Cost(Classifier("small"), "macs", size=64)
     )
 
 
 def test_parameters_of_whole_networks() -> None:
     """ResNet-50 has the 25,557,032 parameters that everybody prints; networks count as their modules do."""
-    assert cost.network_params(Classifier(), 1000) == 25_557_032
-    assert cost.network_params(Classifier("resnet152"), 1000) == 60_192_808
-    whole, backbone = (cost.network_params(model, 21) for model in (Model(GCN(7)), Classifier("resnet152")))
-    heads = sum(cost.head_params(GCN(7), c, 21) for c in (256, 512, 1024, 2048))
+    assert flops.network_params(Classifier(), 1000) == 25_557_032
+    assert flops.network_params(Classifier("resnet152"), 1000) == 60_192_808
+    whole, backbone = (flops.network_params(model, 21) for model in (Model(GCN(7)), Classifier("resnet152")))
+    heads = sum(flops.head_params(GCN(7), c, 21) for c in (256, 512, 1024, 2048))
     assert whole == backbone - (2048 + 1) * 21 + heads + 5 * 21 * 21 * 16
 
 
@@ -111,19 +111,19 @@ def test_nothing_is_allocated() -> None:
         seen.append(module.weight.device)
         return module
 
-    assert cost.torch_macs(make, (1, 3, 5, 5)) == {"conv": 4 * 3 * 9 * 9, "matmul": 0}
+    assert flops.torch_macs(make, (1, 3, 5, 5)) == {"conv": 4 * 3 * 9 * 9, "matmul": 0}
     assert seen == [torch.device("meta")]
 
 
 def test_measured_heads_stand_at_stride_32() -> None:
     """A head's cell is counted on res-5's map: 7 x 7 for 224 pixels, 16 x 16 for 512."""
-    assert cost.measure(Cost(GCN(7), "macs")) == 608_286 * 49
-    assert cost.measure(Cost(GCN(7), "macs", size=512)) == 608_286 * 256
+    assert flops.measure(Cost(GCN(7), "macs")) == 608_286 * 49
+    assert flops.measure(Cost(GCN(7), "macs", size=512)) == 608_286 * 256
 
 
 def test_layout_is_table_11s() -> None:
     """Components, output sizes and blocks of both columns, read off the modules."""
-    plain, gcn = cost.layout(Classifier()), cost.layout(Classifier("resnet50_gcn"))
+    plain, gcn = flops.layout(Classifier()), flops.layout(Classifier("resnet50_gcn"))
     assert plain[:5] == (
         ("conv1", "112 x 112", "7 x 7, 64, stride 2"),
         ("pool", "56 x 56", "3 x 3 max pool, stride 2"),
@@ -139,6 +139,6 @@ def test_layout_is_table_11s() -> None:
 
 def test_no_torchvision_and_no_fvcore() -> None:
     """Importing models and cost starts neither torchvision nor fvcore."""
-    code = "import sys, repro.models, repro.cost; print(sorted({'torchvision', 'fvcore'} & sys.modules.keys()))"
+    code = "import sys, repro.models, repro.models.flops; print(sorted({'torchvision', 'fvcore'} & sys.modules.keys()))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

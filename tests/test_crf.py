@@ -11,8 +11,9 @@ import pytest
 from numpy.typing import NDArray
 from scipy import ndimage, special
 
-from repro import crf
-from repro.spec import CRF
+from repro.config.errors import CRFError
+from repro.config.experiment import CRF
+from repro.evaluation import crf
 
 densecrf = pytest.importorskip("pydensecrf.densecrf")
 Floats = NDArray[np.float32]
@@ -127,17 +128,17 @@ def test_images_are_drawn_when_they_are_needed() -> None:
 def test_bad_input_is_refused(change: dict[str, Any], says: str) -> None:
     """One sentence, whether one image is refined or many."""
     given = {"probabilities": np.full((2, 4, 5), 0.5), "image": np.zeros((4, 5, 3), np.uint8), "crf": CRF(), **change}
-    with pytest.raises(crf.CRFError, match=says):
+    with pytest.raises(CRFError, match=says):
         crf.refine(**given)
-    with pytest.raises(crf.CRFError, match=says):
+    with pytest.raises(CRFError, match=says):
         list(crf.refine_all([(given["probabilities"], given["image"])], given["crf"], 2))
 
 
 def test_missing_library_says_how_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without pydensecrf: the command that installs it; and no work for no process."""
-    with pytest.raises(crf.CRFError, match="at least one process"):
+    with pytest.raises(CRFError, match="at least one process"):
         list(crf.refine_all([], CRF(), 0))
     monkeypatch.setitem(sys.modules, "pydensecrf", None)
     monkeypatch.setitem(sys.modules, "pydensecrf.densecrf", None)
-    with pytest.raises(crf.CRFError, match="pip install pydensecrf2"):
+    with pytest.raises(CRFError, match="pip install pydensecrf2"):
         crf.refine(*scene(0), CRF())

@@ -11,32 +11,33 @@ import numpy as np
 import pytest
 from data_files import make_camvid, make_voc, voc_mask
 
-from repro import published
-from repro.data import IGNORE_INDEX, NAMES, DataError, concatenate, load, splits
-from repro.profiles import PROFILES
+from repro.config import dataset_info
+from repro.config.errors import DataError
+from repro.config.profiles import PROFILES
+from repro.data import IGNORE_INDEX, NAMES, concatenate, load, splits
 
 
 def test_names_and_classes() -> None:
     """Every data set has a loader, its splits and its number of classes."""
     expected = {"voc": 21, "coco": 21, "cityscapes": 19, "imagenet": 1000, "camvid": 11, "camvid_half": 11}
-    assert {name: published.num_classes(name) for name in NAMES if name != "shapes"} == expected
+    assert {name: dataset_info.num_classes(name) for name in NAMES if name != "shapes"} == expected
     assert all(splits(name) for name in NAMES)
     assert IGNORE_INDEX == 255
 
 
 def test_what_is_published_is_what_the_loaders_say() -> None:
     """Classes and images that a plan reads without a loader are the loaders' own, of the generated set too."""
-    from repro.data import generated
+    from repro.data import shapes
 
-    assert published.IMAGES.keys() == set(NAMES)
-    assert dict(published.IMAGES["shapes"]) == generated.SIZES
+    assert dataset_info.IMAGES.keys() == set(NAMES)
+    assert dict(dataset_info.IMAGES["shapes"]) == shapes.SIZES
     for name in sorted(set(NAMES) - {"imagenet"}):  # whose classes are the folders of a data root
-        loader = import_module(f"repro.data.{'generated' if name == 'shapes' else name}")
+        loader = import_module(f"repro.data.{name}")
         for split in splits(name):
             classes = loader.IMAGE_CLASSES if split.startswith("cls_") else loader.CLASSES
-            assert published.num_classes(name, split) == len(classes), (name, split)
-    assert published.images("voc", "trainaug") == 10_582
-    assert published.images("vox", "train") is None
+            assert dataset_info.num_classes(name, split) == len(classes), (name, split)
+    assert dataset_info.images("voc", "trainaug") == 10_582
+    assert dataset_info.images("vox", "train") is None
 
 
 def test_shapes_needs_no_root() -> None:
@@ -50,7 +51,7 @@ def test_shapes_needs_no_root() -> None:
     assert np.array_equal(labels, truth[3])
     assert data.sources(3) == ()
     assert load("shapes", "cls_val").kind == "classification"
-    assert published.num_classes("shapes", "cls_val") == len(load("shapes", "cls_val").classes)
+    assert dataset_info.num_classes("shapes", "cls_val") == len(load("shapes", "cls_val").classes)
 
 
 def test_every_source_of_every_profile_is_known() -> None:
@@ -119,11 +120,11 @@ def test_reading_data_never_reaches_torch() -> None:
     """Every module of repro.data but those that make batches runs in a process without torch."""
     code = (
         "import sys, importlib, pkgutil, repro.data as d\n"
-        "on_torch = {'normalise', 'transforms', 'resident', 'stream'}\n"
+        "on_torch = {'normalise', 'loader', 'gpu_loader'}\n"
         "for m in pkgutil.iter_modules(d.__path__):\n"
         "    if m.name not in on_torch: importlib.import_module('repro.data.' + m.name)\n"
         "assert 'torch' not in sys.modules\n"
-        "import repro.data.transforms\n"
+        "import repro.data.loader\n"
         "assert 'torch' in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -10,15 +10,17 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from repro import specs
-from repro.commands import planning
-from repro.estimate import Estimates
-from repro.measure import plan
-from repro.profiles import get
-from repro.records import Record, Shelf
-from repro.remaining import remaining
+from repro.cli import plan
+from repro.cli.options import Request
+from repro.config.errors import SpecError
+from repro.config.profiles import get
+from repro.paper.tables import all_tables
+from repro.report.missing import remaining
+from repro.results.records import Record, Shelf
+from repro.runner.budget import Estimates
+from repro.runner.plan import make_plan
 
-JOBS = plan([specs.tables()[1]], get("shapes"), (0,), Shelf(())).jobs
+JOBS = make_plan([all_tables()[1]], get("shapes"), (0,), Shelf(())).jobs
 
 
 def _record(index: int, place: str, seconds: float, device: str = "AMD EPYC", **more: Any) -> Record:
@@ -61,15 +63,15 @@ def test_the_clock_counts_on_a_gpu_whatever_its_process_computes() -> None:
 
 def _shown(tmp_path: Path, device: str, *, as_json: bool = False) -> str:
     text = io.StringIO()
-    request = planning.Request(("table1",), "shapes", 1, None, "", tmp_path)
-    planning.show(Console(file=text, width=200), request, as_json=as_json, device=device)
+    request = Request(("table1",), "shapes", 1, None, "", tmp_path)
+    plan.show_plan(Console(file=text, width=200), request, as_json=as_json, device=device)
     return text.getvalue()
 
 
 def test_a_plan_promises_a_laptop_no_gpus_minutes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs that only a GPU has run are of unknown length here, and it is said what took them how long."""
-    monkeypatch.setattr(planning.Request, "shelf", SHELF)
-    monkeypatch.setattr(planning, "gpus", tuple)
+    monkeypatch.setattr(Request, "shelf", SHELF)
+    monkeypatch.setattr(plan, "gpus", tuple)
     said = _shown(tmp_path, "auto")
     assert "expected: 2:30 of one process" in said
     assert "and 6 runs of unknown length" in said
@@ -80,17 +82,17 @@ def test_a_plan_promises_a_laptop_no_gpus_minutes(tmp_path: Path, monkeypatch: p
 
 
 def test_a_machine_with_a_gpu_expects_a_gpus_times(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(planning.Request, "shelf", SHELF)
-    monkeypatch.setattr(planning, "gpus", lambda: ("0",))
+    monkeypatch.setattr(Request, "shelf", SHELF)
+    monkeypatch.setattr(plan, "gpus", lambda: ("0",))
     assert "expected: 0:12 of one process" in _shown(tmp_path, "auto")
     assert "expected: 2:30 of one process" in _shown(tmp_path, "cpu")
-    with pytest.raises(planning.SpecError, match="--device tpu: choose from auto, cpu, cuda"):
+    with pytest.raises(SpecError, match="--device tpu: choose from auto, cpu, cuda"):
         _shown(tmp_path, "tpu")
 
 
 def test_a_report_sums_the_times_of_one_kind() -> None:
     """The kind that leaves the fewest runs unknown, named; a sum of both would mean nothing."""
-    table = [specs.tables()[1]]
+    table = [all_tables()[1]]
     found = remaining(table, get("shapes"), Shelf(SHELF.records[:2]), ("local",), seeds=1)
     assert (found.whole.seconds, found.source) == (150.0, "times of the reference records' machine")
     both = remaining(table, get("shapes"), SHELF, ("local",), seeds=1)

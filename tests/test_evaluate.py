@@ -11,9 +11,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from repro import evaluate, metrics, regions
-from repro.crf import refine, refine_all
-from repro.evaluate import (
+from repro.config.errors import MetricError
+from repro.config.experiment import CRF, Evaluation
+from repro.evaluation import evaluator, regions
+from repro.evaluation.confusion import class_counts
+from repro.evaluation.crf import refine, refine_all
+from repro.evaluation.evaluator import (
     Tally,
     background_of,
     counted_on_device,
@@ -24,8 +27,8 @@ from repro.evaluate import (
     pixels_at_once,
     predicted,
 )
-from repro.predictor import Predictor, crop_boxes
-from repro.spec import CRF, Evaluation
+from repro.evaluation.predictor import Predictor, crop_boxes
+from repro.results import metrics
 
 
 class Position(nn.Module):
@@ -187,7 +190,7 @@ def test_counts_kept_on_a_device_are_those_of_each_image() -> None:
         tally.add(labels, torch.from_numpy(pred), places)
         for one, guess, where in zip(labels, pred, places, strict=True):
             near, large = regions.place_counts(one, guess, where)
-            for name, counts in zip(expected, (metrics.class_counts(one, guess, 4), near, large), strict=True):
+            for name, counts in zip(expected, (class_counts(one, guess, 4), near, large), strict=True):
                 expected[name].append(counts)
     found = tally.counts()
     assert list(found) == list(expected)
@@ -212,9 +215,9 @@ def test_several_images_a_pass_have_the_counts_of_one(protocol: Evaluation, monk
         return partial(regions.places, truth)
 
     steps: dict[str, list[int]] = {"several": [], "one": []}
-    monkeypatch.setattr(evaluate, "pixels_at_once", lambda _: 3 * 18 * 27)
+    monkeypatch.setattr(evaluator, "pixels_at_once", lambda _: 3 * 18 * 27)
     several = counted_on_device(predictor, items, 4, begin, steps["several"].append)
-    monkeypatch.setattr(evaluate, "chunks", lambda items, *_: ([item] for item in items))
+    monkeypatch.setattr(evaluator, "chunks", lambda items, *_: ([item] for item in items))
     one = counted_on_host(predictor, items, 4, begin, steps["one"].append)
     assert steps == {"several": [3, 5, 7, 10], "one": list(range(1, 11))}
     for name, counts in one.items():
@@ -235,11 +238,11 @@ def test_what_cannot_be_counted_is_said_on_a_device_too() -> None:
             lambda _: None,
         )
 
-    with pytest.raises(metrics.MetricError, match="value 7 is neither one of the 4 classes nor void"):
+    with pytest.raises(MetricError, match="value 7 is neither one of the 4 classes nor void"):
         count(np.full((8, 8), 7, np.uint8), 4)
-    with pytest.raises(metrics.MetricError, match="class 3 is outside the 2 classes"):
+    with pytest.raises(MetricError, match="class 3 is outside the 2 classes"):
         count(np.zeros((8, 8), np.uint8), 2)
-    with pytest.raises(metrics.MetricError, match="differ in shape"):
+    with pytest.raises(MetricError, match="differ in shape"):
         count(np.zeros((8, 9), np.uint8), 4)
 
 
@@ -248,7 +251,7 @@ def test_a_gpu_takes_as_many_images_as_a_share_of_its_memory(monkeypatch: pytest
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: SimpleNamespace(total_memory=80 * 2**30))
     cpu = Predictor(Position(), _normalise)
     gpu = replace(cpu, device=torch.device("cuda"))
-    assert pixels_at_once(cpu) == evaluate.PIXELS_AT_ONCE
+    assert pixels_at_once(cpu) == evaluator.PIXELS_AT_ONCE
     assert pixels_at_once(gpu) == 80 * 2**30 // 16 // 4096  # seven of 384 x 480
     assert pixels_at_once(replace(gpu, evaluation=Evaluation(scales=(0.5, 1.0, 2.0)))) == 80 * 2**30 // 16 // 4096 // 4
 

@@ -15,9 +15,12 @@ import pytest
 import torch
 from short_runs import execute, job, place, record
 
-from repro import __version__, fabric, facts, machine, spent
-from repro.records import Record
-from repro.spec import SpecError
+from repro import __version__
+from repro.config import machine
+from repro.config.errors import SpecError
+from repro.results.records import Record
+from repro.runner import job as job_module
+from repro.training import checkpoint, distributed
 
 
 def _git(folder: Path, *words: str) -> str:
@@ -27,8 +30,8 @@ def _git(folder: Path, *words: str) -> str:
 
 def _package(folder: Path) -> Path:
     package = folder / "lib" / "repro"
-    package.mkdir(parents=True)
-    (package / "machine.py").write_text("x = 1\n", encoding="utf-8")
+    (package / "config").mkdir(parents=True)
+    (package / "config" / "machine.py").write_text("x = 1\n", encoding="utf-8")
     return package
 
 
@@ -41,7 +44,7 @@ def test_the_commit_is_that_of_the_checkout_that_tracks_the_package(tmp_path: Pa
     _git(tmp_path, "commit", "-qm", "x")
     head = _git(tmp_path, "rev-parse", "--short=12", "HEAD")
     assert machine.git_commit(package, {"REPRO_COMMIT": "fedcba987654"}) == head
-    (package / "machine.py").write_text("x = 2\n", encoding="utf-8")
+    (package / "config" / "machine.py").write_text("x = 2\n", encoding="utf-8")
     assert machine.git_commit(package, {}) == head + "+"
 
 
@@ -85,7 +88,7 @@ def test_a_git_that_hangs_is_taken_for_none(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_versions_are_those_that_are_installed() -> None:
-    found = facts.software()
+    found = job_module.software()
     assert found["numpy"] == metadata.version("numpy")
     assert found["pillow"] == metadata.version("pillow")
     assert found["opencv"]
@@ -97,8 +100,8 @@ def test_a_library_that_is_missing_is_null(monkeypatch: pytest.MonkeyPatch) -> N
     def missing(name: str) -> str:
         raise metadata.PackageNotFoundError(name)
 
-    monkeypatch.setattr(facts.metadata, "version", missing)
-    assert facts.software()["opencv"] is None
+    monkeypatch.setattr(job_module.metadata, "version", missing)
+    assert job_module.software()["opencv"] is None
 
 
 @pytest.mark.parametrize(("text", "found"), [
@@ -108,19 +111,19 @@ def test_a_library_that_is_missing_is_null(monkeypatch: pytest.MonkeyPatch) -> N
 def test_the_driver_is_what_the_kernel_says(tmp_path: Path, text: str, found: str) -> None:
     path = tmp_path / "version"
     path.write_text(text, encoding="utf-8")
-    assert facts.driver(path, tmp_path / "none") == facts.driver(tmp_path / "none", path) == found
+    assert job_module.driver(path, tmp_path / "none") == job_module.driver(tmp_path / "none", path) == found
 
 
 def test_the_driver_is_null_where_nothing_tells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Else NVML is asked, which may be missing or fail."""
     none = tmp_path / "none"
     monkeypatch.setitem(sys.modules, "pynvml", None)
-    assert facts.driver(none, none) is None
+    assert job_module.driver(none, none) is None
     nvml = SimpleNamespace(nvmlInit=lambda: None, nvmlSystemGetDriverVersion=lambda: b"550.1")
     monkeypatch.setitem(sys.modules, "pynvml", nvml)
-    assert facts.driver(none, none) == "550.1"
+    assert job_module.driver(none, none) == "550.1"
     nvml.nvmlInit = lambda: 1 / 0
-    assert facts.driver(none, none) is None
+    assert job_module.driver(none, none) is None
 
 
 def _properties(total: int) -> Any:
@@ -129,19 +132,19 @@ def _properties(total: int) -> Any:
 
 def test_a_gpu_is_described(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "get_device_properties", _properties(85 * 10**9))
-    monkeypatch.setattr(facts, "driver", lambda: "570.1")
+    monkeypatch.setattr(job_module, "driver", lambda: "570.1")
     described = {"memory_bytes": 85 * 10**9, "driver": "570.1", "processes": 3}
-    assert facts.gpu(torch.device("cuda", 0), 3) == described
-    assert facts.gpu(torch.device("cpu"), 1) is None
+    assert job_module.gpu(torch.device("cuda", 0), 3) == described
+    assert job_module.gpu(torch.device("cpu"), 1) is None
 
 
 def test_the_most_gpu_memory_of_all_processes_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     """A run that was taken up again has the larger peak of both; a CPU has none."""
     monkeypatch.setattr(torch.cuda, "is_initialized", lambda: False)
-    assert "peak_gpu_memory_bytes" not in spent.Spent().state_dict()
+    assert "peak_gpu_memory_bytes" not in checkpoint.Spent().state_dict()
     monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
     monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda: 5)
-    later = spent.Spent()
+    later = checkpoint.Spent()
     assert later.state_dict()["peak_gpu_memory_bytes"] == 5
     later.load_state_dict({"peak_gpu_memory_bytes": 9})
     assert later.state_dict()["peak_gpu_memory_bytes"] == 9
@@ -153,10 +156,10 @@ def test_a_process_keeps_to_its_share_of_a_gpu(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(torch.cuda, "set_per_process_memory_fraction", lambda share, on: said.append((share, on)))
     monkeypatch.setattr(torch.cuda, "get_device_properties", _properties(80 * 2**30))
     device = torch.device("cuda", 0)
-    fabric.share_memory(device, 4)
+    distributed.share_memory(device, 4)
     assert said == [(19 / 80, device)]
     with pytest.raises(SpecError, match=r"--jobs: 99 processes on a GPU of 85.9 GB leave no memory"):
-        fabric.share_memory(device, 99)
+        distributed.share_memory(device, 99)
 
 
 @pytest.mark.parametrize(("meta", "kind"), [
@@ -176,5 +179,5 @@ def test_a_record_has_them(tmp_path: Path, cache: Path) -> None:
     assert execute(task, where).status == "ok"
     meta = json.loads((record(where, task) / "record.json").read_text(encoding="utf-8"))
     assert (meta["device_type"], meta["gpu"]) == ("cpu", None)
-    assert meta["software"] == facts.software()
+    assert meta["software"] == job_module.software()
     assert meta["git_commit"] == machine.git_commit() != ""

@@ -6,10 +6,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from repro.config.networks import GCN
 from repro.models import build_head
-from repro.models.blocks import GlobalConv
-from repro.models.fast import PAYS_FROM, OneGemmGlobalConv
-from repro.spec import GCN
+from repro.models.blocks import PAYS_FROM, GlobalConv, OneGemmGlobalConv
 
 
 def pair(channels: int, k: int, dtype: torch.dtype) -> tuple[GlobalConv, GlobalConv]:

@@ -16,8 +16,9 @@ from typing import ClassVar
 import pytest
 from data_files import noise
 
-from repro.data import NAMES, DataError
-from repro.data.fetch import ARCHIVES, BY_HAND, Archive, fetch, unpack
+from repro.config.errors import DataError
+from repro.data import NAMES
+from repro.data.download import ARCHIVES, BY_HAND, Archive, fetch, unpack
 
 
 class Handler(http.server.BaseHTTPRequestHandler):

@@ -24,25 +24,49 @@ from PIL import Image
 from rich.console import Console
 from safetensors.torch import save_file
 
-from repro import areas, formulas, models, paper, profiles, specs
-from repro.areas import Areas, Field, Settings
-from repro.commands import blueprints, examples, figuring, gathering, sizing, trained, viewing
+from repro import models
+from repro.cli.figure import show
+from repro.config import profiles
+from repro.config.errors import FigureError
+from repro.config.networks import GCN, Classifier, Conv, Conv1x1, Model, Stack
 from repro.data.dataset import Dataset
 from repro.data.shapes import CLASSES
+from repro.evaluation import trained_model
+from repro.evaluation.receptive_field.positions import chosen
+from repro.figures import (
+    all_figures,
+    build,
+    class_gains,
+    cost_curve,
+    figure3,
+    figure5,
+    figure6,
+    inputs,
+    network_diagram,
+    size_profile,
+    style,
+    training_curves,
+)
+from repro.figures.figure1 import shape
+from repro.figures.figure2 import pipeline
+from repro.figures.network_diagram import Map
 from repro.models.architectures import architecture
-from repro.render.figures import class_gains, figure3, figure6, style, training_curves
-from repro.render.figures.blueprint import FigureError, Map
-from repro.spec import GCN, Classifier, Conv, Conv1x1, Model, Stack
+from repro.paper import printed as paper
+from repro.paper.audit import closed_form
+from repro.paper.tables import all_tables
+from repro.results import field_areas
+from repro.results.field_areas import Areas, Field, Settings
 
 SMALL = Map(64, 12, 12)
+PLOTS = ("kernel_curve", "field_area", "boundary_profile", "training_curves", "class_gains")
 HEADS = (GCN(7), Conv1x1(), Conv(7), Stack(7))
-TABLES = {number: specs.tables()[number] for number in (1, 2, 5)}
+TABLES = {number: all_tables()[number] for number in (1, 2, 5)}
 
 
 def diagram(name: str, material: Any) -> Drawing:
     """Draw one figure under the common settings."""
     with style.look():
-        drawing: Drawing = import_module(f"repro.render.figures.{name}").draw(material)
+        drawing: Drawing = import_module(f"repro.figures.{name}").draw(material)
         drawing.draw_without_rendering()
     return drawing
 
@@ -51,18 +75,18 @@ def diagram(name: str, material: Any) -> Drawing:
 def diagrams() -> dict[str, Drawing]:
     """Return the diagrams of small networks, and Figures 2 and 4 of networks with the paper's widths."""
     shapes = (
-        blueprints.shape("Classification", Classifier("small"), 10, 96),
-        blueprints.shape("Conventional", Model(Conv1x1(), backbone="small"), 6, 96),
-        blueprints.shape("GCN", Model(GCN(7), backbone="small"), 6, 96),
+        shape("Classification", Classifier("small"), 10, 96),
+        shape("Conventional", Model(Conv1x1(), backbone="small"), 6, 96),
+        shape("GCN", Model(GCN(7), backbone="small"), 6, 96),
     )
     features = Map(2048, 16, 16)
     return {
         "figure1": diagram("figure1", shapes),
-        "figure2": diagram("figure2", blueprints.pipeline(Model(GCN(15), refine=True, backbone="resnet50"))),
-        "figure2 small": diagram("figure2", blueprints.pipeline(Model(GCN(3), backbone="small"), 6, (96, 96))),
-        "figure4": diagram("figure4", tuple(blueprints.head(spec, features) for spec in HEADS)),
-        "figure5": diagram("figure5", blueprints.figure5()),
-        "cost_curve": diagram("cost_curve", gathering.costs()),
+        "figure2": diagram("figure2", pipeline(Model(GCN(15), refine=True, backbone="resnet50"))),
+        "figure2 small": diagram("figure2", pipeline(Model(GCN(3), backbone="small"), 6, (96, 96))),
+        "figure4": diagram("figure4", tuple(network_diagram.head(spec, features) for spec in HEADS)),
+        "figure5": diagram("figure5", figure5.compute()),
+        "cost_curve": diagram("cost_curve", cost_curve.compute()),
     }
 
 
@@ -75,7 +99,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for seed in range(2):
             folder = root / "reference" / f"{run.slug}-{run.key}-s{seed}"
             field = Field("a", (9, 9), 1, 900, 300.0 * order + 500 - 90 * seed)
-            areas.write(folder, Areas(folder.name, Settings(), (96, 96), (field,)))
+            field_areas.write(folder, Areas(folder.name, Settings(), (96, 96), (field,)))
     return root
 
 
@@ -113,7 +137,7 @@ def legible(drawings: dict[str, Drawing]) -> None:
 
 def test_pipeline_has_the_papers_sizes() -> None:
     """Every size and channel count of Figure 2 A, read off the built network."""
-    plan = blueprints.pipeline(Model(GCN(15), refine=True, backbone="resnet50"))
+    plan = pipeline(Model(GCN(15), refine=True, backbone="resnet50"))
     assert plan.stem == Map(64, 256, 256)
     assert [s.head.features.text for s in plan.stages] == ["16×16×2048", "32×32×1024", "64×64×512", "128×128×256"]
     assert [s.up.height for s in plan.stages if s.up] == [32, 64, 128]
@@ -125,7 +149,7 @@ def test_pipeline_has_the_papers_sizes() -> None:
 
 def test_diagrams_follow_the_model() -> None:
     """Another kernel, no BR and another backbone change what the diagram says."""
-    plan = blueprints.pipeline(Model(GCN(3), backbone="small"), 6, (96, 96))
+    plan = pipeline(Model(GCN(3), backbone="small"), 6, (96, 96))
     assert plan.refinement == ()
     assert [s.up is None for s in plan.stages] == [True, True, True, False]
     words = {t.get_text() for t, _ in texts(diagram("figure2", plan))}
@@ -138,12 +162,12 @@ def test_diagrams_follow_the_model() -> None:
 @pytest.mark.parametrize("spec", HEADS)
 def test_heads_have_the_counts_of_the_closed_form(spec: Any) -> None:
     """The weights that Figure 4 shows are those of the independent closed form."""
-    assert blueprints.head(spec, Map(2048, 16, 16)).params == formulas.head_params(spec)
+    assert network_diagram.head(spec, Map(2048, 16, 16)).params == closed_form.head_params(spec)
 
 
 def test_blocks_are_those_of_table_11() -> None:
     """Figure 5 B: k = 7, m' = 128 and 256 concatenated channels at res-5."""
-    bottleneck, gcn = blueprints.figure5()[0]
+    bottleneck, gcn = figure5.compute()[0]
     assert [(layer.kernel, layer.out_channels) for layer in bottleneck.branches[0]] == [("1 × 1", 512), ("3 × 3", 512)]
     assert [layer.kernel for layer in gcn.branches[0]] == ["1 × 7", "7 × 1"]
     assert (gcn.last.in_channels, gcn.last.out_channels, gcn.join) == (256, 2048, "concat")
@@ -151,14 +175,14 @@ def test_blocks_are_those_of_table_11() -> None:
 
 def test_reach_is_that_of_the_kernel() -> None:
     """Figure 1: a classifier sees all, 1 x 1 sees one cell, GCN sees k of them."""
-    assert blueprints.shape("", Classifier("small"), 10, 96).reach == 0
-    reach = [blueprints.shape("", Model(h, backbone="small"), 6, 96).reach for h in (Conv1x1(), GCN(7), Stack(7))]
+    assert shape("", Classifier("small"), 10, 96).reach == 0
+    reach = [shape("", Model(h, backbone="small"), 6, 96).reach for h in (Conv1x1(), GCN(7), Stack(7))]
     assert reach == [1, 7, 7]
 
 
 def test_heads_on_other_features_are_refused() -> None:
     """Heads that do not stand on one map cannot be drawn side by side."""
-    heads = (blueprints.head(GCN(3), SMALL, 6), blueprints.head(GCN(3), Map(32, 12, 12), 6))
+    heads = (network_diagram.head(GCN(3), SMALL, 6), network_diagram.head(GCN(3), Map(32, 12, 12), 6))
     with pytest.raises(FigureError, match="same features"):
         diagram("figure4", heads)
 
@@ -185,11 +209,13 @@ def test_texts_fit_their_boxes(diagrams: dict[str, Drawing]) -> None:
 @pytest.fixture(scope="module")
 def plots(runs: Path) -> dict[str, Drawing]:
     """Return the plots of made-up records."""
-    request = figuring.Request((), runs=runs)
+    request = build.Request((), runs=runs)
     evidence, profile = request.evidence(), profiles.get("shapes")
-    makers = figuring.PLOTS | {"size_profile": lambda material: sizing.sizes(material, None)}
+    makers = {name: import_module(f"repro.figures.{name}").compute for name in PLOTS} | {
+        "size_profile": lambda material: size_profile.compute(material, None)
+    }
     return {
-        name: diagram(name, make(gathering.gather(specs.figures()[name], profile, evidence, ("reference",))))
+        name: diagram(name, make(inputs.gather(all_figures()[name], profile, evidence, ("reference",))))
         for name, make in makers.items()
     }
 
@@ -203,7 +229,7 @@ def test_pictures_of_any_shape_fit() -> None:
     """Figures 3 and 6 with upright and wide pictures: every text on the page, none over another."""
     rows = tuple(figure6.Example("x", p, (5.0, 60.0, 100.0), (picture(h, 40),) * 5) for p, h in ((50, 60), (90, 30)))
     legend = tuple((f"class_{i}", (10 * i, 90, 90)) for i in range(7))
-    shown = figure6.Examples("shapes", "local", 0, "", examples.COLUMNS, rows, legend)
+    shown = figure6.Examples("shapes", "local", 0, "", figure6.COLUMNS, rows, legend)
     inside, drawn = np.eye(30, 40) > 0, picture(30, 40)
     panels = tuple(
         figure3.Panel(f"GCN k=15, {i}×", (9, 9), 12345.0, 0.1, 10_180, 0.5, 0.5, drawn, inside, inside)
@@ -218,7 +244,7 @@ def test_pictures_of_any_shape_fit() -> None:
 def said(names: tuple[str, ...], **options: Any) -> tuple[int, str]:
     """Run the command; return its exit code and what it printed."""
     out = Console(record=True, width=400, file=io.StringIO())
-    code = figuring.show(out, figuring.Request(names, **options))
+    code = show(out, build.Request(names, **options))
     return code, out.export_text()
 
 
@@ -260,13 +286,13 @@ def test_curve_shows_the_records(runs: Path, tmp_path: Path) -> None:
 
 def test_gains_add_up(runs: Path) -> None:
     """The gain of the mean over classes is the difference of the two measured mIoU."""
-    material = gathering.gather(
-        specs.figures()["class_gains"],
+    material = inputs.gather(
+        all_figures()["class_gains"],
         profiles.get("shapes"),
-        figuring.Request((), runs=runs).evidence(),
+        build.Request((), runs=runs).evidence(),
         ("reference",),
     )
-    shown: Any = figuring.PLOTS["class_gains"](material)
+    shown: Any = class_gains.compute(material)
     base, gcn, refined = (part.found.mean for part in material.shown)
     assert shown.series[0].gains[-1].estimate == pytest.approx(gcn - base)
     assert shown.series[1].gains[-1].estimate == pytest.approx(refined - gcn)
@@ -287,8 +313,8 @@ def test_accuracy_by_size_is_that_of_the_counts(runs: Path, tmp_path: Path) -> N
     assert code == 0
     shown = json.loads((tmp_path / "size_profile.json").read_text())["shown"]
     assert shown["sizes"] == [2**s for s in range(2, 12)]
-    material = gathering.gather(
-        specs.figures()["size_profile"], profiles.get("shapes"), figuring.Request((), runs=runs).evidence(),
+    material = inputs.gather(
+        all_figures()["size_profile"], profiles.get("shapes"), build.Request((), runs=runs).evidence(),
         ("reference",),
     )  # fmt: skip
     pooled = [[r.counts()["size"].sum(axis=0) for r in part.records] for part in material.shown]
@@ -302,7 +328,7 @@ def test_older_records_are_evaluated_for_their_sizes(tmp_path: Path) -> None:
     """A record without sizes is evaluated by its weights; without them, or with others, it is one sentence."""
     local = tmp_path / "runs" / "local"
     shapes = profiles.get("shapes")
-    for training in specs.figures()["size_profile"].trainings:
+    for training in all_figures()["size_profile"].trainings:
         run = shapes.resolve(training)
         assert run is not None
         folder = simulate.write(local, run, 0, classes=list(CLASSES))
@@ -312,9 +338,9 @@ def test_older_records_are_evaluated_for_their_sizes(tmp_path: Path) -> None:
         code, text = said(("size_profile",), runs=tmp_path / "runs", out=tmp_path)
         assert code == 2
     assert "its weights are not on this machine; train them with: repro run table1" in text
-    first = shapes.resolve(specs.figures()["size_profile"].trainings[0])
+    first = shapes.resolve(all_figures()["size_profile"].trainings[0])
     assert first is not None
-    save_file(models.build(first.model, len(CLASSES)).state_dict(), next(local.glob("*-base-*")) / trained.FILE)
+    save_file(models.build(first.model, len(CLASSES)).state_dict(), next(local.glob("*-base-*")) / trained_model.FILE)
     code, text = said(("size_profile",), runs=tmp_path / "runs", out=tmp_path)
     assert code == 2
     assert "its weights are of another training" in text
@@ -340,8 +366,8 @@ def test_missing_weights_are_one_sentence(runs: Path, tmp_path: Path) -> None:
 def test_unknown_figure_and_profile_without_data(tmp_path: Path) -> None:
     """A word that names no figure is refused with the names there are."""
     with pytest.raises(FigureError, match="choose from figure1, figure2"):
-        _ = figuring.Request(("figure9",)).figures
-    assert [figure.name for figure in figuring.Request(("2,figure4", "2")).figures] == ["figure2", "figure4"]
+        _ = build.Request(("figure9",)).figures
+    assert [figure.name for figure in build.Request(("2,figure4", "2")).figures] == ["figure2", "figure4"]
     code, text = said(("kernel_curve",), runs=tmp_path, profile="paper", out=tmp_path)
     assert (code, "--profile paper" in text) == (2, True)
 
@@ -375,9 +401,9 @@ def test_colours_differ_for_every_eye(eye: str) -> None:
 def test_rule_of_figure_6() -> None:
     """Percentiles are those of the sorted gains; an image without a score is never chosen."""
     gains = np.array([np.nan, *np.arange(100, -1, -1)])
-    assert [gains[i] for i in examples.at_percentiles(gains)] == [50, 75, 90]
+    assert [gains[i] for i in figure6.at_percentiles(gains)] == [50, 75, 90]
     counts = np.array([[[5, 5, 10], [0, 0, 0]], [[4, 8, 4], [6, 6, 10]]])
-    assert examples.image_iou(counts) == pytest.approx([0.5, (0.5 + 0.6) / 2])
+    assert figure6.image_iou(counts) == pytest.approx([0.5, (0.5 + 0.6) / 2])
 
 
 def test_rule_of_figure_3() -> None:
@@ -390,7 +416,7 @@ def test_rule_of_figure_3() -> None:
         return np.zeros((31, 31, 3), np.uint8), labels
 
     dataset = Dataset("tiny", "val", ("background", "square"), (), ("a", "b", "c"), read)
-    assert viewing.chosen(dataset) == (1, (12, 9), 81)
+    assert chosen(dataset) == (1, (12, 9), 81)
 
 
 def test_smoothing_is_the_mean_of_the_window() -> None:
@@ -402,7 +428,7 @@ def test_smoothing_is_the_mean_of_the_window() -> None:
 
 def _modules() -> Iterator[str]:
     folder = Path(style.__file__).parent
-    return (f"repro.render.figures.{path.stem}" for path in sorted(folder.glob("[a-z]*.py")))
+    return (f"repro.figures.{path.stem}" for path in sorted(folder.glob("[a-z]*.py")) if path.stem != "network_diagram")
 
 
 def test_thick_lines_are_the_means_of_the_seeds() -> None:
@@ -430,7 +456,7 @@ def test_thick_lines_are_the_means_of_the_seeds() -> None:
 
 def test_drawing_never_imports_torch() -> None:
     """Figures of stored records are drawn without torch."""
-    code = f"import sys; import {', '.join((*_modules(), 'repro.commands.figuring'))}; sys.exit('torch' in sys.modules)"
+    code = f"import sys; import {', '.join((*_modules(), 'repro.figures.build'))}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

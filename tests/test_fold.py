@@ -15,12 +15,12 @@ from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from repro import models
-from repro.models import resnet
+from repro.config.networks import GCN, Model
+from repro.models import norm as norm_module
 from repro.models.architectures import ARCHITECTURES
-from repro.models.blocks import GlobalConv
-from repro.models.fast import OneGemmGlobalConv
-from repro.models.resnet import BatchNorm, Chain, ResNet, freeze_bn, normed
-from repro.spec import GCN, Model
+from repro.models.blocks import GlobalConv, OneGemmGlobalConv
+from repro.models.norm import BatchNorm, Chain, freeze_bn, normed
+from repro.models.resnet import ResNet
 
 
 def set_folds(net: nn.Module, *, folds: bool) -> nn.Module:
@@ -172,7 +172,7 @@ class Counter(TorchDispatchMode):
 
 def never_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have scale and shift computed at every use, as for a norm that trains."""
-    monkeypatch.setattr(resnet, "_state", lambda _: None)
+    monkeypatch.setattr(norm_module, "_state", lambda _: None)
 
 
 def one_step(net: nn.Module, x: Tensor, dtype: torch.dtype) -> list[Tensor]:

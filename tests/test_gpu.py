@@ -17,26 +17,29 @@ import torch
 from short_runs import differences, execute, job, place, record
 from torch import Tensor
 
-from repro import metrics, models, regions, train, vrf
+from repro import models
+from repro.config.experiment import Source
+from repro.config.machine import Machine, gpus
+from repro.config.networks import GCN, Model
 from repro.data import load
-from repro.data.ahead import Ahead
+from repro.data.cache import open_store
+from repro.data.gpu_loader import Ahead, Resident, SideStream, fits
+from repro.data.loader import Batches, eval_images
 from repro.data.normalise import normalise
-from repro.data.resident import Resident, fits
-from repro.data.store import open_store
-from repro.data.stream import SideStream
-from repro.data.transforms import Batches, eval_images
-from repro.devices import gpus
-from repro.evaluate import Tally, evaluate_images
-from repro.experiment import Source
-from repro.fabric import full_float32, open_fabric, repeatable, share_memory
-from repro.launch import Local
-from repro.loss import loss_function
-from repro.machine import Machine
-from repro.models import build, resnet
-from repro.models.synchronise import synchronise
-from repro.predictor import Predictor
-from repro.spec import GCN, Model
-from repro.step import EagerStep
+from repro.evaluation import receptive_field as vrf
+from repro.evaluation import regions
+from repro.evaluation.confusion import class_counts
+from repro.evaluation.evaluator import Tally, evaluate_images
+from repro.evaluation.predictor import Predictor
+from repro.models import build
+from repro.models import norm as norm_module
+from repro.models.norm import BatchNorm, synchronise
+from repro.models.numerics import full_float32, repeatable
+from repro.runner.launchers import Local
+from repro.training import trainer
+from repro.training.distributed import open_fabric, share_memory
+from repro.training.loss import loss_function
+from repro.training.step import EagerStep
 
 STEPS = 20
 SIDE = 64
@@ -115,8 +118,8 @@ def trained(
     gradient = torch.cat([p.grad.double().cpu().flatten() for p in twin.parameters() if p.grad is not None])
     folder.mkdir()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(train, "LOG_EVERY", 1)
-        outcome = train.train(run, net, placed, fabric, folder, checkpoint_seconds=float("inf"), **words)  # type: ignore[arg-type]
+        patch.setattr(trainer, "LOG_EVERY", 1)
+        outcome = trainer.train(run, net, placed, fabric, folder, checkpoint_seconds=float("inf"), **words)  # type: ignore[arg-type]
     return Trained(losses(folder), gradient, {n: v.cpu() for n, v in net.state_dict().items()}, outcome.graph)
 
 
@@ -205,7 +208,7 @@ def test_kept_constants_are_the_same_bits_on_a_gpu(monkeypatch: pytest.MonkeyPat
     repeatable()
     net, x = test_fold.frozen().cuda(), torch.randn(2, 3, 64, 64, device="cuda")
     kept = [test_fold.one_step(net, x, dtype) for _ in range(2)]
-    monkeypatch.setattr(resnet, "_state", lambda _: None)
+    monkeypatch.setattr(norm_module, "_state", lambda _: None)
     expected = test_fold.one_step(net, x, dtype)
     assert all(test_fold.equal(found, expected) for found in kept)
 
@@ -234,7 +237,7 @@ def test_the_loss_repeats_without_a_warning(device: str, classes: int) -> None:
 def test_norms_that_train_are_torchs_own_on_a_gpu() -> None:
     """Of one process they are plain batch norms: output, gradient and statistics."""
     torch.manual_seed(0)
-    plain = resnet.BatchNorm(8).cuda()
+    plain = BatchNorm(8).cuda()
     shared = copy.deepcopy(plain)
     synchronise(shared, "cuda")
     x = torch.randn(4, 8, 9, 9, device="cuda")
@@ -320,7 +323,7 @@ def test_counts_on_the_gpu_are_those_of_each_image() -> None:
         places = np.stack([regions.places(image, background=None) for image in labels])
         tally.add(labels, torch.from_numpy(pred).to(device), places)
         for one, guess, where in zip(labels, pred, places, strict=True):
-            expected.append((metrics.class_counts(one, guess, 12), *regions.place_counts(one, guess, where)))
+            expected.append((class_counts(one, guess, 12), *regions.place_counts(one, guess, where)))
     for found, parts in zip(tally.counts().values(), zip(*expected, strict=True), strict=True):
         np.testing.assert_array_equal(found, np.array(parts))
 

@@ -10,12 +10,18 @@ import pytest
 import torch
 from rich.console import Console
 
-from repro import crf, data, metrics, models, profiles
-from repro.commands import gridding
-from repro.commands.trained import Trained
+from repro import data, models
+from repro.cli import crf_grid
+from repro.config import profiles
+from repro.config.errors import RecordError, SpecError
+from repro.config.experiment import CRF, Training
+from repro.config.networks import GCN, Conv1x1, Model
+from repro.evaluation import crf
+from repro.evaluation.confusion import class_counts
+from repro.evaluation.trained_model import Trained
 from repro.models import Network
-from repro.records import Record, RecordError
-from repro.spec import CRF, GCN, Conv1x1, Model, SpecError, Training
+from repro.results import metrics
+from repro.results.records import Record
 
 
 def _model(role: str = "voc") -> Trained:
@@ -41,13 +47,13 @@ def test_views_of_a_mapped_store_are_refined() -> None:
 def test_the_grid_is_sorted_and_holds_no_crf(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every setting and none, best first; the score without CRF is that of the averaged softmax alone."""
     settings = [CRF(), replace(CRF(), bilateral_w=1.0)]
-    monkeypatch.setattr(gridding, "grid", lambda: iter(settings))
+    monkeypatch.setattr(crf_grid, "grid", lambda: iter(settings))
     model, dataset = _model(), data.load("shapes", "fine")
-    found = gridding.search(model, dataset, 3)
+    found = crf_grid.search(model, dataset, 3)
     assert {tried.crf for tried in found} == {None, *settings}
     assert [tried.miou for tried in found] == sorted((tried.miou for tried in found), reverse=True)
     counts = [
-        metrics.class_counts(labels, gridding.probabilities(model, image).argmax(0).astype(np.uint8), 6)
+        class_counts(labels, crf_grid.probabilities(model, image).argmax(0).astype(np.uint8), 6)
         for image, labels in (dataset.read(i) for i in range(3))
     ]
     plain = next(tried.miou for tried in found if tried.crf is None)
@@ -57,14 +63,14 @@ def test_the_grid_is_sorted_and_holds_no_crf(monkeypatch: pytest.MonkeyPatch) ->
 def test_wide_images_are_covered_by_squares() -> None:
     """Where training took random squares, the maps are fused from squares, at the image's own size."""
     image, _ = data.load("shapes", "wide").read(0)
-    found = gridding.probabilities(_model("cityscapes"), image)
+    found = crf_grid.probabilities(_model("cityscapes"), image)
     assert found.shape == (6, 96, 192)
     np.testing.assert_allclose(found.sum(0), 1, atol=1e-4)
 
 
 def test_the_whole_grid_holds_the_usual_parameters() -> None:
     """Pydensecrf's own example is among what is tried, and nothing twice."""
-    tried = list(gridding.grid())
+    tried = list(crf_grid.grid())
     assert CRF() in tried
     assert len(set(tried)) == len(tried)
 
@@ -72,6 +78,6 @@ def test_the_whole_grid_holds_the_usual_parameters() -> None:
 def test_bad_words_are_one_sentence(tmp_path: Path) -> None:
     """No image, or no such record."""
     with pytest.raises(SpecError, match="at least one image"):
-        gridding.show(Console(quiet=True), "x", 0, None, tmp_path, as_json=False)
+        crf_grid.show(Console(quiet=True), "x", 0, None, tmp_path, as_json=False)
     with pytest.raises(RecordError, match="no record has this key"):
-        gridding.show(Console(quiet=True), "x", 4, None, tmp_path, as_json=False)
+        crf_grid.show(Console(quiet=True), "x", 4, None, tmp_path, as_json=False)

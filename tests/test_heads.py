@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import nn
 
+from repro.config.errors import SpecError
+from repro.config.networks import GCN, Conv, Conv1x1, Head, Stack
 from repro.models.heads import build_head, head_at, init_head, scaled
-from repro.spec import GCN, Conv, Conv1x1, Head, SpecError, Stack
 
 HEADS: list[Head] = [GCN(7), Conv1x1(), Conv(5), Stack(7, 1024), Stack(3, 512), GCN(15)]
 

@@ -13,13 +13,14 @@ from pathlib import Path
 import pytest
 import simulate
 
-from repro.compare import compare
-from repro.counts import Counts
-from repro.keys import key
-from repro.records import load
-from repro.render import curve, html
-from repro.render.page import Page
-from repro.spec import GCN, Cost
+from repro.config.hashing import key
+from repro.config.networks import GCN
+from repro.paper.schema import Cost
+from repro.report import html
+from repro.report.compare import compare
+from repro.report.page import Page
+from repro.results.counts import Counts
+from repro.results.records import load
 
 COUNTS = Counts({key(Cost(GCN(k))): 2 * k * 21 * (2048 + 21) for k in (3, 7)}, "2.11.0")
 CHROME = next(
@@ -93,7 +94,7 @@ def test_curves_leave_out_what_is_not_finite(tmp_path: Path) -> None:
         '{"step": 4, "loss": 1.0}',
     ]
     (folder / "log.jsonl").write_text("\n".join(lines))
-    drawn = str(curve.draw(load({"reference": tmp_path}).records))
+    drawn = str(html.draw(load({"reference": tmp_path}).records))
     points = re.findall(r'points="([^"]+)"', drawn)
     assert [len(line.split()) for line in points] == [2]
     assert "nan" not in drawn.lower()
@@ -104,7 +105,7 @@ def test_a_long_log_is_thinned_to_its_means(tmp_path: Path) -> None:
     run = next(run for run, _ in simulate.runs(simulate.TABLE, simulate.PROFILE).values())
     folder = simulate.write(tmp_path, run, 0)
     (folder / "log.jsonl").write_text("".join(json.dumps({"step": s, "loss": 1.0}) + "\n" for s in range(10_000)))
-    drawn = str(curve.draw(load({"reference": tmp_path}).records))
+    drawn = str(html.draw(load({"reference": tmp_path}).records))
     assert len(re.findall(r'points="([^"]+)"', drawn)[0].split()) == 100
     assert "9999 steps" in drawn
 

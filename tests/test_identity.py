@@ -1,4 +1,4 @@
-"""Tests of repro.identity: no score is pooled, reused or resumed on data, weights or arithmetic not its own."""
+"""Tests of repro.config.identity: no score is pooled, reused or resumed on data, weights or arithmetic not its own."""
 
 from __future__ import annotations
 
@@ -14,21 +14,23 @@ import short_runs
 import simulate
 import torch
 
-from repro import checkpoint, identity, records, worker
-from repro.checkpoint import CheckpointError
-from repro.compare import compare
-from repro.counts import Counts
-from repro.data import generated
+from repro.config import identity
+from repro.config.errors import CheckpointError, WorkError
+from repro.config.experiment import Training, source_names
+from repro.config.identity import Identity, conflicts, majority
+from repro.config.networks import GCN, Conv1x1, Model
+from repro.config.profiles import get
+from repro.data import shapes
 from repro.data.dataset import Dataset, Item
-from repro.errors import WorkError
-from repro.experiment import source_names
-from repro.identity import Identity, conflicts, majority
-from repro.measure import plan_runs
-from repro.measured import Evidence
-from repro.profiles import get
-from repro.records import load
-from repro.sources import known_here
-from repro.spec import GCN, Conv1x1, Model, Training
+from repro.report.compare import compare
+from repro.results import records
+from repro.results.counts import Counts
+from repro.results.records import load
+from repro.results.scores import Evidence
+from repro.runner import worker
+from repro.runner.plan import plan_runs
+from repro.runner.sources import known_here
+from repro.training import checkpoint
 
 RUNS = [run for run, _ in simulate.runs(simulate.TABLE, simulate.PROFILE).values()]
 RUN = RUNS[0]
@@ -147,7 +149,7 @@ def test_names_of_sources() -> None:
 @pytest.fixture
 def other_data(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """Return a call after which the generated data set has other pictures under the same names."""
-    made = generated.load
+    made = shapes.load
 
     def load_other(split: str, root: Path | None = None) -> Dataset:
         found = made(split, root)
@@ -159,7 +161,7 @@ def other_data(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         return replace(found, reader=read, version="other")
 
     def switch() -> None:
-        monkeypatch.setattr(generated, "load", load_other)
+        monkeypatch.setattr(shapes, "load", load_other)
 
     yield switch
     monkeypatch.undo()

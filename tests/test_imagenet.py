@@ -9,8 +9,9 @@ import pytest
 from data_files import make_imagenet, noise
 from PIL import Image
 
-from repro.data import DataError, load
-from repro.data.geometry import centre_crop
+from repro.config.errors import DataError
+from repro.data import load
+from repro.data.augment import centre_crop
 from repro.data.imagenet import shrink
 
 

@@ -18,20 +18,22 @@ import torch
 from rich.console import Console
 from safetensors.torch import load_file, save_file
 
-from repro import arrays, exported, models, profiles, records, regions, sealed, trust
-from repro.arrays import ArrayError
-from repro.commands import keeping, predicting, trained
-from repro.commands.planning import Request
+from repro import models
+from repro.cli import predict, status
+from repro.cli.options import Request
+from repro.config import profiles
+from repro.config.errors import ArrayError, RecordError
+from repro.config.experiment import Evaluation, Run, Training, folder_name
+from repro.config.hashing import canonical
+from repro.config.networks import GCN, Model
 from repro.data.shapes import CLASSES
-from repro.experiment import Run, folder_name
-from repro.initialise import network
-from repro.keys import canonical
-from repro.measure import plan_runs
-from repro.measured import Evidence
-from repro.pages import build
-from repro.records import RecordError
-from repro.spec import GCN, Evaluation, Model, Training
-from repro.withdrawn import withdraw
+from repro.evaluation import regions, trained_model
+from repro.models.weights import network
+from repro.report.page import build
+from repro.results import arrays, exported, records, scores, sealed
+from repro.results.retraction import withdraw
+from repro.results.scores import Evidence
+from repro.runner.plan import plan_runs
 
 ROOT = Path(__file__).parent.parent
 OUT = Console(quiet=True)
@@ -84,9 +86,9 @@ def test_every_reference_record_is_sound() -> None:
     assert shelf.passed_over == ()
     assert len(shelf.records) >= 205
     for record in shelf.records:
-        assert trust.impossible(record, record.counts()) == ""
+        assert scores.impossible(record, record.counts()) == ""
         record.log()
-    assert trust.SIZES == regions.SIZES
+    assert scores.SIZES == regions.SIZES
 
 
 @pytest.mark.parametrize("schema", [1, 2])
@@ -170,7 +172,7 @@ def test_no_damaged_record_takes_the_report_down(schema: int, tmp_path: Path) ->
 
 def simulate_counts() -> Any:
     """Return the stored counts of parameters."""
-    from repro.counts import load_counts
+    from repro.results.counts import load_counts
 
     return load_counts()
 
@@ -378,16 +380,16 @@ def weighted(tmp_path: Path) -> Path:
 def test_a_flipped_bit_of_the_weights_is_said(at: int, weighted: Path, tmp_path: Path) -> None:
     """By all that reads them: a network that predicts, a run that starts from them, an export."""
     assert SMALL is not None
-    record = trained.find(weighted, SMALL.key)
-    trained.load(record)
+    record = trained_model.find(weighted, SMALL.key)
+    trained_model.load(record)
     path = record.folder / "weights.safetensors"
     data = bytearray(path.read_bytes())
     data[at] ^= 4
     path.write_bytes(bytes(data))
     readers: list[Callable[[], object]] = [
-        lambda: trained.load(record),
+        lambda: trained_model.load(record),
         lambda: network(SMALL, 0, len(CLASSES), None, record),
-        lambda: predicting.export(OUT, SMALL.key, None, tmp_path / "out.safetensors", weighted),
+        lambda: predict.export_weights(OUT, SMALL.key, None, tmp_path / "out.safetensors", weighted),
     ]
     for read in readers:
         with pytest.raises(RecordError, match=rf"weights\.safetensors: .*repro retract {record.name}"):
@@ -399,21 +401,21 @@ def test_a_flipped_bit_of_the_weights_is_said(at: int, weighted: Path, tmp_path:
 def test_exported_weights_stand_in_for_their_own(schema: int, weighted: Path, tmp_path: Path) -> None:
     """Half the bytes beside the record are taken; a flipped bit of them, or another record's, is refused."""
     assert SMALL is not None
-    record = trained.find(weighted, SMALL.key)
+    record = trained_model.find(weighted, SMALL.key)
     if schema == 1:
         first_schema(record.folder)
-        record = trained.find(weighted, SMALL.key)
+        record = trained_model.find(weighted, SMALL.key)
     path, half = record.folder / "weights.safetensors", tmp_path / "half.safetensors"
-    predicting.export(OUT, SMALL.key, None, half, weighted)
+    predict.export_weights(OUT, SMALL.key, None, half, weighted)
     path.write_bytes(half.read_bytes())
-    assert torch.equal(trained.load(record).net.state_dict()["tail.0.0.weight"].half(), _first(half))
-    predicting.export(OUT, SMALL.key, None, tmp_path / "again.safetensors", weighted)
+    assert torch.equal(trained_model.load(record).net.state_dict()["tail.0.0.weight"].half(), _first(half))
+    predict.export_weights(OUT, SMALL.key, None, tmp_path / "again.safetensors", weighted)
     assert exported.origin(tmp_path / "again.safetensors") == exported.origin(half)
     data = bytearray(half.read_bytes())
     data[-100] ^= 1
     path.write_bytes(bytes(data))
     with pytest.raises(RecordError, match="not those that were exported"):
-        trained.load(record)
+        trained_model.load(record)
 
 
 def _first(path: Path) -> torch.Tensor:
@@ -443,9 +445,9 @@ def chain(tmp_path: Path) -> tuple[Path, list[Run]]:
 
 
 def _table(number: int) -> Any:
-    from repro.specs import tables
+    from repro.paper.tables import all_tables
 
-    return tables()[number]
+    return all_tables()[number]
 
 
 def _write_chain(root: Path, chained: list[Run], which: range) -> None:
@@ -476,7 +478,7 @@ def test_what_builds_on_a_withdrawn_record_falls_with_it(schema: int, chain: tup
             first_schema(root / "local" / name)
     assert _done(root, chained) == [True, True, True]
     said = Console(record=True, width=300, file=io.StringIO())
-    keeping.retract(said, names[0], "wrong split", root)
+    status.retract_record(said, names[0], "wrong split", root)
     assert [f"falls with it: {name}" in said.export_text(clear=False) for name in names] == [False, True, True]
     assert _names(root) == set()
     assert _done(root, chained) == [False, False, False]
@@ -484,7 +486,7 @@ def test_what_builds_on_a_withdrawn_record_falls_with_it(schema: int, chain: tup
     told = records.load({"local": root / "local"}).passed_over
     assert f"built on {names[0]}, which was withdrawn (wrong split)" in told[0]
     assert f"built on {names[1]}, which is built on {names[0]}, which was withdrawn" in told[1]
-    keeping.restore(OUT, names[0], root)
+    status.restore(OUT, names[0], root)
     assert _done(root, chained) == [True, True, True]
 
 
@@ -496,11 +498,11 @@ def test_what_builds_on_a_replaced_record_is_done_again(schema: int, chain: tupl
     if schema == 1:
         for name in names:
             first_schema(root / "local" / name)
-    keeping.retract(OUT, names[0], "wrong split", root)
+    status.retract_record(OUT, names[0], "wrong split", root)
     write(root / "local", chained[0], seconds=77.0)
     assert _names(root) == {names[0]}
     with pytest.raises(RecordError, match="another record has taken its name"):
-        keeping.restore(OUT, names[0], root)
+        status.restore(OUT, names[0], root)
     _write_chain(root / "local", chained, range(1, 3))
     assert _done(root, chained) == [True, True, True]
     shelf = records.load({"local": root / "local"})
@@ -540,18 +542,18 @@ def test_a_withdrawal_acts_on_one_place(tmp_path: Path) -> None:
     """On this machine's record; the project's only where that is asked for, and its own descendants alone fall."""
     for place in ("reference", "local"):
         write(tmp_path / place)
-    keeping.retract(OUT, NAME, "wrong", tmp_path)
+    status.retract_record(OUT, NAME, "wrong", tmp_path)
     roots = {place: tmp_path / place for place in ("reference", "local")}
     assert [record.place for record in records.load(roots).records] == ["reference"]
-    keeping.retract(OUT, NAME, "wrong", tmp_path)  # the same once more changes nothing
+    status.retract_record(OUT, NAME, "wrong", tmp_path)  # the same once more changes nothing
     with pytest.raises(RecordError, match=r"withdrawn before \(wrong\).*--undo"):
-        keeping.retract(OUT, NAME, "for another reason", tmp_path)
+        status.retract_record(OUT, NAME, "for another reason", tmp_path)
     with pytest.raises(RecordError, match="nothing of this name was withdrawn among the reference records"):
-        keeping.restore(OUT, NAME, tmp_path, "reference")
-    keeping.retract(OUT, NAME, "wrong", tmp_path, "reference")
+        status.restore(OUT, NAME, tmp_path, "reference")
+    status.retract_record(OUT, NAME, "wrong", tmp_path, "reference")
     assert records.load(roots).records == ()
     for place in ("reference", "local"):
-        keeping.restore(OUT, NAME, tmp_path, place)
+        status.restore(OUT, NAME, tmp_path, place)
     assert len(records.load(roots).records) == 2
 
 
@@ -559,12 +561,12 @@ def test_the_place_of_a_record_is_said(tmp_path: Path) -> None:
     """Where only the other place has the name, the sentence says how to reach it."""
     write(tmp_path / "reference")
     with pytest.raises(RecordError, match="add --reference"):
-        keeping.retract(OUT, NAME, "wrong", tmp_path)
+        status.retract_record(OUT, NAME, "wrong", tmp_path)
     write(tmp_path / "local", seed=1)
     with pytest.raises(RecordError, match="leave --reference out"):
-        keeping.retract(OUT, folder_name(RUN, 1), "wrong", tmp_path, "reference")
+        status.retract_record(OUT, folder_name(RUN, 1), "wrong", tmp_path, "reference")
     with pytest.raises(RecordError, match="status --records lists them"):
-        keeping.retract(OUT, "../local", "wrong", tmp_path)
+        status.retract_record(OUT, "../local", "wrong", tmp_path)
 
 
 def test_records_are_listed(tmp_path: Path) -> None:
@@ -572,30 +574,30 @@ def test_records_are_listed(tmp_path: Path) -> None:
     assert SMALL is not None
     for place, seed in (("reference", 0), ("local", 0), ("local", 1)):
         write(tmp_path / place, SMALL, seed)
-    keeping.retract(OUT, folder_name(SMALL, 1), "[b]wrong[/b] split", tmp_path)
+    status.retract_record(OUT, folder_name(SMALL, 1), "[b]wrong[/b] split", tmp_path)
     request = Request(("all",), "shapes", 1, None, "", tmp_path)
     said = Console(record=True, width=300, file=io.StringIO())
-    keeping.listing(said, request, as_json=False)
+    status.listing(said, request, as_json=False)
     lines = said.export_text().splitlines()
     assert [line.split()[1:5] for line in lines[1:]] == [
         [SMALL.key, "0", "ok", "local"], [SMALL.key, "0", "ok", "reference"], [SMALL.key, "1", "retracted", "local"]
     ]  # fmt: skip
     assert lines[3].endswith("[b]wrong[/b] split")
     said = Console(record=True, width=300, file=io.StringIO())
-    keeping.listing(said, request, as_json=True)
+    status.listing(said, request, as_json=True)
     tree = json.loads(said.export_text())
     assert [row["seed"] for row in tree["records"]] == [0, 0, 1]
     assert tree["records"][2]["why"] == "[b]wrong[/b] split"
     said = Console(record=True, width=300, file=io.StringIO())
-    keeping.status(said, request, as_json=False)
+    status.show_status(said, request, as_json=False)
     assert "withdrawn: 1 record (repro status --records names them)" in said.export_text()
 
 
 def test_a_reason_gives_a_terminal_no_orders(tmp_path: Path) -> None:
     """Escapes and line breaks are kept in the file and not shown; a damaged file still withdraws."""
     folder = write(tmp_path / "local")
-    keeping.retract(OUT, NAME, "wrong\n\x1b[2Jsplit", tmp_path)
-    keeping.retract(OUT, NAME, "wrong\n\x1b[2Jsplit", tmp_path)
+    status.retract_record(OUT, NAME, "wrong\n\x1b[2Jsplit", tmp_path)
+    status.retract_record(OUT, NAME, "wrong\n\x1b[2Jsplit", tmp_path)
     assert records.load({"local": tmp_path / "local"}).withdrawn[0].why == "wrong  [2Jsplit"
     for text in ("", "[]", "{", "\x00"):
         (folder / "retracted.json").write_text(text)

@@ -10,11 +10,11 @@ import pytest
 from data_files import Bytes, make_voc, noise, save, save_mask, write_list
 from numpy.typing import NDArray
 
-from repro import published
+from repro.config import dataset_info
 from repro.data import camvid, load, voc
-from repro.data.check import check
+from repro.data.cache import PIXELS, open_store
 from repro.data.shares import Published, faults, look
-from repro.data.store import PIXELS, open_store
+from repro.data.verify import check
 
 CLASSES = tuple("abcdefghijklmnopqrs")
 
@@ -107,7 +107,7 @@ def looks(pixels: NDArray[np.int64]) -> list[object]:
 
 def test_a_whole_split_has_the_published_shares() -> None:
     """A class that is off is named with both shares, beyond 5 % of its own; within that nothing is said."""
-    table = Published(published.PIXELS["camvid"]["train"], scenes=True)
+    table = Published(dataset_info.PIXELS["camvid"]["train"], scenes=True)
     pixels = np.round(table.shares * 1e6).astype(np.int64)
     assert not list(faults(looks(pixels), camvid.CLASSES, table, whole=True))  # type: ignore[arg-type]
     pixels[2] = round(pixels[2] * 1.04)
@@ -129,12 +129,12 @@ def test_a_class_that_never_occurs_is_said_of_a_whole_split_without_a_table() ->
 
 def test_published_pixels_have_every_class_and_void() -> None:
     """One number each."""
-    assert {len(v) for v in published.PIXELS["voc"].values()} == {len(voc.CLASSES) + 1}
-    assert {len(v) for v in published.PIXELS["camvid"].values()} == {len(camvid.CLASSES) + 1}
+    assert {len(v) for v in dataset_info.PIXELS["voc"].values()} == {len(voc.CLASSES) + 1}
+    assert {len(v) for v in dataset_info.PIXELS["camvid"].values()} == {len(camvid.CLASSES) + 1}
     # 480 x 360 each; VOC's own masks hold 5.4 % void.
-    assert sum(published.PIXELS["camvid"]["train"]) == 367 * 480 * 360
-    assert sum(published.PIXELS["camvid"]["val"]) == 101 * 480 * 360
-    val = published.PIXELS["voc"]["val"]
+    assert sum(dataset_info.PIXELS["camvid"]["train"]) == 367 * 480 * 360
+    assert sum(dataset_info.PIXELS["camvid"]["val"]) == 101 * 480 * 360
+    val = dataset_info.PIXELS["voc"]["val"]
     assert val[-1] / sum(val) == pytest.approx(0.055, abs=0.002)
 
 

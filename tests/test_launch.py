@@ -26,17 +26,19 @@ from click.testing import CliRunner
 from rich.console import Console
 from short_runs import CHILDREN, ROOT, child, differences, execute, in_child, job, killed_after, place, record
 
-from repro import devices, profiles, worker
-from repro.cli import app
-from repro.commands import planning, running
-from repro.experiment import Job
-from repro.keys import canonical
-from repro.launch import Budget, Ended, Local, Order, local, work
-from repro.machine import Machine, cores
-from repro.records import load
-from repro.spec import SpecError
-from repro.stop import Stopped
-from repro.withdrawn import withdraw
+from repro.cli import run as run_module
+from repro.cli.app import app
+from repro.cli.options import Request
+from repro.config import machine, profiles
+from repro.config.errors import SpecError
+from repro.config.experiment import Job
+from repro.config.hashing import canonical
+from repro.config.machine import Machine, cores
+from repro.results.records import load
+from repro.results.retraction import withdraw
+from repro.runner import worker
+from repro.runner.launchers import Budget, Ended, Local, Order, local, work
+from repro.training.signals import Stopped
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
 STEPS = 120
@@ -181,7 +183,7 @@ def test_half_a_record_is_no_record(tmp_path: Path, cache: Path) -> None:
     torn = where.local / f".{task.name}.abc"
     torn.mkdir(parents=True)
     (torn / "record.json").write_text('{"schema": 1, "key": "k", "seed": 0, "status": "ok", "spec": {}}')
-    from repro import records
+    from repro.results import records
 
     assert records.load({"local": where.local}).records == ()
     assert execute(task, where).status == "ok"
@@ -190,13 +192,14 @@ def test_half_a_record_is_no_record(tmp_path: Path, cache: Path) -> None:
 
 def test_a_retracted_run_is_done_again(tmp_path: Path, cache: Path) -> None:
     """As every sentence that names `repro retract` promises; a damaged record is neither run over nor taken for one."""
-    from repro import records
+    from repro.config.errors import RecordError
+    from repro.results import records
 
     where, task = place(tmp_path, cache), job(3)
     assert execute(task, where).status == "ok"
     text = (record(where, task) / "record.json").read_text(encoding="utf-8")
     (record(where, task) / "record.json").write_text(text[:50], encoding="utf-8")
-    with pytest.raises(records.RecordError, match="repro retract"):
+    with pytest.raises(RecordError, match="repro retract"):
         execute(task, where)
     withdraw(record(where, task), "damaged")
     assert execute(task, where).status == "ok"
@@ -235,8 +238,8 @@ def test_gpus_are_those_that_the_user_left_visible(
 ) -> None:
     """One process each; asking for more is a sentence."""
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", seen)
-    assert devices.gpus() == found
-    assert Local(max(1, len(found)), place(Path("runs"), Path("cache")), devices.gpus()).free == list(found or [None])
+    assert machine.gpus() == found
+    assert Local(max(1, len(found)), place(Path("runs"), Path("cache")), machine.gpus()).free == list(found or [None])
 
 
 @pytest.mark.parametrize(("count", "seen", "slots", "sharers"), [
@@ -268,7 +271,7 @@ def test_processes_share_a_gpu_that_only_torch_knows() -> None:
 ])  # fmt: skip
 def test_shares_of_a_gpus_memory_leave_room_for_each_context(total: int, processes: int, share: int) -> None:
     """A process takes memory beside its tensors."""
-    assert devices.memory_share(total, processes) == share
+    assert machine.memory_share(total, processes) == share
 
 
 @pytest.mark.parametrize(("jobs", "peak", "said"), [
@@ -282,8 +285,8 @@ def test_more_jobs_than_a_gpus_memory_holds_is_one_sentence(
 ) -> None:
     """Known from a record of the same network on a GPU; said before anything is trained."""
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
-    monkeypatch.setattr(running, "gpu_memory", lambda: 80 * 2**30)
-    request = planning.Request(("table2",), "shapes", 1, 3, "", tmp_path)
+    monkeypatch.setattr(run_module, "gpu_memory", lambda: 80 * 2**30)
+    request = Request(("table2",), "shapes", 1, 3, "", tmp_path)
     task = request.plan(request.shelf).jobs[2]
     for kind, size, steps in (("cuda", int(peak), 7), ("cpu", 10**12, 8)):
         run = replace(task.run, steps=steps)
@@ -292,13 +295,13 @@ def test_more_jobs_than_a_gpus_memory_holds_is_one_sentence(
         folder.mkdir(parents=True)
         head = {"schema": 1, "key": run.key, "seed": 0, "status": "ok", "spec": canonical(run)}
         (folder / "record.json").write_text(json.dumps(head | meta), encoding="utf-8")
-    monkeypatch.setattr(running, "_run", lambda *_: [])
-    how = running.How(jobs, None, None, "cuda", "auto", "")
+    monkeypatch.setattr(run_module, "_run", lambda *_: [])
+    how = run_module.How(jobs, None, None, "cuda", "auto", "")
     if not said:
-        assert running.start(Console(quiet=True), request, how) == 0
+        assert run_module.start(Console(quiet=True), request, how) == 0
         return
     with pytest.raises(SpecError, match=said):
-        running.start(Console(quiet=True), request, how)
+        run_module.start(Console(quiet=True), request, how)
     assert not (tmp_path / "local" / ".work").exists()
 
 
@@ -377,10 +380,10 @@ def test_threads_are_those_of_the_profile() -> None:
 @pytest.mark.parametrize("seconds", [-1.0, float("nan")])
 def test_checkpoints_at_no_distance_are_a_mistake(tmp_path: Path, seconds: float) -> None:
     """Said before anything is trained, with the ends of the range."""
-    request = planning.Request(("table2",), "shapes", 1, 3, "", tmp_path)
-    how = running.How(1, None, None, "cpu", "32", "", checkpoint_seconds=seconds)
+    request = Request(("table2",), "shapes", 1, 3, "", tmp_path)
+    how = run_module.How(1, None, None, "cpu", "32", "", checkpoint_seconds=seconds)
     with pytest.raises(SpecError, match=r"--checkpoint-seconds (-1|nan): give 0 \(every ten steps\) or more"):
-        running.start(Console(quiet=True), request, how)
+        run_module.start(Console(quiet=True), request, how)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -389,8 +392,8 @@ def test_the_command_line_says_how_often_to_save_and_whether_to_capture(
 ) -> None:
     """Both options reach the machine that jobs are given; left out, every half minute and captured."""
     places: list[Machine] = []
-    monkeypatch.setattr(running, "_launcher", lambda _r, _h, _j, place: places.append(place))
-    monkeypatch.setattr(running, "_run", lambda *_: [])
+    monkeypatch.setattr(run_module, "_launcher", lambda _r, _h, _j, place: places.append(place))
+    monkeypatch.setattr(run_module, "_run", lambda *_: [])
     for words in ([], ["--checkpoint-seconds", "2.5", "--no-graph"], ["--checkpoint-seconds", "inf", "--graph"]):
         done = CliRunner().invoke(app, ["run", "table2", "--steps", "3", "--runs", str(tmp_path), *words])
         assert done.exit_code == 0, done.output
@@ -419,7 +422,7 @@ def test_a_training_starts_without_torchvision(tmp_path: Path, cache: Path) -> N
     )
     assert done.returncode == 0, done.stderr[-2000:]
     imported = [line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time")]
-    assert {"repro.cli", "repro.worker", "torch"} <= set(imported)
+    assert {"repro.cli.app", "repro.runner.worker", "torch"} <= set(imported)
     assert not [name for name in imported if name.partition(".")[0] in {"torchvision", "torchmetrics"}]
 
 

@@ -10,9 +10,10 @@ import pytest
 from data_files import add_augmented, make_voc, save_mask, voc_mask
 from rich.console import Console
 
-from repro.commands import boundary
-from repro.data import DataError, load
-from repro.data.files import list_folder, read_list
+from repro.cli import data
+from repro.config.errors import DataError
+from repro.data import load
+from repro.data.io import list_folder, read_list
 
 MARK = b"\xef\xbb\xbf"
 
@@ -76,8 +77,8 @@ def test_masks_are_left_out_by_any_such_list(tmp_path: Path, content: bytes) -> 
     """Of three, one is left."""
     home = make_voc(tmp_path)
     (tmp_path / "x.txt").write_bytes(content)
-    assert list(boundary.masks(home / "SegmentationClass", None, tmp_path / "x.txt")) == ["c"]
-    assert list(boundary.masks(home / "SegmentationClass", tmp_path / "x.txt", None)) == ["a", "b"]
+    assert list(data.masks(home / "SegmentationClass", None, tmp_path / "x.txt")) == ["c"]
+    assert list(data.masks(home / "SegmentationClass", tmp_path / "x.txt", None)) == ["a", "b"]
 
 
 def test_a_name_that_is_not_found_is_said(tmp_path: Path) -> None:
@@ -86,7 +87,7 @@ def test_a_name_that_is_not_found_is_said(tmp_path: Path) -> None:
     (tmp_path / "x.txt").write_text("a\nz\ny\n")
     for as_json in (True, False):
         out = Console(record=True, file=io.StringIO(), width=200)
-        boundary.show(out, home / "SegmentationClass", None, tmp_path / "x.txt", 3, as_json=as_json)
+        data.show_boundary(out, home / "SegmentationClass", None, tmp_path / "x.txt", 3, as_json=as_json)
         text = out.export_text()
         if as_json:
             assert json.loads(text)["not_found"] == ["z", "y"]
@@ -94,7 +95,7 @@ def test_a_name_that_is_not_found_is_said(tmp_path: Path) -> None:
             assert f"not found: z and 1 more of {tmp_path / 'x.txt'}" in text
     (tmp_path / "x.txt").write_text("y\n")
     with pytest.raises(DataError, match=r"x\.txt: none of its 1 names is a mask of .*SegmentationClass, 'y' first"):
-        boundary.masks(home / "SegmentationClass", None, tmp_path / "x.txt")
+        data.masks(home / "SegmentationClass", None, tmp_path / "x.txt")
 
 
 JUNK = ("._a.png", ".DS_Store", "Thumbs.db", "desktop.ini", "a.png~", "a.png.bak", "b.txt", "README")

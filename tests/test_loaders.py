@@ -21,8 +21,9 @@ from data_files import (
     square,
 )
 
-from repro.data import NAMES, DataError, Dataset, coco, load, splits
-from repro.data.store import open_store
+from repro.config.errors import DataError
+from repro.data import NAMES, Dataset, coco, load, splits
+from repro.data.cache import open_store
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,10 @@ from data_files import Bytes, make_camvid, make_voc, noise, save, save_mask
 from PIL import Image
 from rich.console import Console
 
-from repro.commands import boundary
-from repro.data import DataError, load
-from repro.data.files import read_ids, read_image
+from repro.cli import data
+from repro.config.errors import DataError
+from repro.data import load
+from repro.data.io import read_ids, read_image
 from repro.data.palette import VOC_CODING, VOC_PALETTE
 
 PALETTE = np.array(VOC_PALETTE, np.uint8)
@@ -77,7 +78,7 @@ def test_the_whole_data_set_is_read_so(tmp_path: Path) -> None:
     for name, write in (("published", save_mask), ("packed", packed)):
         write(objects(), tmp_path / name / "a.png")
         out = Console(record=True, file=io.StringIO(), width=200)
-        boundary.show(out, tmp_path / name, None, None, 7, as_json=True)
+        data.show_boundary(out, tmp_path / name, None, None, 7, as_json=True)
         found.append(json.loads(out.export_text())["shares"])
     assert found[0] == found[1]
     assert found[0][0]["pooled"] != found[0][1]["pooled"]  # the void rim is seen
@@ -205,7 +206,7 @@ def deep(kind: str, path: Path) -> Path:
 )  # fmt: skip
 def test_deep_pictures_are_scaled_in_data_sets_as_in_predict(tmp_path: Path, kind: str, ending: str) -> None:
     """One reader for both: a ramp has its mean in the middle."""
-    from repro.commands.pictures import read_picture
+    from repro.data.images import read_picture
 
     home = make_voc(tmp_path)
     (home / "JPEGImages/a.jpg").unlink()
@@ -228,7 +229,7 @@ def test_values_that_are_no_shade_are_refused(tmp_path: Path, value: float) -> N
 
 def test_a_camera_that_lay_on_its_side_moves_no_pixel_of_a_data_set(tmp_path: Path) -> None:
     """Masks are drawn on the stored pixels; `repro predict` turns the picture upright."""
-    from repro.commands.pictures import read_picture
+    from repro.data.images import read_picture
 
     exif = Image.Exif()
     exif[274] = 6

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from repro import profiles, specs
-from repro.measure import Plan, plan
-from repro.records import Record, Shelf
+from repro.config import profiles
+from repro.paper.tables import all_tables
+from repro.results.records import Record, Shelf
+from repro.runner.plan import Plan, make_plan
 
 EMPTY = Shelf(())
 
 
 def _plan(*numbers: int, seeds: int = 1, profile: str = "shapes", shelf: Shelf = EMPTY) -> Plan:
-    tables = [specs.tables()[number] for number in numbers]
-    return plan(tables, profiles.get(profile), range(seeds), shelf)
+    tables = [all_tables()[number] for number in numbers]
+    return make_plan(tables, profiles.get(profile), range(seeds), shelf)
 
 
 def test_tables_1_to_5_are_nineteen_trainings() -> None:

@@ -1,4 +1,4 @@
-"""Tests of repro.measured: scores from records, and everything a record can do wrong."""
+"""Tests of repro.results.scores: scores from records, and everything a record can do wrong."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import simulate
 
-from repro import areas, metrics
-from repro.experiment import Run
-from repro.measured import Evidence, Measurement
-from repro.records import load
+from repro.config.experiment import Run
+from repro.results import field_areas, metrics
+from repro.results.records import load
+from repro.results.scores import Evidence, Measurement
 
 RUN = next(run for run, _ in simulate.runs(simulate.TABLE, simulate.PROFILE).values())
 
@@ -171,9 +171,9 @@ def test_the_end_of_the_log_is_a_loss(tmp_path: Path) -> None:
     assert (found.status, found.faults) == ("not run", ())
 
 
-def _areas(folder: Path, area: float, settings: areas.Settings | None = None) -> None:
-    fields = tuple(areas.Field(str(i), (5, 5), 1, 2000, area + i) for i in range(16))
-    areas.write(folder, areas.Areas(folder.name, settings or areas.Settings(), (100, 100), fields))
+def _areas(folder: Path, area: float, settings: field_areas.Settings | None = None) -> None:
+    fields = tuple(field_areas.Field(str(i), (5, 5), 1, 2000, area + i) for i in range(16))
+    field_areas.write(folder, field_areas.Areas(folder.name, settings or field_areas.Settings(), (100, 100), fields))
 
 
 def test_areas_are_shares_of_the_image(tmp_path: Path) -> None:
@@ -194,9 +194,11 @@ def test_areas_are_shares_of_the_image(tmp_path: Path) -> None:
 def test_areas_that_cannot_be_trusted_are_named(tmp_path: Path, fault: str) -> None:
     """Other settings, a torn file and an area larger than its image are faults, not numbers."""
     folder = simulate.write(tmp_path, RUN, 0)
-    _areas(folder, 1e6 if fault == "too large" else 50.0, areas.Settings(stride=5) if fault == "settings" else None)
+    _areas(
+        folder, 1e6 if fault == "too large" else 50.0, field_areas.Settings(stride=5) if fault == "settings" else None
+    )
     if fault == "torn":
-        (folder / areas.FILE).write_text('{"schema"')
+        (folder / field_areas.FILE).write_text('{"schema"')
     found = Evidence(load({"here": tmp_path})).measure(RUN.key, "here", "field_area")
     assert found.status == "unusable"
     assert len(found.faults) == 1

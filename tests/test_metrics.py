@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
-from repro import metrics
+from repro.config.errors import MetricError
+from repro.evaluation.confusion import class_counts, confusion
+from repro.results import metrics
 
 VOID = 255
 
@@ -35,7 +37,7 @@ def blobs(seed: int, shape: tuple[int, int], num_classes: int) -> NDArray[np.uin
 
 def test_three_pixels_by_hand() -> None:
     """Two right, one wrong: IoU 1/2 and 1/2, accuracy 2/3; the void pixel is not there."""
-    counts = metrics.class_counts(np.array([0, 0, 1, VOID]), np.array([0, 1, 1, 1]), 3)
+    counts = class_counts(np.array([0, 0, 1, VOID]), np.array([0, 1, 1, 1]), 3)
     assert counts.tolist() == [[1, 1, 2], [1, 2, 1], [0, 0, 0]]
     assert metrics.iou(counts[None])[:2].tolist() == [0.5, 0.5]
     assert math.isnan(metrics.iou(counts[None])[2])
@@ -63,9 +65,9 @@ def test_confusion_equals_slow_loop(num_classes: int, shape: tuple[int, int]) ->
         pred = np.roll(labels, (3, 5), (0, 1))
         labels[: shape[0] // 4] = VOID
         expected = slow_confusion(labels, pred, num_classes)
-        assert (metrics.confusion(labels, pred, num_classes) == expected).all()
-        assert (metrics.confusion(labels.astype(np.int64), pred.astype(np.int32), num_classes) == expected).all()
-        assert (metrics.confusion(labels.T, pred.T, num_classes) == expected).all()
+        assert (confusion(labels, pred, num_classes) == expected).all()
+        assert (confusion(labels.astype(np.int64), pred.astype(np.int32), num_classes) == expected).all()
+        assert (confusion(labels.T, pred.T, num_classes) == expected).all()
 
 
 def test_iou_and_accuracy_equal_torchmetrics() -> None:
@@ -75,7 +77,7 @@ def test_iou_and_accuracy_equal_torchmetrics() -> None:
     labels = np.stack([blobs(seed, (50, 70), 7) for seed in range(4)])
     pred = np.stack([blobs(seed + 90, (50, 70), 7) for seed in range(4)])
     labels[:, 20:22] = VOID
-    counts = np.stack([metrics.class_counts(a, b, 9) for a, b in zip(labels, pred, strict=True)])
+    counts = np.stack([class_counts(a, b, 9) for a, b in zip(labels, pred, strict=True)])
     matrix = classification.MulticlassConfusionMatrix(9, ignore_index=VOID)(
         torch.tensor(pred), torch.tensor(labels).long()
     )
@@ -83,7 +85,7 @@ def test_iou_and_accuracy_equal_torchmetrics() -> None:
     theirs = jaccard(torch.tensor(pred), torch.tensor(labels).long()).numpy()
     ours = metrics.iou(counts)
     there = ~np.isnan(ours)
-    assert (matrix.numpy() == metrics.confusion(labels, pred, 9)).all()
+    assert (matrix.numpy() == confusion(labels, pred, 9)).all()
     assert np.allclose(theirs[there], ours[there], atol=1e-6)
     assert metrics.pixel_acc(counts) == pytest.approx((pred == labels).sum() / (labels != VOID).sum())
 
@@ -146,7 +148,7 @@ pixels = hnp.arrays(
 def test_counts_obey_their_laws(pred: NDArray[np.uint8], data: st.DataObject) -> None:
     """For any maps: counts add up, scores stay in [0, 1] or are nan exactly where nothing was seen."""
     labels = data.draw(hnp.arrays(np.uint8, pred.shape, elements=st.sampled_from([0, 1, 2, 3, 4, VOID])))
-    counts = metrics.class_counts(labels, pred, 6)
+    counts = class_counts(labels, pred, 6)
     scored = int((labels != VOID).sum())
     assert counts[:, 1].sum() == counts[:, 2].sum() == scored
     assert counts[:, 0].sum() == ((labels == pred) & (labels != VOID)).sum()
@@ -186,19 +188,19 @@ def test_boundary_and_inside_pool_to_the_whole(counts: NDArray[np.int64], within
 )
 def test_maps_without_counts_are_refused(labels: Any, pred: Any, num_classes: int, says: str) -> None:
     """One sentence that names the map and the value."""
-    with pytest.raises(metrics.MetricError, match=says):
-        metrics.confusion(labels, pred, num_classes)
+    with pytest.raises(MetricError, match=says):
+        confusion(labels, pred, num_classes)
 
 
 def test_counts_without_scores_are_refused() -> None:
     """Wrong shape, wrong kind, unknown metric, counts not recorded, a distance beyond the bins."""
-    with pytest.raises(metrics.MetricError, match="classes: needs integer counts"):
+    with pytest.raises(MetricError, match="classes: needs integer counts"):
         metrics.iou(np.zeros((3, 3), np.int64))
-    with pytest.raises(metrics.MetricError, match="float64"):
+    with pytest.raises(MetricError, match="float64"):
         metrics.profile(cast("Any", np.zeros((1, metrics.BINS, 2))))
-    with pytest.raises(metrics.MetricError, match="'f1' is unknown"):
+    with pytest.raises(MetricError, match="'f1' is unknown"):
         metrics.score("f1", {})
-    with pytest.raises(metrics.MetricError, match="needs the counts 'distance'"):
+    with pytest.raises(MetricError, match="needs the counts 'distance'"):
         metrics.score("boundary_acc", {"classes": np.zeros((1, 2, 3), np.int64)})
-    with pytest.raises(metrics.MetricError, match="within"):
+    with pytest.raises(MetricError, match="within"):
         metrics.boundary_acc(np.zeros((1, metrics.BINS, 2), np.int64), within=41)

@@ -8,10 +8,10 @@ from torch import nn
 from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from repro.config.networks import GCN, Classifier, Conv, Conv1x1, Head, Model, Stack
 from repro.models import Network, backbone_parameters, build, head_parameters
 from repro.models.blocks import BoundaryRefinement
 from repro.models.network import STAGES
-from repro.spec import GCN, Classifier, Conv, Conv1x1, Head, Model, Stack
 
 PAPER = Model(GCN(15), refine=True)
 SMALL_GCN = GCN(3)

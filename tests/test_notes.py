@@ -6,18 +6,20 @@ from pathlib import Path
 
 import pytest
 
-from repro import metrics, profiles, records, specs
-from repro.compare import compare
-from repro.counts import load_counts
+from repro.config import profiles
 from repro.models.architectures import architecture
-from repro.records import Shelf
-from repro.render import latex, markdown
+from repro.paper.tables import all_tables, paper_tables
+from repro.report import latex, markdown
+from repro.report.compare import compare
+from repro.results import metrics, records
+from repro.results.counts import load_counts
+from repro.results.records import Shelf
 
 REFERENCE = Path(__file__).parent.parent / "runs/reference"
 
 
 def _notes(number: int, profile: str, shelf: Shelf | None = None) -> tuple[str, ...]:
-    view = compare(specs.tables()[number], profiles.get(profile), shelf or Shelf(()), load_counts())
+    view = compare(all_tables()[number], profiles.get(profile), shelf or Shelf(()), load_counts())
     for text in (markdown.render(view), latex.render(view)):
         assert all(note.split(",")[0].split(":")[0] in text for note in view.notes)
     return view.notes
@@ -44,7 +46,7 @@ def test_the_boundary_region_has_its_share() -> None:
     assert said == "boundary: Euclidean distance of 7 pixels at most to another label, the void rim an edge"
     shelf = records.load({"reference": REFERENCE})
     (said,) = _notes(5, "shapes", shelf)
-    run = profiles.get("shapes").resolve(specs.tables()[5].rows[0].cells[0].training)  # type: ignore[union-attr]
+    run = profiles.get("shapes").resolve(all_tables()[5].rows[0].cells[0].training)  # type: ignore[union-attr]
     assert run is not None
     share = metrics.boundary_share(shelf.of(run.key)[0].counts()["distance"])
     assert said.endswith(f"the void rim an edge: {100 * share:.1f} % of the scored pixels (reference)")
@@ -63,4 +65,4 @@ def test_every_reading_of_the_flops_stands_beside_the_print() -> None:
 
 def test_other_tables_have_no_notes() -> None:
     """A note is the exception."""
-    assert {n for n in specs.printed() if _notes(n, "shapes")} == {4, 5, 11}
+    assert {n for n in paper_tables() if _notes(n, "shapes")} == {4, 5, 11}

@@ -12,8 +12,8 @@ import pytest
 import short_runs
 import torch
 
-from repro.identity import NUMERICS
-from repro.records import load
+from repro.config.identity import NUMERICS
+from repro.results.records import load
 
 GOLDEN = Path(__file__).parent / "golden" / "numerics"
 TOLERANCE = 1e-4
@@ -102,7 +102,7 @@ def test_a_committed_checkpoint_and_record_are_taken_up(tmp_path: Path) -> None:
 
 def _write_stopped(folder: Path) -> None:
     """Write the checkpoint of a run stopped after 10 of 20 steps, and the record of the whole one without weights."""
-    from repro import checkpoint
+    from repro.training import checkpoint
 
     task = short_runs.job(steps=20)
     saved, place = checkpoint.save, short_runs.place(folder / "made", folder / "cache", seconds=0.0)

@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 from short_runs import job
 
-from repro.launch import Ended, Order
-from repro.launch import order as module
+from repro.runner.launchers import Ended, Order, queue
 
 
 def _order(*jobs: Any, have: frozenset[str] = frozenset(), deaths: int = 2) -> tuple[Order, list[tuple[str, Any]]]:
@@ -75,7 +74,7 @@ def test_a_process_that_dies_is_replaced_once() -> None:
 def test_a_job_that_another_command_does_is_asked_for_again_later(monkeypatch: pytest.MonkeyPatch) -> None:
     """Busy is no ending: the job waits a moment and comes again."""
     clock = [100.0]
-    monkeypatch.setattr(module.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(queue.time, "monotonic", lambda: clock[0])
     one = job(3)
     order, said = _order(one)
     order.take(1)
@@ -83,5 +82,5 @@ def test_a_job_that_another_command_does_is_asked_for_again_later(monkeypatch: p
     assert order.ended == []
     assert said == []
     assert order.take(1) == []
-    clock[0] += module.BUSY_SECONDS
+    clock[0] += queue.BUSY_SECONDS
     assert order.take(1) == [one]

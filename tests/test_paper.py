@@ -7,8 +7,9 @@ import sys
 
 import pytest
 
-from repro import paper
-from repro.spec import Claim, Contrast, Ref, exceeds
+from repro.config.errors import PaperError
+from repro.paper import printed as paper
+from repro.paper.schema import Claim, Contrast, Ref, exceeds
 
 
 def test_score() -> None:
@@ -74,7 +75,7 @@ def test_text() -> None:
 
 def test_unknown_number_of_the_text() -> None:
     """An unknown name is said by one sentence that names it."""
-    with pytest.raises(paper.PaperError, match=r"'nothing'.*add it under"):
+    with pytest.raises(PaperError, match=r"'nothing'.*add it under"):
         paper.said("nothing")
 
 
@@ -108,7 +109,7 @@ def test_other_table() -> None:
 
 def test_claim_over_nothing() -> None:
     """A claim over a cell that is not printed names the cell."""
-    with pytest.raises(paper.PaperError, match=r"table 1: .*row 'Score', column '17'"):
+    with pytest.raises(PaperError, match=r"table 1: .*row 'Score', column '17'"):
         paper.number(1, "Score", "17")
 
 
@@ -134,6 +135,8 @@ def test_check_finds_typing_errors(monkeypatch: pytest.MonkeyPatch, block: dict[
 
 def test_no_heavy_import() -> None:
     """Looking up a printed number imports neither torch nor numpy (fresh process)."""
-    code = "import sys, repro.paper as p; p.printed(1, 'Score', '3'); print({'torch', 'numpy'} & set(sys.modules))"
+    code = (
+        "import sys, repro.paper.printed as p; p.printed(1, 'Score', '3'); print({'torch', 'numpy'} & set(sys.modules))"
+    )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "set()"

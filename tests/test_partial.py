@@ -16,26 +16,30 @@ import simulate
 from data_files import make_camvid
 from rich.console import Console
 
-from repro import facts, published, sources
-from repro.commands import planning, running
-from repro.compare import compare
-from repro.counts import Counts
+from repro.cli import plan
+from repro.cli import run as run_module
+from repro.cli.options import Request
+from repro.config import dataset_info
+from repro.config.errors import SpecError
+from repro.config.experiment import Job, Training
+from repro.config.machine import Machine
+from repro.config.networks import GCN, Model
+from repro.config.profiles import get
 from repro.data import load
-from repro.data.store import PIXELS, open_store
-from repro.experiment import Job
-from repro.machine import Machine
-from repro.profiles import get
-from repro.records import load as load_records
-from repro.render import markdown
-from repro.spec import GCN, Model, SpecError, Training
+from repro.data.cache import PIXELS, open_store
+from repro.report import markdown
+from repro.report.compare import compare
+from repro.results.counts import Counts
+from repro.results.records import load as load_records
+from repro.runner import job, sources
 
 ROOT = Path(__file__).parent.parent
 SPLITS = {"camvid/train": (2, 367), "camvid/val": (1, 101)}
 
 
-def how(*, allow: bool) -> running.How:
+def how(*, allow: bool) -> run_module.How:
     """Return what was asked for: one process, everything else as it is."""
-    return running.How(1, None, None, "cpu", "auto", "", allow_partial=allow)
+    return run_module.How(1, None, None, "cpu", "auto", "", allow_partial=allow)
 
 
 def jobs() -> Any:
@@ -48,9 +52,9 @@ def jobs() -> Any:
 def test_what_is_fewer_than_published() -> None:
     """Splits without a published count, and those that hold more, are none."""
     held = {"camvid/train": 6, "camvid/val": 101, "voc/trainaug": 10_583, "camvid_half/fit": 3, "tiny/train": 1}
-    assert published.partial(held) == {"camvid/train": (6, 367)}
-    assert published.shortfall({"b/x": [6, 1367], "a/y": (1, 2)}) == "a/y 1 of 2 images, b/x 6 of 1,367 images"
-    assert published.shortfall(None) == published.shortfall({}) == published.shortfall({"a": 3}) == ""
+    assert dataset_info.partial(held) == {"camvid/train": (6, 367)}
+    assert dataset_info.shortfall({"b/x": [6, 1367], "a/y": (1, 2)}) == "a/y 1 of 2 images, b/x 6 of 1,367 images"
+    assert dataset_info.shortfall(None) == dataset_info.shortfall({}) == dataset_info.shortfall({"a": 3}) == ""
 
 
 def test_splits_here_are_counted(tmp_path: Path) -> None:
@@ -66,11 +70,11 @@ def test_a_run_is_refused_unless_it_is_meant(tmp_path: Path) -> None:
     place, out = Machine(data_root=tmp_path), Console(file=io.StringIO(), width=300)
     said = r"camvid/train 2 of 367 images, camvid/val 1 of 101 images that are published .*--allow-partial"
     with pytest.raises(SpecError, match=said):
-        running._say_partial(out, how(allow=False), jobs(), place)
-    running._say_partial(out, how(allow=True), jobs(), place)
+        run_module._say_partial(out, how(allow=False), jobs(), place)
+    run_module._say_partial(out, how(allow=True), jobs(), place)
     assert isinstance(out.file, io.StringIO)
     assert out.file.getvalue().startswith("fewer images than published: camvid/train 2 of 367 images, camvid/val")
-    running._say_partial(out, how(allow=False), (), place)
+    run_module._say_partial(out, how(allow=False), (), place)
 
 
 def test_the_command_refuses_before_it_trains(tmp_path: Path) -> None:
@@ -96,7 +100,7 @@ def session(tmp_path: Path) -> Any:
 
 def test_a_record_has_the_counts(tmp_path: Path) -> None:
     """Of every split that the run used."""
-    assert published.partial(facts._images(session(tmp_path))) == SPLITS
+    assert dataset_info.partial(job._images(session(tmp_path))) == SPLITS
 
 
 def test_a_fingerprint_is_recorded_of_sound_content_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -107,7 +111,7 @@ def test_a_fingerprint_is_recorded_of_sound_content_alone(tmp_path: Path, caplog
         file.seek(500)
         file.write(bytes(100))
     with caplog.at_level(logging.WARNING):
-        assert facts._checked(made) == made.data
+        assert job._checked(made) == made.data
     assert "is damaged: image train1 does not have its checksum" in caplog.text
     assert all(store.checked.all() and store.verify() for store in made.stores.values())
 
@@ -122,10 +126,10 @@ def test_tables_and_plans_say_it(tmp_path: Path) -> None:
     note = "fewer images than published (local): camvid/train 6 of 367 images"
     assert view.notes == (note,)
     assert note in markdown.render(view)
-    request = planning.Request(("table1",), "shapes", 1, None, "", tmp_path)
+    request = Request(("table1",), "shapes", 1, None, "", tmp_path)
     first = request.plan(load_records({})).jobs[0].run
     simulate.write(tmp_path / "local", first, 0, partial={"camvid/train": [6, 367]})
     out = Console(file=io.StringIO(), width=300)
-    planning.show(out, request, as_json=False)
+    plan.show_plan(out, request, as_json=False)
     assert isinstance(out.file, io.StringIO)
     assert "made with fewer images than published, camvid/train 6 of 367 images" in out.file.getvalue()

@@ -19,12 +19,14 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from repro import profiles, records, specs
-from repro.commands import figuring
-from repro.render.figures import style
-from repro.report import main
-from repro.restore import run_of
-from repro.spec import Score, Submitted
+from repro.cli.figure import show
+from repro.config import profiles
+from repro.figures import all_figures, build, style
+from repro.paper.schema import Score, Submitted
+from repro.paper.tables import all_tables
+from repro.report.build import main
+from repro.results import records
+from repro.results.restore import run_of
 
 ROOT = Path(__file__).parents[1]
 PINS = Path(__file__).parent / "golden" / "pins.json"
@@ -69,13 +71,13 @@ def test_keys_of_the_cells() -> None:
     """Each cell of a table, and each training of a figure, asks for the same run in every profile."""
     found = {}
     for profile in profiles.PROFILES.values():
-        for table in specs.tables().values():
+        for table in all_tables().values():
             for row in table.rows:
                 for column, cell in zip(table.columns, row.cells, strict=True):
                     if isinstance(cell, Score | Submitted):
                         run = profile.resolve(cell.training, cell.evaluation)
                         found[f"{profile.name}/{table.name}/{row.label}/{column}"] = run.key if run else "none"
-        for figure in specs.figures().values():
+        for figure in all_figures().values():
             for i, training in enumerate(figure.trainings):
                 run = profile.resolve(training)
                 found[f"{profile.name}/{figure.name}/{i}"] = run.key if run else "none"
@@ -94,8 +96,8 @@ def test_rendered_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 def test_what_the_figures_show(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The numbers of every plot, from the reference records; nothing is drawn into a file."""
     monkeypatch.setattr(style, "save", lambda _, stem: stem.parent.mkdir(parents=True, exist_ok=True) or [])
-    request = figuring.Request(PLOTS, runs=ROOT / "runs", out=tmp_path / "figures")
-    assert figuring.show(Console(quiet=True), request) == 0
+    request = build.Request(PLOTS, runs=ROOT / "runs", out=tmp_path / "figures")
+    assert show(Console(quiet=True), request) == 0
     trees = {
         name: rounded(json.loads((tmp_path / "figures" / f"{name}.json").read_text(encoding="utf-8"))) for name in PLOTS
     }

@@ -15,14 +15,15 @@ from data_files import make_voc, noise, save, save_mask
 from numpy.typing import NDArray
 from torch import nn
 
-from repro import regions
+from repro.config.errors import RegionError
 from repro.data import load
+from repro.data.cache import Store, open_store
 from repro.data.dataset import Bytes
-from repro.data.places import keep_places
-from repro.data.store import Store, open_store
-from repro.data.transforms import eval_images
-from repro.evaluate import evaluate_images
-from repro.predictor import Predictor
+from repro.data.loader import eval_images
+from repro.evaluation import regions
+from repro.evaluation.evaluator import evaluate_images
+from repro.evaluation.predictor import Predictor
+from repro.evaluation.regions import keep_places
 
 
 @pytest.fixture
@@ -130,5 +131,5 @@ def test_a_folder_that_cannot_be_written_is_said(
 def test_maps_of_other_shapes_are_refused() -> None:
     """One sentence with the three shapes."""
     square = np.zeros((2, 2), np.uint8)
-    with pytest.raises(regions.RegionError, match="differ in shape"):
+    with pytest.raises(RegionError, match="differ in shape"):
         regions.place_counts(square, square, np.zeros((2, 3), np.uint16))

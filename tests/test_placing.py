@@ -14,15 +14,16 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from repro import profiles
+from repro.config import profiles
+from repro.config.errors import WorkError
+from repro.config.experiment import Run, Training
+from repro.config.networks import GCN, Model
 from repro.data.normalise import IMAGENET_MEAN, IMAGENET_STD, normalise
-from repro.errors import WorkError
-from repro.experiment import Run
-from repro.initialise import Stride, stride_of
 from repro.models import load_backbone, placing
 from repro.models.architectures import ARCHITECTURES
-from repro.models.resnet import BatchNorm, ResNet, StrideIn
-from repro.spec import GCN, Model, Training
+from repro.models.norm import BatchNorm
+from repro.models.resnet import ResNet, StrideIn
+from repro.models.weights import Stride, stride_of
 
 
 def pictures(seed: int, count: int = 8) -> Tensor:

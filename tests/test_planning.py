@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from repro import specs
-from repro.commands import costing, planning
-from repro.commands.planning import Request
-from repro.estimate import Estimates
-from repro.measure import plan
-from repro.profiles import get
-from repro.records import Record, Shelf
+from repro.cli import plan
+from repro.cli.options import Request
+from repro.config.profiles import get
+from repro.formatting import metric
+from repro.paper.tables import all_tables
+from repro.results.records import Record, Shelf
+from repro.runner.budget import Estimates
+from repro.runner.plan import make_plan
 
 ROOT = Path(__file__).parent.parent
 
@@ -27,13 +28,13 @@ def _request(tables: str, profile: str, folder: Path) -> Request:
 
 def _shown(request: Request, *, as_json: bool = False) -> str:
     text = io.StringIO()
-    planning.show(Console(file=text, width=200), request, as_json=as_json)
+    plan.show_plan(Console(file=text, width=200), request, as_json=as_json)
     return text.getvalue()
 
 
 def test_stages_wait_for_one_another() -> None:
     """Two processes halve the time of what stands side by side, and no chain ends before its stages have run."""
-    jobs = plan([specs.tables()[7]], get("shapes"), (0,), Shelf(())).jobs
+    jobs = make_plan([all_tables()[7]], get("shapes"), (0,), Shelf(())).jobs
     last = next(job for job in jobs if job.name.startswith("shapes-gcn-k15-br-ms-crf"))
     seconds = {job.run.key: (1000.0 if job == last else 10.0) for job in jobs}
     found = Estimates(seconds, {}, 1.0, "").whole(jobs, 2)
@@ -46,8 +47,8 @@ def test_stages_wait_for_one_another() -> None:
 
 def test_the_time_is_said_before_anything_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of one process and of those that would run; unknown where nothing like it was ever run."""
-    monkeypatch.setattr(planning, "cores", lambda: 2)
-    run = plan([specs.tables()[1]], get("shapes"), (0,), Shelf(())).jobs[0].run
+    monkeypatch.setattr(plan, "cores", lambda: 2)
+    run = make_plan([all_tables()[1]], get("shapes"), (0,), Shelf(())).jobs[0].run
     assert "expected: unknown, no run like these 8 has a record yet" in _shown(_request("table1", "shapes", tmp_path))
     meta = {"key": run.key, "seed": 0, "status": "ok", "seconds_total": 90.0}
     shelf = Shelf((Record(Path("x"), meta, "reference"),))
@@ -66,7 +67,7 @@ def test_a_run_is_never_cut(width: int, tmp_path: Path) -> None:
     """Whatever the width, names stand whole, for other commands take them; so does what each run starts from."""
     text = io.StringIO()
     request = _request("9", "shapes", tmp_path)
-    planning.show(Console(file=text, width=width), request, as_json=False)
+    plan.show_plan(Console(file=text, width=width), request, as_json=False)
     words = text.getvalue().split()
     for job in request.plan(request.shelf).jobs:
         assert job.name in words
@@ -77,7 +78,7 @@ def test_a_run_is_never_cut(width: int, tmp_path: Path) -> None:
 @pytest.mark.parametrize(("number", "text"), [(0, "0.0"), (950, "950.0"), (44_300, "44.3 k"), (9.79e18, "9.8 E")])
 def test_numbers_have_the_prefix_that_suits_them(number: float, text: str) -> None:
     """So that a small network does not show as 0.0 M."""
-    assert costing.metric(number) == text
+    assert metric(number) == text
 
 
 def test_the_readme_says_what_a_plan_says(tmp_path: Path) -> None:
@@ -107,7 +108,7 @@ def test_an_evaluation_trains_no_step(tmp_path: Path) -> None:
 def test_every_run_of_the_paper_is_counted(tmp_path: Path) -> None:
     """Data, steps, parameters, multiply-adds of each; hours where a speed is known."""
     text = io.StringIO()
-    planning.show(Console(file=text), _request("all", "paper", tmp_path), as_json=True, tflops=100.0)
+    plan.show_plan(Console(file=text), _request("all", "paper", tmp_path), as_json=True, tflops=100.0)
     tree = json.loads(text.getvalue())
     assert tree["without_data"] == []
     assert tree["stored_bytes"] == sum(4 * job["params"] for job in tree["jobs"] if job["trains"])
@@ -121,6 +122,6 @@ def test_every_run_of_the_paper_is_counted(tmp_path: Path) -> None:
         assert job["device_hours"] <= arithmetic + launches
     text = io.StringIO()
     request = _request("all", "paper", tmp_path)
-    planning.show(Console(file=text), request, as_json=True, tflops=100.0, launch_us=0.0)
+    plan.show_plan(Console(file=text), request, as_json=True, tflops=100.0, launch_us=0.0)
     for job in json.loads(text.getvalue())["jobs"]:
         assert job["device_hours"] == pytest.approx(job["flops"] / 1e14 / 3600)

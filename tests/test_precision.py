@@ -8,10 +8,12 @@ import os
 import pytest
 import torch
 
-from repro import fabric, machine
-from repro.machine import Machine
+from repro.config import machine
+from repro.config.errors import SpecError
+from repro.config.machine import Machine
 from repro.models.architectures import ARCHITECTURES
-from repro.spec import SpecError
+from repro.models.numerics import repeatable
+from repro.training import distributed
 
 
 @pytest.mark.parametrize(
@@ -29,15 +31,15 @@ def test_precision_on_a_cpu(
     asked: str, bf16: bool, narrow: bool, expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """bf16 where the processor has it and the network is wide; what the user asks for comes before both."""
-    monkeypatch.setattr(fabric, "cpu_has_bf16", lambda: bf16)
-    assert fabric.precision(Machine(precision=asked), "cpu", narrow=narrow) == expected  # type: ignore[arg-type]
+    monkeypatch.setattr(distributed, "cpu_has_bf16", lambda: bf16)
+    assert distributed.precision(Machine(precision=asked), "cpu", narrow=narrow) == expected  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("real", "expected"), [(True, "bf16-mixed"), (False, "32-true")])
 def test_precision_on_a_gpu(real: bool, expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A GPU that only emulates bf16 takes float32."""
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: real or including_emulation)
-    assert fabric.precision(Machine(), "cuda") == expected
+    assert distributed.precision(Machine(), "cuda") == expected
 
 
 def test_bf16_is_refused_on_a_gpu_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -45,11 +47,11 @@ def test_bf16_is_refused_on_a_gpu_without_it(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: including_emulation)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "Tesla T4")
     with pytest.raises(SpecError, match="--precision bf16: Tesla T4 has no bfloat16; use --precision 32 or auto"):
-        fabric.precision(Machine(precision="bf16"), "cuda")
-    assert fabric.precision(Machine(precision="auto"), "cuda") == "32-true"
-    assert fabric.precision(Machine(precision="32"), "cuda") == "32-true"
+        distributed.precision(Machine(precision="bf16"), "cuda")
+    assert distributed.precision(Machine(precision="auto"), "cuda") == "32-true"
+    assert distributed.precision(Machine(precision="32"), "cuda") == "32-true"
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: True)
-    assert fabric.precision(Machine(precision="bf16"), "cuda") == "bf16-mixed"
+    assert distributed.precision(Machine(precision="bf16"), "cuda") == "bf16-mixed"
 
 
 @pytest.mark.parametrize(
@@ -59,7 +61,7 @@ def test_bf16_is_refused_on_a_gpu_without_it(monkeypatch: pytest.MonkeyPatch) ->
 def test_devices_by_their_words(word: str, seen: bool, expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A GPU where torch sees one, unless it is not wanted."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: seen)
-    assert fabric.device_of(word) == torch.device(expected)
+    assert distributed.device_of(word) == torch.device(expected)
 
 
 @pytest.mark.parametrize(("word", "says"), [("cuda", "torch sees no CUDA device"), ("tpu", "choose from auto, cpu")])
@@ -67,14 +69,14 @@ def test_devices_that_are_not_there(word: str, says: str, monkeypatch: pytest.Mo
     """One sentence each."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(SpecError, match=says):
-        fabric.device_of(word)
+        distributed.device_of(word)
 
 
 def test_float32_is_float32_and_runs_repeat() -> None:
     """No TF32 in convolutions or products, deterministic algorithms, no search for the fastest, no filled memory."""
     torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = True, True
-    fabric.open_fabric(Machine(device="cpu"))
-    fabric.repeatable()
+    distributed.open_fabric(Machine(device="cpu"))
+    repeatable()
     assert not torch.backends.cudnn.allow_tf32
     assert not torch.backends.cuda.matmul.allow_tf32
     assert torch.get_float32_matmul_precision() == "highest"

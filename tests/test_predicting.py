@@ -17,17 +17,21 @@ from rich.console import Console
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from repro import models, profiles, specs
-from repro.commands import pictures, predicting, trained, viewing
-from repro.data.dataset import DataError
+from repro import models
+from repro.cli import predict, receptive_field
+from repro.config import profiles
+from repro.config.errors import DataError, RecordError, SpecError, VRFError, WeightsError
+from repro.config.experiment import Training
+from repro.config.hashing import canonical, key_of_tree
+from repro.config.networks import GCN, Model
+from repro.data import images
+from repro.data.normalise import colours
 from repro.data.palette import read_palette
 from repro.data.shapes import CLASSES, PALETTE
-from repro.keys import canonical, key_of_tree
-from repro.records import Record, RecordError, load
-from repro.restore import run_of
-from repro.session import colours
-from repro.spec import GCN, Model, SpecError, Training
-from repro.vrf import VRFError
+from repro.evaluation import trained_model
+from repro.paper.tables import all_tables
+from repro.results.records import Record, load
+from repro.results.restore import run_of
 
 RUN = profiles.get("shapes").resolve(Training(Model(GCN(7))))
 
@@ -61,7 +65,7 @@ def test_every_run_comes_back_from_its_record(tmp_path: Path) -> None:
     """The tree in a record gives the run that wrote it, with its key, for every table and profile."""
     seen = set()
     for profile in profiles.PROFILES.values():
-        for table in specs.tables().values():
+        for table in all_tables().values():
             for run, _ in simulate.runs(table, profile).values():
                 if run.key not in seen:
                     seen.add(run.key)
@@ -86,14 +90,14 @@ def test_record_of_another_version_is_refused(tmp_path: Path) -> None:
 def test_records_are_found_by_key_name_and_seed(runs: Path) -> None:
     """The seed with weights is taken; one without names the command that trains it."""
     assert RUN is not None
-    assert trained.find(runs, RUN.key).seed == 0
-    assert trained.find(runs, trained.find(runs, RUN.key).name).seed == 0
+    assert trained_model.find(runs, RUN.key).seed == 0
+    assert trained_model.find(runs, trained_model.find(runs, RUN.key).name).seed == 0
     with pytest.raises(RecordError, match=r"repro run table1 --profile shapes --seeds 2"):
-        trained.find(runs, RUN.key, 1)
+        trained_model.find(runs, RUN.key, 1)
     with pytest.raises(RecordError, match="known are"):
-        trained.find(runs, "nothing")
+        trained_model.find(runs, "nothing")
     with pytest.raises(RecordError, match="no record of it, only of 0, 1"):
-        trained.find(runs, RUN.key, 7)
+        trained_model.find(runs, RUN.key, 7)
 
 
 def test_command_names_a_cut_training(tmp_path: Path) -> None:
@@ -101,26 +105,26 @@ def test_command_names_a_cut_training(tmp_path: Path) -> None:
     cut = profiles.get("shapes", steps=20).resolve(Training(Model(GCN(7))))
     assert cut is not None
     simulate.write(tmp_path, cut, 0)
-    assert "--steps 20" in trained.command(load({"local": tmp_path}).records[0])
+    assert "--steps 20" in trained_model.command(load({"local": tmp_path}).records[0])
 
 
 def test_damaged_weights_are_one_sentence(runs: Path, tmp_path: Path) -> None:
     """Weights that were cut short name their file."""
     assert RUN is not None
     folder = simulate.write(tmp_path / "local", RUN, 0, classes=list(CLASSES))
-    whole = (trained.find(runs, RUN.key).folder / "weights.safetensors").read_bytes()
+    whole = (trained_model.find(runs, RUN.key).folder / "weights.safetensors").read_bytes()
     (folder / "weights.safetensors").write_bytes(whole[:1000])
     with pytest.raises(RecordError, match=r"weights\.safetensors: damaged"):
-        trained.load(trained.find(tmp_path, RUN.key))
+        trained_model.load(trained_model.find(tmp_path, RUN.key))
 
 
 def test_label_map_is_the_networks(runs: Path, picture: Path, tmp_path: Path) -> None:
     """The files hold the argmax of the network on the normalised picture, computed here step by step."""
     assert RUN is not None
     out = quiet()
-    predicting.predict(out, [picture], RUN.key, None, tmp_path / "out", runs)
+    predict.predict_images(out, [picture], RUN.key, None, tmp_path / "out", runs)
     labels = np.asarray(Image.open(tmp_path / "out" / "noise-labels.png"))
-    model = trained.load(trained.find(runs, RUN.key))
+    model = trained_model.load(trained_model.find(runs, RUN.key))
     mean, std = (torch.tensor(c)[:, None, None] for c in colours("shapes"))
     x = (torch.from_numpy(np.asarray(Image.open(picture)).copy()).permute(2, 0, 1) / 255 - mean) / std
     frame = torch.zeros(1, 3, 96, 96)
@@ -146,18 +150,18 @@ def test_a_network_is_loaded_where_it_is_wanted(runs: Path) -> None:
     assert RUN is not None
     image = np.zeros((40, 50, 3), np.uint8)
     for device in (torch.device("cpu"), torch.device("meta")):
-        model = trained.load(trained.find(runs, RUN.key), device)
+        model = trained_model.load(trained_model.find(runs, RUN.key), device)
         kinds = {(value.device, value.dtype) for value in model.net.parameters()}
         assert kinds == {(device, torch.float32)}
         assert model.read(image).device == model.predictor.device == model.for_pictures.device == device
         assert model.read(image).shape == (3, 40, 50)
-    assert trained.load(trained.find(runs, RUN.key)).device.type == "cpu"
+    assert trained_model.load(trained_model.find(runs, RUN.key)).device.type == "cpu"
 
 
 def test_two_pictures_of_one_name_are_refused(runs: Path, tmp_path: Path) -> None:
     """Their files would overwrite each other."""
     with pytest.raises(DataError, match="two pictures"):
-        predicting.predict(quiet(), [Path("a/x.png"), Path("b/x.jpg")], "any", None, tmp_path, runs)
+        predict.predict_images(quiet(), [Path("a/x.png"), Path("b/x.jpg")], "any", None, tmp_path, runs)
 
 
 @pytest.mark.parametrize("mode", ["L", "1", "P", "LA", "RGBA", "I;16", "CMYK"])
@@ -170,7 +174,7 @@ def test_pictures_of_every_kind_are_read(mode: str, tmp_path: Path) -> None:
         image = Image.fromarray(grey).convert("RGB").convert(mode)
     path = tmp_path / ("x.tif" if mode == "CMYK" else "x.png")
     image.save(path)
-    found = pictures.read_picture(path)
+    found = images.read_picture(path)
     assert (found.shape, found.dtype) == ((20, 25, 3), np.uint8)
     if mode not in {"1", "P", "CMYK"}:
         assert np.array_equal(found[..., 1], grey)
@@ -179,7 +183,7 @@ def test_pictures_of_every_kind_are_read(mode: str, tmp_path: Path) -> None:
 def test_alpha_is_laid_over_white(tmp_path: Path) -> None:
     """A transparent pixel is white, half a black one grey."""
     Image.fromarray(np.array([[[0, 0, 0, 0], [0, 0, 0, 128], [9, 8, 7, 255]]], np.uint8)).save(tmp_path / "x.png")
-    assert pictures.read_picture(tmp_path / "x.png").tolist() == [[[255] * 3, [127] * 3, [9, 8, 7]]]
+    assert images.read_picture(tmp_path / "x.png").tolist() == [[[255] * 3, [127] * 3, [9, 8, 7]]]
 
 
 @pytest.mark.parametrize("fault", ["missing", "text", "cut"])
@@ -191,15 +195,15 @@ def test_unreadable_picture_is_one_sentence(fault: str, picture: Path, tmp_path:
     if fault == "cut":
         path.write_bytes(picture.read_bytes()[:500])
     with pytest.raises(DataError, match=r"bad\.png: cannot be read"):
-        pictures.read_picture(path)
+        images.read_picture(path)
 
 
 def test_colours_of_labels() -> None:
     """Labels get their palette, void is white; black background leaves the picture as it is."""
     labels = np.array([[0, 1, 255]], np.uint8)
-    assert pictures.coloured(labels, PALETTE).tolist() == [[[0, 0, 0], [230, 80, 60], [255, 255, 255]]]
+    assert images.coloured(labels, PALETTE).tolist() == [[[0, 0, 0], [230, 80, 60], [255, 255, 255]]]
     image = np.full((1, 3, 3), 100, np.uint8)
-    over = pictures.overlay(image, labels, PALETTE)
+    over = images.overlay(image, labels, PALETTE)
     assert over[0, 0].tolist() == [100, 100, 100]
     assert over[0, 1].tolist() == [round(0.45 * 100 + 0.55 * c) for c in PALETTE[1]]
 
@@ -209,9 +213,9 @@ def test_export_is_half_precision_with_its_origin(runs: Path, tmp_path: Path) ->
     assert RUN is not None
     file = tmp_path / "weights.safetensors"
     with pytest.raises(SpecError, match=r"ends in \.safetensors"):
-        predicting.export(quiet(), RUN.key, None, file.with_suffix(".pth"), runs)
-    predicting.export(quiet(), RUN.key, None, file, runs)
-    whole, half = load_file(trained.find(runs, RUN.key).folder / "weights.safetensors"), load_file(file)
+        predict.export_weights(quiet(), RUN.key, None, file.with_suffix(".pth"), runs)
+    predict.export_weights(quiet(), RUN.key, None, file, runs)
+    whole, half = load_file(trained_model.find(runs, RUN.key).folder / "weights.safetensors"), load_file(file)
     assert whole.keys() == half.keys()
     for name, tensor in whole.items():
         assert half[name].dtype == (torch.float16 if tensor.is_floating_point() else tensor.dtype)
@@ -223,29 +227,29 @@ def test_export_is_half_precision_with_its_origin(runs: Path, tmp_path: Path) ->
 
 def test_value_beyond_half_precision_stays_whole() -> None:
     """A tensor that would overflow is kept in float32."""
-    assert predicting._half(torch.tensor([1e6])).dtype == torch.float32
-    assert predicting._half(torch.tensor([1.0])).dtype == torch.float16
+    assert predict._half(torch.tensor([1e6])).dtype == torch.float32
+    assert predict._half(torch.tensor([1.0])).dtype == torch.float16
 
 
 def test_field_of_a_position(runs: Path, picture: Path, tmp_path: Path) -> None:
     """The command writes the field of a position and names its area."""
     assert RUN is not None
-    request = viewing.Request(picture, RUN.key, "10,20", 25, 11, 0.2, None, tmp_path / "out", runs)
+    request = receptive_field.FieldRequest(picture, RUN.key, "10,20", 25, 11, 0.2, None, tmp_path / "out", runs)
     out = quiet()
-    viewing.show(out, request)
+    receptive_field.show_field(out, request)
     tree = json.loads((tmp_path / "out" / f"noise-{RUN.key}.json").read_text())
     assert tree["panels"][0]["at"] == [10, 20]
     assert f"{tree['panels'][0]['area']:,.0f} pixels" in out.export_text()
     with pytest.raises(VRFError, match="outside"):
-        viewing.show(quiet(), replace(request, at="50,20"))
+        receptive_field.show_field(quiet(), replace(request, at="50,20"))
     with pytest.raises(SpecError, match="two whole numbers"):
-        viewing.show(quiet(), replace(request, at="here"))
+        receptive_field.show_field(quiet(), replace(request, at="here"))
     with pytest.raises(SpecError, match=r"--threshold 0\.0: needs a share"):
-        viewing.show(quiet(), replace(request, threshold=0.0))
+        receptive_field.show_field(quiet(), replace(request, threshold=0.0))
     with pytest.raises(SpecError, match="--occluder 10: needs an odd number"):
-        viewing.show(quiet(), replace(request, occluder=10))
+        receptive_field.show_field(quiet(), replace(request, occluder=10))
     with pytest.raises(SpecError, match="--stride 0: needs one pixel"):
-        viewing.show(quiet(), replace(request, stride=0))
+        receptive_field.show_field(quiet(), replace(request, stride=0))
 
 
 @pytest.mark.parametrize(("side", "says"), [(8, "8 x 8 is smaller than the occluder"), (12, "")])
@@ -253,12 +257,14 @@ def test_field_of_a_small_picture(side: int, says: str, runs: Path, tmp_path: Pa
     """A picture that the occluder does not fit is refused; one smaller than the network's stride is measured."""
     assert RUN is not None
     Image.fromarray((255 * simulate.noise(5, side, side, 3)).astype(np.uint8)).save(tmp_path / "small.png")
-    request = viewing.Request(tmp_path / "small.png", RUN.key, "", 1, 11, 0.2, None, tmp_path / "out", runs)
+    request = receptive_field.FieldRequest(
+        tmp_path / "small.png", RUN.key, "", 1, 11, 0.2, None, tmp_path / "out", runs
+    )
     if says:
         with pytest.raises(VRFError, match=says):
-            viewing.show(quiet(), request)
+            receptive_field.show_field(quiet(), request)
         return
-    viewing.show(quiet(), request)
+    receptive_field.show_field(quiet(), request)
     tree = json.loads((tmp_path / "out" / f"small-{RUN.key}.json").read_text())
     assert tree["panels"][0]["at"] == [6, 6]
 
@@ -267,10 +273,8 @@ def test_weights_that_are_not_finite_are_one_sentence(runs: Path, tmp_path: Path
     """A picture is not segmented by values that are no numbers; the sentence names the tensor."""
     assert RUN is not None
     folder = simulate.write(tmp_path / "local", RUN, 0, classes=list(CLASSES))
-    whole = load_file(trained.find(runs, RUN.key).folder / "weights.safetensors")
+    whole = load_file(trained_model.find(runs, RUN.key).folder / "weights.safetensors")
     whole["backbone.layer1.0.conv1.weight"][0, 0, 0, 0] = float("nan")
     save_file(whole, folder / "weights.safetensors")
-    with pytest.raises(
-        models.WeightsError, match=r"not finite in backbone\.layer1\.0\.conv1\.weight; train them with: repro"
-    ):
-        trained.load(trained.find(tmp_path, RUN.key))
+    with pytest.raises(WeightsError, match=r"not finite in backbone\.layer1\.0\.conv1\.weight; train them with: repro"):
+        trained_model.load(trained_model.find(tmp_path, RUN.key))

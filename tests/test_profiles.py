@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from repro import profiles
-from repro.experiment import Run, Start
-from repro.spec import CRF, GCN, MULTI_SCALE, Classifier, Conv, Conv1x1, Evaluation, Model, SpecError, Stack, Training
+from repro.config import profiles
+from repro.config.errors import SpecError
+from repro.config.experiment import CRF, MULTI_SCALE, Evaluation, Run, Start, Training
+from repro.config.networks import GCN, Classifier, Conv, Conv1x1, Model, Stack
 
 PRETRAINED = Training(Classifier("resnet50"), "imagenet")
 

@@ -12,14 +12,13 @@ from PIL import Image
 from pycocotools.coco import COCO
 from test_coco import pycocotools_labels
 
-from repro import published
+from repro.config import dataset_info
 from repro.data import coco, load, voc
-from repro.data.check import check
-from repro.data.files import list_folder, plain_table, read_ids, read_list, translate
+from repro.data.cache import open_store
+from repro.data.io import list_folder, ordered, plain_table, read_ids, read_list, translate
 from repro.data.palette import VOC_PALETTE, Coding, read_palette
-from repro.data.parallel import ordered
 from repro.data.shares import Published, faults, look
-from repro.data.store import open_store
+from repro.data.verify import check
 
 pytestmark = [
     pytest.mark.realdata,
@@ -139,8 +138,8 @@ def test_published_pixels(real_data: Path) -> None:
     listed = set(read_list(home / "ImageSets/Segmentation/trainaug.txt"))
     val = [path for name, path in list_folder(home / "SegmentationClassAug").items() if name not in listed]
     looks = list(ordered(lambda i: look(val[i].stem, read_ids(val[i]), 21), len(val)))
-    assert sum(one.pixels for one in looks).tolist() == list(published.PIXELS["voc"]["val"])
-    table = Published(published.PIXELS["voc"]["val"], scenes=False)
+    assert sum(one.pixels for one in looks).tolist() == list(dataset_info.PIXELS["voc"]["val"])
+    table = Published(dataset_info.PIXELS["voc"]["val"], scenes=False)
     assert list(faults(looks, voc.CLASSES, table, whole=True)) == []
     assert list(faults(looks[:40], voc.CLASSES, table, whole=False)) == []
 

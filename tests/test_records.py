@@ -10,10 +10,10 @@ from typing import Literal
 import numpy as np
 import pytest
 
-from repro import arrays, records
-from repro.keys import key_of_tree
-from repro.records import RecordError
-from repro.withdrawn import withdraw
+from repro.config.errors import RecordError
+from repro.config.hashing import key_of_tree
+from repro.results import arrays, records
+from repro.results.retraction import withdraw
 
 KEY = key_of_tree({})
 META = {"key": KEY, "seed": 0, "status": "ok", "spec": {}}

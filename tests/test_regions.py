@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
-from repro import metrics, regions
+from repro.config.errors import RegionError
+from repro.evaluation import regions
+from repro.results import metrics
 
 VOID = regions.VOID
 
@@ -197,15 +199,15 @@ def test_diagonal_neighbours_are_one_object() -> None:
 def test_maps_without_regions_are_refused(labels: Any, options: Any, says: str) -> None:
     """One sentence that names the shape, the value or the option, from both functions."""
     for function in (regions.distance_bins, regions.boundary_band):
-        with pytest.raises(regions.RegionError, match=says):
+        with pytest.raises(RegionError, match=says):
             function(labels, **options)
 
 
 def test_other_faults_are_refused() -> None:
     """A band of no width, and maps that do not belong together."""
-    with pytest.raises(regions.RegionError, match="within"):
+    with pytest.raises(RegionError, match="within"):
         regions.boundary_band(np.zeros((2, 3), np.uint8), within=0)
-    with pytest.raises(regions.RegionError, match="differ in shape"):
+    with pytest.raises(RegionError, match="differ in shape"):
         regions.place_counts(np.zeros((2, 3), np.uint8), np.zeros((3, 2)), np.zeros((2, 3), np.uint16))
 
 

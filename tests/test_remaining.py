@@ -1,4 +1,4 @@
-"""Tests of repro.remaining: runs counted once, first stages too, times from records, odd records that do no harm."""
+"""What is missing: runs counted once, first stages too, times from records, odd records that do no harm."""
 
 from __future__ import annotations
 
@@ -7,18 +7,19 @@ from pathlib import Path
 import pytest
 import simulate
 
-from repro import compute, specs
-from repro.profiles import get
-from repro.records import load
-from repro.remaining import remaining
+from repro.config.profiles import get
+from repro.paper.tables import all_tables, paper_tables
+from repro.report.missing import remaining
+from repro.results.records import load
+from repro.runner import budget
 
-TABLES = list(specs.printed().values())
+TABLES = list(paper_tables().values())
 SHAPES = get("shapes")
 
 
 def fill(root: Path, *numbers: int, seeds: int = 3) -> None:
     """Write records of ten seconds for some tables."""
-    simulate.fill(root, {n: specs.tables()[n] for n in numbers}, lambda *_: 0.5, seeds=seeds)
+    simulate.fill(root, {n: all_tables()[n] for n in numbers}, lambda *_: 0.5, seeds=seeds)
 
 
 def test_nothing_was_run(tmp_path: Path) -> None:
@@ -54,16 +55,16 @@ def test_only_the_places_shown_count(tmp_path: Path) -> None:
 
 def test_first_stages_are_counted(tmp_path: Path) -> None:
     """The last stage of Table 7 needs the two before it; test servers' tables need no run of their own."""
-    found = remaining([specs.tables()[7], specs.tables()[8]], SHAPES, load({"reference": tmp_path}), seeds=1)
+    found = remaining([all_tables()[7], all_tables()[8]], SHAPES, load({"reference": tmp_path}), seeds=1)
     assert [lack.name for lack in found.tables] == ["table7"]
     assert found.whole.runs == 11
 
 
 def test_full_scale_is_told_in_operations(tmp_path: Path) -> None:
-    """The paper's profile has no times; its operations are those that repro.compute counts."""
+    """The paper's profile has no times; its operations are those that repro.runner.budget counts."""
     found = remaining(TABLES[:1], get("paper"), load({"reference": tmp_path}), seeds=1)
     runs = [run for run, _ in simulate.runs(TABLES[0], get("paper")).values()]
-    assert found.whole.flops == pytest.approx(sum(one.flops for run in runs if (one := compute.of(run))))
+    assert found.whole.flops == pytest.approx(sum(one.flops for run in runs if (one := budget.of(run))))
     assert found.whole.unknown == found.whole.runs == 8
 
 

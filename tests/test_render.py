@@ -23,18 +23,22 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from repro import audit
-from repro.commands.showing import show
-from repro.compare import compare
-from repro.counts import Counts
-from repro.experiment import Run
-from repro.findings import Audit, Check, Finding, Reading
-from repro.keys import key
-from repro.records import Shelf, load
-from repro.render import audited, csv, document, html, index, json, latex, markdown, numbers, readme, remaining, words
-from repro.render.page import Page
-from repro.spec import GCN, Cost
-from repro.views import Lack, Picture, Remaining, TableView
+from repro.config.experiment import Run
+from repro.config.hashing import key
+from repro.config.networks import GCN
+from repro.formatting import DASH, duration, signed
+from repro.paper import audit
+from repro.paper.audit.finding import Audit, Check, Finding, Reading
+from repro.paper.schema import Cost
+from repro.report import dataframe, html, latex, markdown
+from repro.report import text as words
+from repro.report.compare import compare
+from repro.report.latex import as_latex
+from repro.report.page import Page
+from repro.report.table_view import Lack, Picture, Remaining, TableView
+from repro.report.terminal import show
+from repro.results.counts import Counts
+from repro.results.records import Shelf, load
 
 GOLDEN = Path(__file__).parent / "golden"
 COUNTS = Counts({key(Cost(GCN(k))): 2 * k * 21 * (2048 + 21) for k in (3, 7)}, "2.11.0")
@@ -76,16 +80,16 @@ def whole(view: TableView) -> Page:
 FORMATS: dict[str, Callable[[TableView], str]] = {
     "table2.md": markdown.render,
     "table2.tex": latex.render,
-    "table2.csv": csv.render,
-    "table2.json": lambda view: json.render((view,)),
-    "README.md": lambda view: index.render(whole(view)),
-    "document.tex": lambda view: document.render(whole(view)),
+    "table2.csv": dataframe.render_csv,
+    "table2.json": lambda view: dataframe.render_json((view,)),
+    "README.md": lambda view: markdown.render_index(whole(view)),
+    "document.tex": lambda view: latex.render_document(whole(view)),
     "report.html": lambda view: _without_assets(html.render(whole(view))),
 }
 AUDITED: dict[str, Callable[[], str]] = {
-    "audit.md": lambda: audited.as_markdown(AUDIT),
-    "audit.tex": lambda: audited.as_latex(AUDIT),
-    "audit.json": lambda: json.render((), audit=AUDIT),
+    "audit.md": lambda: markdown.as_markdown(AUDIT),
+    "audit.tex": lambda: as_latex(AUDIT),
+    "audit.json": lambda: dataframe.render_json((), audit=AUDIT),
 }
 
 
@@ -144,14 +148,14 @@ def test_diverged_seeds_are_seen(view: TableView) -> None:
     assert "diverged (3 of 3)" in markdown.render(view)
     assert "2 of 3; 1 diverged" in latex.render(view)
     assert "diverged (3 of 3)" in html.render(Page((view,)))
-    rows = list(stdlib_csv.DictReader(io.StringIO(csv.render(view))))
+    rows = list(stdlib_csv.DictReader(io.StringIO(dataframe.render_csv(view))))
     assert [row["diverged"] for row in rows if row["row"] == "Score (Conv)"] == ["1", "3"]
     assert rows[3]["ours"] == ""
 
 
 def test_csv_has_the_promised_columns(view: TableView) -> None:
     """The long form starts with the columns that other programs rely on."""
-    head = csv.render(view).splitlines()[0].split(",")
+    head = dataframe.render_csv(view).splitlines()[0].split(",")
     assert head[:10] == ["table", "row", "column", "printed", "ours", "std", "n", "status", "verdict", "runs"]
 
 
@@ -166,11 +170,11 @@ def test_a_cut_training_is_said_in_the_title(tmp_path: Path) -> None:
         assert phrase in next(line for line in text.splitlines() if line.startswith(start)), name
     page = html.render(Page((shown,)))
     assert re.search(rf"<h2 id=\"table2\">[^\n]*{phrase}\)</h2>", page)
-    assert f"({phrase})](table2.md)" in index.render(Page((shown,)))
-    tree = stdlib_json.loads(json.render((shown,)))["tables"][0]
+    assert f"({phrase})](table2.md)" in markdown.render_index(Page((shown,)))
+    tree = stdlib_json.loads(dataframe.render_json((shown,)))["tables"][0]
     assert phrase in tree["title"]
     assert tree["cut"] == 3
-    rows = list(stdlib_csv.DictReader(io.StringIO(csv.render(shown))))
+    rows = list(stdlib_csv.DictReader(io.StringIO(dataframe.render_csv(shown))))
     assert {row["cut_to_steps"] for row in rows if row["unit"] == "%"} == {"3"}
     assert {row["cut_to_steps"] for row in rows if row["unit"] == "count"} == {""}
     out = Console(record=True, width=200, file=io.StringIO())
@@ -189,7 +193,7 @@ def test_a_whole_training_has_the_printed_title(view: TableView) -> None:
 def test_every_format_holds_the_whole_audit() -> None:
     """Each finding, each reading and each number that it reproduces or breaks is in every format."""
     found = audit.whole()
-    page, tex = audited.as_markdown(found), audited.as_latex(found)
+    page, tex = markdown.as_markdown(found), as_latex(found)
     site = html.render(Page((), audit=found))
     for finding in found.findings:
         assert markdown.escape(finding.computed) in page
@@ -200,18 +204,18 @@ def test_every_format_holds_the_whole_audit() -> None:
             assert markdown.escape(words.checks(checks)) in page
             assert latex.escape(words.checks(checks)) in tex
     assert site.count('data-name="breaks"') == len(found.readings)
-    tree = stdlib_json.loads(json.render((), audit=found))
+    tree = stdlib_json.loads(dataframe.render_json((), audit=found))
     assert [reading["option"] for reading in tree["audit"]["readings"]] == [r.option for r in found.readings]
 
 
 def test_the_claims_of_a_page_stand_between_its_marks(view: TableView) -> None:
     """Only what stands between the marks is written; a page that lacks them is left alone."""
-    block = readme.block({"tiny": (view,)}, AUDIT, {"tiny": "tables"})
+    block = markdown.block({"tiny": (view,)}, AUDIT, {"tiny": "tables"})
     assert "| larger is better | 4.1.1 | **holds** |" in block
-    page = f"before\n{readme.START}\nold\n{readme.END}\nafter\n"
-    assert readme.splice(page, block) == f"before\n{readme.START}\n{block}\n{readme.END}\nafter\n"
-    assert readme.splice("no marks", block) is None
-    assert readme.splice(f"{readme.END} {readme.START}", block) is None
+    page = f"before\n{markdown.START}\nold\n{markdown.END}\nafter\n"
+    assert markdown.splice(page, block) == f"before\n{markdown.START}\n{block}\n{markdown.END}\nafter\n"
+    assert markdown.splice("no marks", block) is None
+    assert markdown.splice(f"{markdown.END} {markdown.START}", block) is None
 
 
 @pytest.mark.parametrize(
@@ -219,36 +223,36 @@ def test_the_claims_of_a_page_stand_between_its_marks(view: TableView) -> None:
 )
 def test_lengths_of_time(seconds: float, said: str) -> None:
     """A length has two digits or so in a unit that people count in."""
-    assert remaining.duration(seconds) == said
+    assert duration(seconds) == said
 
 
 def test_what_was_not_run_is_in_every_format(view: TableView) -> None:
     """The cost of what is missing, here and at full scale, stands in the index, the document and the page."""
     shown = Page((view,), lacks=LACKS, pictures=PICTURES)
-    for text in (index.render(shown), document.render(shown)):
+    for text in (markdown.render_index(shown), latex.render_document(shown)):
         assert "72 min and 1 run of unknown length" in text
         assert "9.79 EFLOP, 25 h of a device that sustains 100 TFLOP/s" in text
     page = html.render(shown)
     assert "72 min and 1 run of unknown length" in page
     assert 'src="data:image/png;base64,bm90IGEgcGljdHVyZQ=="' in page
-    block = readme.block({"tiny": (view,)}, AUDIT, {"tiny": "tables"}, LACKS)
+    block = markdown.block({"tiny": (view,)}, AUDIT, {"tiny": "tables"}, LACKS)
     assert "Profile paper: none of its 60 scores was run; one seed of each would take 42 runs" in block
 
 
 def test_nothing_left_to_run_is_said() -> None:
     """A profile that lacks nothing has one sentence and no empty table."""
     done = Remaining("tiny", 3, (), Lack("all", "each run once", 0, 4, 0, 0.0, 0, 0.0, 0.0))
-    assert remaining.aimed(done) == "Nothing: every cell has its 3 seeds."
-    assert remaining.lacking(done) == []
-    assert remaining.whole(done) == ""
+    assert words.aimed(done) == "Nothing: every cell has its 3 seeds."
+    assert words.lacking(done) == []
+    assert words.whole(done) == ""
 
 
 def test_minus_and_rounding_to_nothing() -> None:
     """A difference keeps its sign, and what rounds to nothing has none."""
-    assert numbers.signed(1.25) == "+1.2"
-    assert numbers.signed(-1234.0, 0) == "−1,234"  # noqa: RUF001 - the sign in question
-    assert numbers.signed(-0.04) == "0.0"
-    assert numbers.signed(math.nan) == numbers.DASH
+    assert signed(1.25) == "+1.2"
+    assert signed(-1234.0, 0) == "−1,234"  # noqa: RUF001 - the sign in question
+    assert signed(-0.04) == "0.0"
+    assert signed(math.nan) == DASH
 
 
 ODD_TEXT = st.one_of(
@@ -385,9 +389,9 @@ def _well_formed(found: TableView) -> None:
     lines = [line for line in markdown.render(found).splitlines() if line.startswith("| ")]
     widths = {len(re.findall(r"(?<!\\)\|", line)) for line in lines[: 2 + 7]}
     assert len(widths) == 1
-    stdlib_json.loads(json.render((found,)), parse_constant=pytest.fail)
-    rows = list(stdlib_csv.reader(io.StringIO(csv.render(found))))
-    assert {len(row) for row in rows} == {len(csv.COLUMNS)}
+    stdlib_json.loads(dataframe.render_json((found,)), parse_constant=pytest.fail)
+    rows = list(stdlib_csv.reader(io.StringIO(dataframe.render_csv(found))))
+    assert {len(row) for row in rows} == {len(dataframe.COLUMNS)}
     tags = _Tags()
     tags.feed(_without_assets(html.render(Page((found,)))))
     assert tags.tags.count("script") == 1
@@ -413,8 +417,8 @@ def test_latex_compiles(view: TableView, tmp_path: Path) -> None:
     """The document, and a table alone behind its input, compile without a warning that matters."""
     (tmp_path / "table2.tex").write_text(latex.render(view))
     found = audit.whole()
-    (tmp_path / "audit.tex").write_text(audited.as_latex(found))
-    (tmp_path / "document.tex").write_text(document.render(Page((view,), audit=found, lacks=LACKS)))
+    (tmp_path / "audit.tex").write_text(as_latex(found))
+    (tmp_path / "document.tex").write_text(latex.render_document(Page((view,), audit=found, lacks=LACKS)))
     preamble = r"\documentclass{article}\usepackage{booktabs,array,longtable}"
     (tmp_path / "audit-alone.tex").write_text(preamble + r"\begin{document}\input{audit}\end{document}")
     alone = r"\documentclass{article}\usepackage{booktabs,array}\begin{document}\input{table2}\end{document}"

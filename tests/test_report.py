@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 import simulate
 
-from repro import specs
-from repro.profiles import get
-from repro.render import readme
-from repro.report import main
+from repro.config.profiles import get
+from repro.paper.tables import all_tables
+from repro.report import markdown
+from repro.report.build import main
 
 ROOT = Path(__file__).parents[1]
 
@@ -24,7 +24,7 @@ def runs(tmp_path: Path) -> Path:
     """Return a folder of records that fill Table 1 of ``shapes`` with two seeds."""
     simulate.fill(
         tmp_path / "runs" / "reference",
-        {1: specs.tables()[1]},
+        {1: all_tables()[1]},
         lambda _, order, seed: 0.3 + 0.05 * order + 0.01 * seed,
         seeds=2,
     )
@@ -40,7 +40,7 @@ def test_writes_every_table_and_the_board(runs: Path, tmp_path: Path) -> None:
     """Markdown, LaTeX and CSV of each table, the index, and the document."""
     out = tmp_path / "out"
     assert call(runs, out) == 0
-    expected = {f"{table.name}.{form}" for table in specs.tables().values() for form in ("md", "tex", "csv")} | {
+    expected = {f"{table.name}.{form}" for table in all_tables().values() for form in ("md", "tex", "csv")} | {
         "README.md",
         "document.tex",
         "audit.md",
@@ -122,7 +122,7 @@ def test_local_records_stand_beside_the_reference(runs: Path, tmp_path: Path) ->
     out = tmp_path / "out"
     call(runs, out, "--format", "md")
     alone = (out / "table1.md").read_text()
-    simulate.fill(runs / "local", {1: specs.tables()[1]}, lambda _, order, seed: 0.5 + 0.01 * order + 0.01 * seed)
+    simulate.fill(runs / "local", {1: all_tables()[1]}, lambda _, order, seed: 0.5 + 0.01 * order + 0.01 * seed)
     assert call(runs, out, "--format", "md", "--check") == 0
     call(runs, out, "--format", "md", "--local")
     both = (out / "table1.md").read_text()
@@ -133,7 +133,7 @@ def test_local_records_stand_beside_the_reference(runs: Path, tmp_path: Path) ->
 def test_faults_are_in_the_report_and_the_rest_is_rendered(runs: Path, tmp_path: Path) -> None:
     """A torn record, one of another schema, two that disagree, one whose spec is no more: named, the rest stands."""
     reference, profile = runs / "reference", get("shapes")
-    run = next(run for run, _ in simulate.runs(specs.tables()[1], profile).values())
+    run = next(run for run, _ in simulate.runs(all_tables()[1], profile).values())
     simulate.write(reference, run, 0, 0.9, name="another-result")
     simulate.write(reference, run, 5, name="torn")
     (reference / "torn" / "record.json").write_text('{"schema": 1')
@@ -151,7 +151,7 @@ def test_faults_are_in_the_report_and_the_rest_is_rendered(runs: Path, tmp_path:
 def test_faults_are_named_in_every_format(runs: Path, tmp_path: Path) -> None:
     """What no table can show, a record of an unknown profile too, stands in the page, the document and the JSON."""
     reference, profile = runs / "reference", get("shapes")
-    run = next(run for run, _ in simulate.runs(specs.tables()[1], profile).values())
+    run = next(run for run, _ in simulate.runs(all_tables()[1], profile).values())
     simulate.write(reference, run, 6, name="from-the-future", schema=99)
     simulate.write(reference, run, 7, name="spec-is-no-more", key="0123456789")
     simulate.write(reference, run, 8, name="profile-is-no-more", key="abcdef0123", profile="moon")
@@ -187,7 +187,7 @@ def test_the_audit_holds_nothing_of_the_records(runs: Path, tmp_path: Path) -> N
 def test_the_claims_of_the_readme(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The page's claims are written between its marks, found stale by --check, and refused where there are no marks."""
     page, out = tmp_path / "README.md", tmp_path / "out"
-    page.write_text(f"mine\n{readme.START}\nold\n{readme.END}\nmine too\n")
+    page.write_text(f"mine\n{markdown.START}\nold\n{markdown.END}\nmine too\n")
     options = ("--format", "csv", "--readme", str(page))
     assert call(runs, out, *options, "--check") == 1
     assert f"stale: {page}" in capsys.readouterr().out
@@ -202,13 +202,13 @@ def test_the_claims_of_the_readme(runs: Path, tmp_path: Path, capsys: pytest.Cap
 
 def test_the_readme_of_the_project_has_the_marks() -> None:
     """The README's claims are written by the report: ``python -m repro.report --check`` names it when stale."""
-    assert readme.splice((ROOT / "README.md").read_text(encoding="utf-8"), "") is not None
+    assert markdown.splice((ROOT / "README.md").read_text(encoding="utf-8"), "") is not None
 
 
 def test_never_reaches_torch_and_starts_at_once(runs: Path, tmp_path: Path) -> None:
     """A fresh process renders Markdown without torch, pandas, scipy.stats, jinja2 or matplotlib."""
     code = (
-        "import sys; from repro.report import main; code = main(sys.argv[1:]);"
+        "import sys; from repro.report.build import main; code = main(sys.argv[1:]);"
         "heavy = {'torch', 'torchvision', 'pandas', 'scipy.stats', 'jinja2', 'matplotlib', 'click', 'cv2', 'PIL'};"
         "heavy &= set(sys.modules); print('heavy:', sorted(heavy)); sys.exit(code)"
     )

@@ -8,10 +8,12 @@ import pytest
 import torch
 from torch import nn
 
+from repro.config.errors import SpecError
+from repro.config.networks import Classifier
 from repro.models import build, freeze_bn
 from repro.models.architectures import ARCHITECTURES, Architecture, architecture
-from repro.models.resnet import BatchNorm, Bottleneck, GCNBlock, ResNet
-from repro.spec import Classifier, SpecError
+from repro.models.norm import BatchNorm
+from repro.models.resnet import Bottleneck, GCNBlock, ResNet
 
 
 @pytest.mark.parametrize("name", ["resnet50", "resnet101", "resnet152"])

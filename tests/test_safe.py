@@ -18,11 +18,12 @@ import torch
 from data_files import make_camvid, make_cityscapes, make_coco, make_imagenet, make_voc, square
 from short_runs import ROOT, differences, execute, job, place, record
 
-from repro import checkpoint, optimizer
-from repro.curve import Curve
+from repro.config.errors import CheckpointError
 from repro.data import load, splits
+from repro.data.cache import open_store
 from repro.data.coco import NAMES
-from repro.data.store import open_store
+from repro.training import checkpoint, optimizer
+from repro.training.loss_log import Curve
 
 
 class Trap:
@@ -125,7 +126,7 @@ def test_a_log_is_trimmed_without_being_lost(tmp_path: Path, monkeypatch: pytest
     log.write_text('{"step": 10, "seconds": 1.0}\n{"step": 20, "seconds": 2.0}\n{"step": 3', encoding="utf-8")
     before = log.read_bytes()
     monkeypatch.setattr(checkpoint.os, "fsync", lambda _: (_ for _ in ()).throw(OSError(28, "No space left on device")))
-    with pytest.raises(checkpoint.CheckpointError, match="No space left"):
+    with pytest.raises(CheckpointError, match="No space left"):
         Curve(log, None).cut(10)
     assert log.read_bytes() == before
     monkeypatch.undo()

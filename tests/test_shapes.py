@@ -10,8 +10,8 @@ import pytest
 from numpy.typing import NDArray
 
 from repro.data import shapes
-from repro.data.outlines import ONE, OUTLINES, TURN, fill, place
-from repro.data.shapes import Bytes
+from repro.data.dataset import Bytes
+from repro.data.polygons import ONE, OUTLINES, TURN, fill, place
 
 
 class Options(TypedDict, total=False):
@@ -112,15 +112,15 @@ def test_areas_range_from_small_to_most_of_the_image() -> None:
 
 def test_splits_share_no_image() -> None:
     """Every split draws from a stream of its own, but "fine", which is the beginning of "train"."""
-    splits = [split for name, split in shapes.SPLITS.items() if name != "fine"] + [*shapes.IMAGE_SPLITS.values()]
+    splits = [split for name, split in shapes.SCENE_SPLITS.items() if name != "fine"] + [*shapes.IMAGE_SPLITS.values()]
     assert len({split.seed for split in splits}) == len(splits)
-    first = {_digest(shapes.make_split(name, count=1)[0]) for name in shapes.SPLITS}
-    assert len(first) == len(shapes.SPLITS) - 1
+    first = {_digest(shapes.make_split(name, count=1)[0]) for name in shapes.SCENE_SPLITS}
+    assert len(first) == len(shapes.SCENE_SPLITS) - 1
 
 
 def test_fine_is_the_beginning_of_train() -> None:
     """As VOC's own training images are among those of VOC and SBD."""
-    fine, train = shapes.SPLITS["fine"], shapes.SPLITS["train"]
+    fine, train = shapes.SCENE_SPLITS["fine"], shapes.SCENE_SPLITS["train"]
     assert (fine.seed, fine.coarse, fine.wide) == (train.seed, False, False)
     assert fine.count < train.count
 
@@ -158,7 +158,7 @@ def test_wide_images_hold_two_scenes() -> None:
 def test_an_image_does_not_depend_on_the_others() -> None:
     """Image 3 of a split is image 3 of its stream, however many are made."""
     images, labels = shapes.make_split("val", count=5)
-    image, label = shapes.make_image(shapes.SPLITS["val"].seed, 3)
+    image, label = shapes.make_image(shapes.SCENE_SPLITS["val"].seed, 3)
     np.testing.assert_array_equal(images[3], image)
     np.testing.assert_array_equal(labels[3], label)
 
@@ -166,7 +166,7 @@ def test_an_image_does_not_depend_on_the_others() -> None:
 def test_mix_has_true_images_and_coarse_labels() -> None:
     """A hurried annotator's labels differ from the truth, mostly at the boundary, and some objects are void."""
     images, coarse = shapes.make_split("mix", count=64)
-    pairs = [shapes.make_image(shapes.SPLITS["mix"].seed, index) for index in range(64)]
+    pairs = [shapes.make_image(shapes.SCENE_SPLITS["mix"].seed, index) for index in range(64)]
     truth = np.stack([label for _, label in pairs])
     np.testing.assert_array_equal(images, np.stack([image for image, _ in pairs]))
     assert 0.02 < (coarse != truth).mean() < 0.2

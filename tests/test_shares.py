@@ -12,10 +12,10 @@ from test_evaluate import Position, _images, _normalise
 from torch import nn
 
 from repro import models
-from repro.evaluate import Counts, EvaluationError, evaluate_images, interleave
-from repro.models import WeightsError
-from repro.predictor import Predictor
-from repro.spec import GCN, Classifier, Conv1x1, Model
+from repro.config.errors import EvaluationError, WeightsError
+from repro.config.networks import GCN, Classifier, Conv1x1, Model
+from repro.evaluation.evaluator import Counts, evaluate_images, interleave
+from repro.evaluation.predictor import Predictor
 
 
 def _counts(start: int, total: int, step: int) -> Counts:

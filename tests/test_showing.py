@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from repro import profiles, records
-from repro.commands.showing import show_tables
-from repro.specs import tables
+from repro.config import profiles
+from repro.paper.tables import all_tables
+from repro.report.terminal import show_tables
+from repro.results import records
 
 ROOT = Path(__file__).parent.parent
 
@@ -28,7 +29,7 @@ def test_no_number_is_cut(number: int, width: int, shelf: records.Shelf) -> None
 
     def shown(columns: int) -> str:
         text = io.StringIO()
-        show_tables(Console(file=text, width=columns), [tables()[number]], profiles.get("shapes"), shelf)
+        show_tables(Console(file=text, width=columns), [all_tables()[number]], profiles.get("shapes"), shelf)
         return text.getvalue()
 
     narrow, wide = shown(width), shown(400)

@@ -11,27 +11,22 @@ from pathlib import Path
 
 import pytest
 
-from repro import paper, profiles, select, specs
-from repro.keys import key
-from repro.spec import (
-    Cited,
-    Claim,
-    Classifier,
-    Cost,
-    Evaluation,
-    Figure,
-    Layout,
-    Score,
-    SpecError,
-    Submitted,
-    Table,
-    Training,
-)
+from repro.config import profiles
+from repro.config.errors import SpecError
+from repro.config.experiment import Evaluation, Training
+from repro.config.hashing import key
+from repro.config.networks import Classifier
+from repro.figures import all_figures
+from repro.paper import printed as paper
+from repro.paper import tables
+from repro.paper.schema import Cited, Claim, Cost, Figure, Layout, Score, Submitted, Table
+from repro.paper.tables import all_tables, paper_tables, select_tables, table_docs
+from repro.runner.plan import fills
 
-TABLES = specs.printed()
-OWN = {number: table for number, table in specs.tables().items() if table.own}
+TABLES = paper_tables()
+OWN = {number: table for number, table in all_tables().items() if table.own}
 CLAIMS = [(number, claim) for number, table in TABLES.items() for claim in table.claims]
-FOLDER = Path(specs.__file__).parent
+FOLDER = Path(tables.__file__).parent
 
 
 def scores(*numbers: int) -> list[Score]:
@@ -42,14 +37,14 @@ def scores(*numbers: int) -> list[Score]:
 def test_all_tables() -> None:
     """There are eleven, in order, each in the file of its number."""
     assert list(TABLES) == list(range(1, 12))
-    assert {f"table{n}" for n in TABLES} == {name for name in specs.docs() if name.startswith("table")}
+    assert {f"table{n}" for n in TABLES} == {name for name in table_docs() if name.startswith("table")}
 
 
 def test_own_tables() -> None:
     """The suite's own tables stand after the paper's, have a name and a file of it, and nothing in print."""
     assert [table.own for table in OWN.values()] == ["control", "costs", "convergence", "fields"]
     assert min(OWN) > max(TABLES)
-    assert {table.own for table in OWN.values()} <= set(specs.docs())
+    assert {table.own for table in OWN.values()} <= set(table_docs())
     assert not any(paper.cells(number) for number in OWN)
     assert not set(paper.numbers()) & set(OWN)
 
@@ -70,10 +65,10 @@ def test_control_shares_table_1() -> None:
 def test_own_tables_are_chosen_by_name() -> None:
     """By the name alone; the number that orders it is no word of the user's."""
     control = next(table for table in OWN.values() if table.own == "control")
-    assert select.select_tables(["control", "1"]) == [TABLES[1], control]
-    assert select.select_tables(["all"]) == [*TABLES.values(), *OWN.values()]
+    assert select_tables(["control", "1"]) == [TABLES[1], control]
+    assert select_tables(["all"]) == [*TABLES.values(), *OWN.values()]
     with pytest.raises(SpecError, match="choose table1 to table11, control, costs, convergence, fields, or all"):
-        select.select_tables([str(control.number)])
+        select_tables([str(control.number)])
 
 
 @pytest.mark.parametrize("name", ["costs", "convergence", "fields"])
@@ -87,7 +82,7 @@ def test_own_tables_train_nothing_of_their_own(name: str) -> None:
 
 def test_claims_are_quoted() -> None:
     """A claim has the paper's words and its section, unless it is read off a table or is the suite's own."""
-    for table in specs.tables().values():
+    for table in all_tables().values():
         for claim in table.claims:
             assert len(claim.quote.split()) <= 20
             assert claim.quote or claim.where.endswith(("Table 1", "Table 3", "Table 7", "Table 9", "the suite's own"))
@@ -275,7 +270,7 @@ def test_spec_holds_no_score() -> None:
 
 def test_figures() -> None:
     """The paper's six figures come first, then those it lacks; each names its drawing once."""
-    found = specs.figures()
+    found = all_figures()
     assert list(found)[:6] == [f"figure{n}" for n in range(1, 7)]
     beside = {"boundary_profile", "class_gains", "cost_curve", "field_area", "kernel_curve", "size_profile"}
     assert {*beside, "training_curves"} <= set(found)
@@ -285,21 +280,21 @@ def test_figures() -> None:
 def test_figures_need_no_training_of_their_own() -> None:
     """Every network that a figure shows is trained for a table."""
     trained = {key(score.training) for score in scores(*range(1, 10))}
-    shown = {key(training) for figure in specs.figures().values() for training in figure.trainings}
+    shown = {key(training) for figure in all_figures().values() for training in figure.trainings}
     assert shown <= trained
 
 
 def test_every_role_is_played_in_the_paper_profile() -> None:
     """The `paper` and `shapes` profiles know every data role that a table names."""
     for name in ("paper", "shapes"):
-        assert all(profiles.get(name).fills(table) for table in TABLES.values()), name
-    assert all(profiles.get("shapes").fills(table) for table in OWN.values())
-    assert [table.own for table in OWN.values() if not profiles.get("paper").fills(table)] == ["control"]
+        assert all(fills(profiles.get(name), table) for table in TABLES.values()), name
+    assert all(fills(profiles.get("shapes"), table) for table in OWN.values())
+    assert [table.own for table in OWN.values() if not fills(profiles.get("paper"), table)] == ["control"]
 
 
 def test_docs_are_first_lines() -> None:
     """The listing shows one sentence a file, read without importing it."""
-    docs = specs.docs()
+    docs = table_docs()
     assert docs["table3"] == "Table 3: GCN against stacks of 3 x 3 convolutions of the same reach."
     assert all(line.endswith((".", ")")) and len(line) < 120 for line in docs.values())
     assert list(docs).index("table2") < list(docs).index("table10")
@@ -311,27 +306,27 @@ def test_new_file_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     package.mkdir()
     source = (FOLDER / "__init__.py").read_text(encoding="utf-8")
     (package / "__init__.py").write_text(source, encoding="utf-8")
-    line = 'from repro.spec import Table\nTABLE = Table({}, "mine", "k", (), ())\n'
+    line = 'from repro.paper.schema import Table\nTABLE = Table({}, "mine", "k", (), ())\n'
     (package / "table12.py").write_text('"""Table 12: mine."""\n' + line.format(12), encoding="utf-8")
     monkeypatch.syspath_prepend(str(tmp_path))
     import repro_specs_copy as mine
 
-    assert mine.tables() == {12: Table(12, "mine", "k", (), ())}
-    assert mine.docs() == {"table12": "Table 12: mine."}
+    assert mine.all_tables() == {12: Table(12, "mine", "k", (), ())}
+    assert mine.table_docs() == {"table12": "Table 12: mine."}
     (package / "table13.py").write_text(line.format(12), encoding="utf-8")
-    mine.tables.cache_clear()
+    mine.all_tables.cache_clear()
     with pytest.raises(SpecError, match=r"table13\.py: number 12 belongs to another table"):
-        mine.tables()
+        mine.all_tables()
     (package / "table13.py").write_text('"""Nothing."""\n', encoding="utf-8")
     sys.modules.pop("repro_specs_copy.table13")
-    with pytest.raises(SpecError, match=r"table13\.py: holds no TABLE and no FIGURE"):
-        mine.tables()
+    with pytest.raises(SpecError, match=r"table13\.py: holds no TABLE"):
+        mine.all_tables()
 
 
 def test_nothing_heavy_is_imported() -> None:
     """All tables and figures load without torch, numpy or matplotlib (fresh process)."""
     code = (
-        "import sys, repro.specs as s; s.tables(); s.figures(); "
+        "import sys, repro.paper.tables as t, repro.figures as f; t.all_tables(); f.all_figures(); "
         "print({'torch', 'numpy', 'matplotlib', 'lightning_fabric'} & set(sys.modules))"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

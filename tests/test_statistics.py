@@ -1,4 +1,4 @@
-"""Tests of repro.statistics: exact sums, coverage at the nominal rate, agreement with scipy, faults."""
+"""Tests of repro.results.intervals: exact sums, coverage at the nominal rate, agreement with scipy, faults."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from repro import metrics, statistics
-from repro.statistics import Draws, contrast, draw, weights
+from repro.results import intervals, metrics
+from repro.results.intervals import Draws, contrast, draw, weights
 
 METRICS = ("miou", "pixel_acc", "boundary_acc", "internal_acc", "top5_err")
 
@@ -28,7 +28,7 @@ def counts(share: float, seed: int) -> dict[str, simulate.Counts]:
 
 @pytest.mark.parametrize("metric", METRICS)
 def test_value_is_the_metric_itself(metric: str) -> None:
-    """The pooled value from column sums is what repro.metrics returns."""
+    """The pooled value from column sums is what repro.results.metrics returns."""
     made = counts(0.6, 3)
     assert draw(metric, made).value == pytest.approx(metrics.score(metric, made), abs=1e-12)
 
@@ -55,7 +55,7 @@ def test_every_resample_draws_as_many_images_as_there_are(images: int, name: str
 
 def test_bootstrap_spread_agrees_with_scipy() -> None:
     """The images' spread is that of scipy's bootstrap of the same ratio."""
-    added = statistics.parts("pixel_acc", counts(0.6, 2))
+    added = intervals.parts("pixel_acc", counts(0.6, 2))
 
     def ratio(right: np.ndarray, seen: np.ndarray, axis: int) -> np.ndarray:
         return right.sum(axis=axis) / seen.sum(axis=axis)
@@ -74,7 +74,7 @@ def test_bootstrap_spread_agrees_with_scipy() -> None:
 
 def still(values: list[float], images: int = 50) -> dict[int, Draws]:
     """Return scores that do not move with the images."""
-    return {seed: Draws(value, np.full(statistics.RESAMPLES, value), images) for seed, value in enumerate(values)}
+    return {seed: Draws(value, np.full(intervals.RESAMPLES, value), images) for seed, value in enumerate(values)}
 
 
 def test_without_image_error_it_is_the_t_interval() -> None:
@@ -149,7 +149,7 @@ def test_the_wrong_interval_would_not_cover() -> None:
 def test_same_seed_same_bytes_another_seed_another_interval() -> None:
     """An interval is a pure function of the records and of the bootstrap's seed."""
 
-    def one(seed: int) -> statistics.Interval:
+    def one(seed: int) -> intervals.Interval:
         drawn = {s: draw("miou", {"classes": simulate.classes(0.5, s)}, "val", seed) for s in range(3)}
         return contrast([(1.0, drawn)], seed=seed)
 
@@ -196,7 +196,7 @@ def test_no_pixel_at_all_is_nan() -> None:
 @settings(max_examples=200, deadline=None)
 def test_quantiles_are_numpys_own(values: list[float], at: list[float]) -> None:
     """The ends of an interval are numpy's linear quantiles, bit for bit."""
-    assert np.array_equal(statistics.quantiles(np.array(values), at), np.quantile(values, at))
+    assert np.array_equal(intervals.quantiles(np.array(values), at), np.quantile(values, at))
 
 
 @pytest.mark.parametrize("largest", [1, 9216, 2**24 // 50, 2**40])
@@ -204,7 +204,7 @@ def test_sums_in_half_the_width_are_exact(largest: int) -> None:
     """Whole counts give the float64 sums of every resample, below and above what float32 can hold; so do fractions."""
     rng = np.random.default_rng(1)
     for added in (rng.integers(0, largest, (50, 7), endpoint=True).astype(float), rng.random((50, 7)) - 0.5):
-        assert np.array_equal(statistics._sums(added, "set", 3), weights(50, "set", 3) @ added)
+        assert np.array_equal(intervals._sums(added, "set", 3), weights(50, "set", 3) @ added)
 
 
 def test_variance_and_mean_leave_out_what_is_undefined() -> None:
@@ -213,6 +213,6 @@ def test_variance_and_mean_leave_out_what_is_undefined() -> None:
     for hole in (False, True):
         values = rng.normal(size=(3, 500))
         values[0, 4:9] = np.nan if hole else 0.0
-        assert np.array_equal(statistics._variance(values), np.nanvar(values, axis=1))
-        assert statistics._mean(values[0]) == np.nanmean(values[0])
-    assert statistics._mean(np.full(3, np.nan)) == 0
+        assert np.array_equal(intervals._variance(values), np.nanvar(values, axis=1))
+        assert intervals._mean(values[0]) == np.nanmean(values[0])
+    assert intervals._mean(np.full(3, np.nan)) == 0

@@ -17,14 +17,15 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from repro import profiles, step, train
-from repro.experiment import Run
-from repro.fabric import open_fabric
-from repro.machine import Machine
-from repro.optimizer import LearningRates, OptimizerState, build_optimizer
-from repro.spec import GCN, Model, Training
-from repro.step import WARM_STEPS, EagerStep, GraphStep, training_step
-from repro.stop import Interrupted
+from repro.config import profiles
+from repro.config.experiment import Run, Training
+from repro.config.machine import Machine
+from repro.config.networks import GCN, Model
+from repro.training import step, trainer
+from repro.training.distributed import open_fabric
+from repro.training.optimizer import LearningRates, OptimizerState, build_optimizer
+from repro.training.signals import Interrupted
+from repro.training.step import WARM_STEPS, EagerStep, GraphStep, training_step
 
 STEPS = 24
 
@@ -92,13 +93,13 @@ def _single(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _recorded(monkeypatch: pytest.MonkeyPatch, graphs: Recorder) -> None:
     """Have trainings capture their steps by ``graphs``."""
-    monkeypatch.setattr(train, "training_step", lambda eager, rates, **_: GraphStep(eager, rates, graphs))
+    monkeypatch.setattr(trainer, "training_step", lambda eager, rates, **_: GraphStep(eager, rates, graphs))
 
 
-def _trained(run: Run, work: Path, batch: Any = _batch, seconds: float = 1e9) -> tuple[nn.Module, train.Outcome]:
+def _trained(run: Run, work: Path, batch: Any = _batch, seconds: float = 1e9) -> tuple[nn.Module, trainer.Outcome]:
     work.mkdir(exist_ok=True)
     net = _network()
-    return net, train.train(run, net, batch, _fabric(), work, checkpoint_seconds=seconds)
+    return net, trainer.train(run, net, batch, _fabric(), work, checkpoint_seconds=seconds)
 
 
 def _same(one: nn.Module, other: nn.Module) -> bool:
@@ -142,7 +143,7 @@ def test_a_checkpoint_goes_from_captured_to_eager_and_back(
     run = _recipe(run, optimizer)
     _single(monkeypatch)
     whole, _ = _trained(run, tmp_path / "whole")
-    eager = train.training_step
+    eager = training_step
 
     def stopping(number: int) -> tuple[Tensor, Tensor]:
         if number == stop_at:
@@ -156,7 +157,7 @@ def test_a_checkpoint_goes_from_captured_to_eager_and_back(
             if form == "captured":
                 _recorded(monkeypatch, graphs)
             else:
-                monkeypatch.setattr(train, "training_step", eager)
+                monkeypatch.setattr(trainer, "training_step", eager)
             if form == first:
                 with pytest.raises(Interrupted):
                     _trained(run, work, stopping)

@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 from data_files import make_imagenet, make_voc, noise, save, save_mask, voc_mask, write_list
 
-from repro.data import DataError, Dataset, load
-from repro.data.parallel import ordered
-from repro.data.store import Store, open_store
+from repro.config.errors import DataError
+from repro.data import Dataset, load
+from repro.data.cache import Store, open_store
+from repro.data.io import ordered
 
 
 @pytest.fixture
@@ -140,7 +141,7 @@ def test_two_processes_at_once(root: Path, tmp_path: Path) -> None:
     """Two processes that start together end with one whole store."""
     code = (
         "import sys; from pathlib import Path\n"
-        "from repro.data import load; from repro.data.store import open_store\n"
+        "from repro.data import load; from repro.data.cache import open_store\n"
         "store = open_store(load('voc', 'trainval', Path(sys.argv[1])), Path(sys.argv[2]))\n"
         "assert store.verify(); print(store.fingerprint)\n"
     )

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 from data_files import make_camvid, make_imagenet, make_voc, noise, save
 
-from repro.data import DataError, load, voc
-from repro.data.store import INDEX, PIXELS, open_store
+from repro.config.errors import DataError
+from repro.data import load, voc
+from repro.data.cache import INDEX, PIXELS, open_store
 
 
 @pytest.fixture
@@ -89,7 +90,7 @@ def test_a_full_disk_gets_one_sentence(root: Path, tmp_path: Path) -> None:
     """A process that may write 500 bytes a file says so, and leaves nothing behind."""
     code = (
         "import resource, sys, signal; from pathlib import Path\n"
-        "from repro.data import load, DataError; from repro.data.store import open_store\n"
+        "from repro.data import load, DataError; from repro.data.cache import open_store\n"
         "data = load('voc', 'train', Path(sys.argv[1]))\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (500, 500))\n"

@@ -14,16 +14,10 @@ from cityscapesscripts.helpers.labels import trainId2label
 from data_files import Bytes, make_cityscapes, make_voc, noise
 from PIL import Image
 
+from repro.config.errors import SubmissionError
 from repro.data import load
 from repro.data.palette import VOC_PALETTE, png_bytes
-from repro.data.submission import (
-    SubmissionError,
-    check_cityscapes,
-    check_voc,
-    image_sizes,
-    write_cityscapes,
-    write_voc,
-)
+from repro.evaluation.submission import check_cityscapes, check_voc, image_sizes, write_cityscapes, write_voc
 
 SIZES = {"a": (12, 16), "b": (7, 30)}
 VOC = {name: noise(i, *size, top=21) for i, (name, size) in enumerate(SIZES.items())}

@@ -14,19 +14,18 @@ from data_files import make_cityscapes, make_voc, noise
 from rich.console import Console
 from safetensors.torch import save_file
 
-from repro import answers, data, models, profiles, records
-from repro.commands import submitting
-from repro.commands.scoring import submitted
-from repro.commands.submitting import Request
-from repro.data import submission
-from repro.data.dataset import DataError
-from repro.data.submission import SubmissionError
-from repro.experiment import Run, Source, folder_name
-from repro.keys import canonical
-from repro.machine import Machine
-from repro.records import RecordError
-from repro.spec import SpecError
-from repro.specs import tables
+from repro import data, models
+from repro.cli import submit
+from repro.cli.submit import Request
+from repro.config import profiles
+from repro.config.errors import DataError, RecordError, SpecError, SubmissionError
+from repro.config.experiment import Run, Source, folder_name
+from repro.config.hashing import canonical
+from repro.config.machine import Machine
+from repro.evaluation import submission
+from repro.paper.schema import submitted
+from repro.paper.tables import all_tables
+from repro.results import records, server_scores
 
 OUT = Console(quiet=True)
 DATASETS = {8: "voc", 10: "cityscapes"}
@@ -47,7 +46,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _trained(number: int, runs: Path, classes: tuple[str, ...]) -> Run:
     """Write a record of the network that a table submits, untrained."""
-    cell = submitted(tables()[number])
+    cell = submitted(all_tables()[number])
     assert cell is not None
     run = profiles.get("paper").resolve(cell.training)
     assert run is not None
@@ -74,16 +73,16 @@ def test_the_archive_is_what_the_server_takes(number: int, tmp_path: Path) -> No
     if number == 10:  # an untrained network may miss every id above 18, which the validator rightly suspects
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(submission, "check_cityscapes", lambda *_: None)
-            path = submitting.submit(OUT, _request(number, tmp_path))
+            path = submit.write_submission(OUT, _request(number, tmp_path))
     else:
-        path = submitting.submit(OUT, _request(number, tmp_path))
+        path = submit.write_submission(OUT, _request(number, tmp_path))
         submission.check_voc(path, submission.image_sizes(dataset))
     note = json.loads((path.parent / "archive.json").read_text())
     assert note["record"] == folder_name(run, 0)
     assert note["images"] == len(dataset)
-    noted = answers.submissions(tmp_path / "runs/local", note["key"])
+    noted = server_scores.submissions(tmp_path / "runs/local", note["key"])
     assert [(one.record, one.sha256) for one in noted] == [(note["record"], sha256(path.read_bytes()).hexdigest())]
-    assert noted[0] == answers.read_note(path.parent / "archive.json")
+    assert noted[0] == server_scores.read_note(path.parent / "archive.json")
     assert noted[0].record_sha256 == records.load({"local": tmp_path / "runs/local"}).records[0].digest
 
 
@@ -95,30 +94,30 @@ def test_an_archive_of_any_writer_is_checked(number: int, tmp_path: Path) -> Non
     write, refused = ((submission.write_voc, 1), (submission.write_cityscapes, 18))[number == 10]
     found = {name: np.full(size, refused, np.uint8) for name, size in sizes.items()}
     request, path = _request(number, tmp_path), tmp_path / "sent"
-    submitting.check(OUT, request, write(found.items(), sizes, path))
+    submit.check_submission(OUT, request, write(found.items(), sizes, path))
     with pytest.raises(SubmissionError, match="cannot be read"):
-        submitting.check(OUT, request, tmp_path / "none")
+        submit.check_submission(OUT, request, tmp_path / "none")
     write({"x": noise(0, 3, 4, top=19)}.items(), {"x": (3, 4)}, path)
     with pytest.raises(SubmissionError, match=r"x.*is no image of the test set"):
-        submitting.check(OUT, request, path)
+        submit.check_submission(OUT, request, path)
     with pytest.raises(SpecError, match="use --profile paper"):
-        submitting.check(OUT, _request(number, tmp_path, "shapes"), path)
+        submit.check_submission(OUT, _request(number, tmp_path, "shapes"), path)
 
 
 def test_what_cannot_be_submitted_is_one_sentence(tmp_path: Path) -> None:
     """No such row, no such test set, no trained network, another data set's network, no data."""
     with pytest.raises(SpecError, match="tables 8 and 10 do"):
-        submitting.submit(OUT, _request(7, tmp_path))
+        submit.write_submission(OUT, _request(7, tmp_path))
     with pytest.raises(SpecError, match="use --profile paper"):
-        submitting.submit(OUT, _request(8, tmp_path, "shapes"))
+        submit.write_submission(OUT, _request(8, tmp_path, "shapes"))
     with pytest.raises(RecordError, match="repro run table7 --profile paper"):
-        submitting.submit(OUT, _request(8, tmp_path))
+        submit.write_submission(OUT, _request(8, tmp_path))
     with pytest.raises(SpecError, match="choose from auto, cpu, cuda"):
-        submitting.machine(tmp_path, None, "tpu", "auto")
+        submit.machine(tmp_path, None, "tpu", "auto")
     _trained(8, tmp_path / "runs", ("one", "two"))
     with pytest.raises(DataError, match="not a folder"):
-        submitting.submit(OUT, _request(8, tmp_path))
+        submit.write_submission(OUT, _request(8, tmp_path))
     make_voc(tmp_path / "data")
     with pytest.raises(RecordError, match="other classes"):
-        submitting.submit(OUT, _request(8, tmp_path))
+        submit.write_submission(OUT, _request(8, tmp_path))
     assert not (tmp_path / "sent").exists()

@@ -21,15 +21,16 @@ from lightning_fabric.plugins.environments import SLURMEnvironment
 from short_runs import ROOT, job
 from torch.nn.parallel import DistributedDataParallel
 
-from repro import fabric, group, models
-from repro.group import Group
-from repro.launch import together
-from repro.launch.together import check
-from repro.machine import Machine
+from repro import models
+from repro.config.errors import SpecError
+from repro.config.machine import Machine
+from repro.config.networks import GCN, Model
 from repro.models import freeze_bn
-from repro.models.resnet import BatchNorm
-from repro.models.synchronise import DeviceBatchNorm, GlobalBatchNorm, synchronise
-from repro.spec import GCN, Model, SpecError
+from repro.models.norm import BatchNorm, DeviceBatchNorm, GlobalBatchNorm, synchronise
+from repro.runner.launchers import torchrun
+from repro.runner.launchers.torchrun import check
+from repro.training import distributed, process_group
+from repro.training.process_group import Group
 
 TESTS = Path(__file__).parent
 
@@ -143,8 +144,8 @@ def test_a_task_shares_the_cores_and_keeps_the_threads_of_its_run(
 ) -> None:
     """Its share of the machine, else what Slurm gives it, at most the cores that it is bound to."""
     monkeypatch.setenv("SLURM_CPUS_PER_TASK", told or "0")
-    monkeypatch.setattr(together, "cores", lambda: bound)
-    share = together.Together(Group(0, 2, 2), Machine(threads=3)).place
+    monkeypatch.setattr(torchrun, "cores", lambda: bound)
+    share = torchrun.Together(Group(0, 2, 2), Machine(threads=3)).place
     assert (share.cores, share.threads) == (threads, 3)
 
 
@@ -174,10 +175,10 @@ def test_every_way_of_srun_joins_the_processes_that_it_started(monkeypatch: pyte
         def launch(self) -> None:
             launched.append(self._strategy)
 
-    monkeypatch.setattr(fabric, "_fabric_class", lambda: Unlaunched)
+    monkeypatch.setattr(distributed, "_fabric_class", lambda: Unlaunched)
     for name, text in variables(1, 2, "1").items():
         monkeypatch.setenv(name, text)
-    fabric.open_fabric(Machine(device="cpu", precision="32"))
+    distributed.open_fabric(Machine(device="cpu", precision="32"))
     (strategy,) = launched
     assert isinstance(strategy.cluster_environment, SLURMEnvironment)
     assert strategy.cluster_environment.creates_processes_externally
@@ -192,8 +193,8 @@ def test_every_way_of_srun_joins_the_processes_that_it_started(monkeypatch: pyte
 ])  # fmt: skip
 def test_slurm_may_bind_a_gpu_to_each_task(more: dict[str, str], each: bool) -> None:
     """In every form that it has for it; torchrun inside a job of Slurm is no task."""
-    assert group.one_gpu_each(_srun(1, 2, "1") | more) == each
-    assert not group.one_gpu_each(_torchrun(1, 2, "1") | _srun(1, 2, "1") | more)
+    assert process_group.one_gpu_each(_srun(1, 2, "1") | more) == each
+    assert not process_group.one_gpu_each(_torchrun(1, 2, "1") | _srun(1, 2, "1") | more)
 
 
 def test_tasks_with_a_gpu_each_use_the_one_that_they_see(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -204,17 +205,17 @@ def test_tasks_with_a_gpu_each_use_the_one_that_they_see(monkeypatch: pytest.Mon
         def launch(self) -> None:
             launched.append(self._strategy)
 
-    monkeypatch.setattr(fabric, "_fabric_class", lambda: Unlaunched)
-    monkeypatch.setattr(fabric.torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(fabric.torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(distributed, "_fabric_class", lambda: Unlaunched)
+    monkeypatch.setattr(distributed.torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(distributed.torch.cuda, "device_count", lambda: 1)
     monkeypatch.setattr(CUDAAccelerator, "is_available", lambda: True)
     monkeypatch.setattr(CUDAAccelerator, "parse_devices", lambda devices: list(range(devices)))
     for name, text in _srun(5, 8, "1").items():
         monkeypatch.setenv(name, text)
     with pytest.raises(SpecError, match="8 processes were started here and torch sees 1 CUDA devices"):
-        fabric.open_fabric(Machine(device="cuda", precision="32"))
+        distributed.open_fabric(Machine(device="cuda", precision="32"))
     monkeypatch.setenv("SLURM_GPUS_PER_TASK", "1")
-    fabric.open_fabric(Machine(device="cuda", precision="32"))
+    distributed.open_fabric(Machine(device="cuda", precision="32"))
     (strategy,) = launched
     assert isinstance(strategy.cluster_environment, SLURMEnvironment)
     assert (strategy.num_nodes, strategy.num_processes, strategy.local_rank) == (1, 8, 5)
@@ -231,8 +232,8 @@ def test_processes_exchange_gradients_alone(monkeypatch: pytest.MonkeyPatch) -> 
         def launch(self) -> None:
             launched.append(self._strategy)
 
-    monkeypatch.setattr(fabric, "_fabric_class", lambda: Unlaunched)
-    fabric.open_fabric(Machine(device="cpu", precision="32"))
+    monkeypatch.setattr(distributed, "_fabric_class", lambda: Unlaunched)
+    distributed.open_fabric(Machine(device="cpu", precision="32"))
     told = launched[0]._ddp_kwargs
     known = inspect.signature(DistributedDataParallel).parameters
     buffers = next(name for name in ("forward_sync_buffers", "broadcast_buffers") if name in known)
@@ -268,18 +269,20 @@ def test_tasks_that_spread_unevenly_over_nodes_are_said(monkeypatch: pytest.Monk
     for name, text in (_ntasks(0, 5, "1") | {"SLURM_STEP_NUM_NODES": "2"}).items():
         monkeypatch.setenv(name, text)
     with pytest.raises(SpecError, match="5 tasks do not spread evenly over 2 nodes"):
-        fabric.open_fabric(Machine(device="cpu", precision="32"))
+        distributed.open_fabric(Machine(device="cpu", precision="32"))
 
 
 def test_the_group_is_read_from_torchrun_or_slurm() -> None:
     """A Slurm batch script without srun is alone, whatever the job asked for."""
-    assert group.read({}) == Group(0, 1, 1)
-    assert group.read(_torchrun(1, 4, "1")) == Group(1, 4, 4)
-    assert group.read(_srun(1, 2, "1")) == Group(1, 2, 2)
-    assert group.read({"SLURM_NTASKS": "8", "SLURM_PROCID": "0", "SLURM_JOB_ID": "1"}) == Group(0, 1, 1)
+    assert process_group.read({}) == Group(0, 1, 1)
+    assert process_group.read(_torchrun(1, 4, "1")) == Group(1, 4, 4)
+    assert process_group.read(_srun(1, 2, "1")) == Group(1, 2, 2)
+    assert process_group.read({"SLURM_NTASKS": "8", "SLURM_PROCID": "0", "SLURM_JOB_ID": "1"}) == Group(0, 1, 1)
     two_nodes = _srun(5, 8, "1") | {"SLURM_STEP_NUM_NODES": "2", "SLURM_NTASKS_PER_NODE": "4"}
-    assert group.read(two_nodes) == Group(5, 8, 4)
-    assert group.read(two_nodes | {"SLURM_NTASKS_PER_NODE": "8"}) == Group(5, 8, 4)  # an allocation's, not the step's
-    assert group.from_slurm(two_nodes)
-    assert not group.from_slurm(two_nodes | _torchrun(1, 4, "1"))
-    assert not group.read(two_nodes).leads
+    assert process_group.read(two_nodes) == Group(5, 8, 4)
+    assert process_group.read(two_nodes | {"SLURM_NTASKS_PER_NODE": "8"}) == Group(
+        5, 8, 4
+    )  # an allocation's, not the step's
+    assert process_group.from_slurm(two_nodes)
+    assert not process_group.from_slurm(two_nodes | _torchrun(1, 4, "1"))
+    assert not process_group.read(two_nodes).leads

@@ -19,18 +19,20 @@ import torch
 from short_runs import child, killed_after
 from torch import Tensor, nn
 
-from repro import checkpoint, models, profiles
-from repro.checkpoint import CheckpointError
-from repro.data.ahead import Ahead
-from repro.experiment import Recipe, Run
-from repro.fabric import open_fabric
-from repro.loss import IGNORE_INDEX, ROWS_FROM, _summed_on_cpu, _summed_on_gpu, loss_function
-from repro.machine import Machine
-from repro.optimizer import build_optimizer, parameter_groups, rate
-from repro.randomness import RandomStates
-from repro.spec import GCN, Model, Training
-from repro.spent import Spent
-from repro.train import Interrupted, Outcome, _agreed, train
+from repro import models
+from repro.config import profiles
+from repro.config.errors import CheckpointError
+from repro.config.experiment import Recipe, Run, Training
+from repro.config.machine import Machine
+from repro.config.networks import GCN, Model
+from repro.data.gpu_loader import Ahead
+from repro.training import checkpoint
+from repro.training.checkpoint import RandomStates, Spent
+from repro.training.distributed import open_fabric
+from repro.training.loss import IGNORE_INDEX, ROWS_FROM, _summed_on_cpu, _summed_on_gpu, loss_function
+from repro.training.optimizer import build_optimizer, parameter_groups, rate
+from repro.training.signals import Interrupted
+from repro.training.trainer import Outcome, _agreed, train
 
 STEPS = 24
 

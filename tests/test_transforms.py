@@ -11,13 +11,14 @@ import pytest
 import torch
 from data_files import make_imagenet, make_voc, noise, save, save_mask
 
-from repro.data import DataError, load, resident, resize
-from repro.data.geometry import scaled, scaled_size
+from repro.config.errors import DataError
+from repro.config.experiment import Source
+from repro.data import gpu_loader, load, resize
+from repro.data.augment import scaled, scaled_size
+from repro.data.cache import Store, open_store
+from repro.data.gpu_loader import SHARE, Resident, _noise, agrees, fits
+from repro.data.loader import Batches, eval_images
 from repro.data.normalise import IMAGENET_MEAN, IMAGENET_STD, normalise
-from repro.data.resident import SHARE, Resident, _noise, agrees, fits
-from repro.data.store import Store, open_store
-from repro.data.transforms import Batches, eval_images
-from repro.experiment import Source
 
 FRAME = Source("voc", "trainval", 16, 32)
 
@@ -282,7 +283,7 @@ def test_what_is_held(voc: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytes
     assert not fits(Batches([voc, voc], FRAME, 3, seed=0), cuda)
     scaled = Batches([voc], FRAME, 3, seed=0, scale=(0.5, 0.9))
     for same in (True, False):
-        monkeypatch.setattr(resident, "agrees", lambda *_, same=same: same)
+        monkeypatch.setattr(gpu_loader, "agrees", lambda *_, same=same: same)
         assert fits(scaled, cuda) is same
     assert "made on the host" in caplog.text
 

@@ -1,4 +1,4 @@
-"""Tests of repro.verdicts: each word at its definition's edge."""
+"""Tests of repro.results.verdicts: each word at its definition's edge."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import math
 
 import pytest
 
-from repro import verdicts
-from repro.verdicts import count, equivalence, text
+from repro.results import verdicts
+from repro.results.verdicts import count, equivalence, text
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ import short_runs
 import simulate
 from safetensors.torch import load_file, save_file
 
-from repro.cli import main
-from repro.records import load
+from repro.cli.app import main
+from repro.results.records import load
 
 
 @pytest.fixture(scope="module")

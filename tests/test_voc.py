@@ -10,7 +10,8 @@ from data_files import add_augmented, add_sbd, make_voc, noise, save, save_mask,
 from PIL import Image
 from scipy.io import savemat
 
-from repro.data import DataError, load, voc
+from repro.config.errors import DataError
+from repro.data import load, voc
 from repro.data.palette import VOC_PALETTE, read_palette, voc_colour, write_palette_png
 
 COLOURS = {0: (0, 0, 0), 1: (128, 0, 0), 2: (0, 128, 0), 8: (64, 0, 0), 15: (192, 128, 128), 20: (0, 64, 128)}

@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import nn
 
-from repro import vrf
+from repro.config.errors import VRFError
+from repro.config.networks import GCN, Conv, Conv1x1, Model, Stack
+from repro.evaluation import receptive_field as vrf
+from repro.evaluation.receptive_field.ops import Taps
+from repro.evaluation.receptive_field.trace import NORMS
 from repro.models import build
-from repro.models.blocks import GlobalConv
-from repro.models.fast import OneGemmGlobalConv
-from repro.spec import GCN, Conv, Conv1x1, Model, Stack
-from repro.vrf.record import NORMS
-from repro.vrf.steps import Taps
+from repro.models.blocks import GlobalConv, OneGemmGlobalConv
 
 torch.set_num_threads(1)
 Floats = NDArray[np.float32]
@@ -221,7 +221,7 @@ def test_a_batch_norm_of_the_batch_is_refused() -> None:
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return nn.functional.batch_norm(x, None, None, training=True)
 
-    with pytest.raises(vrf.VRFError, match="training mode"):
+    with pytest.raises(VRFError, match="training mode"):
         vrf.occlusion_map(Trained().eval(), picture(12, 12), (5, 5))
 
 
@@ -322,7 +322,7 @@ def test_ranks_of_what_rounding_made_are_one_rank() -> None:
 )
 def test_bad_input_is_refused(shape: tuple[int, ...], at: tuple[int, int], options: Any, says: str) -> None:
     """One sentence that names the value and its limits."""
-    with pytest.raises(vrf.VRFError, match=says):
+    with pytest.raises(VRFError, match=says):
         vrf.occlusion_map(nn.Conv2d(3, 2, 1).eval(), torch.zeros(shape), at, **options)
 
 
@@ -339,14 +339,14 @@ def test_bad_input_is_refused(shape: tuple[int, ...], at: tuple[int, int], optio
 )
 def test_networks_without_windows_are_refused(network: nn.Module, says: str) -> None:
     """A network that the windows cannot follow is refused, never measured wrongly."""
-    with pytest.raises(vrf.VRFError, match=says):
+    with pytest.raises(VRFError, match=says):
         vrf.occlusion_map(network, torch.zeros(3, 20, 20), (0, 0))
 
 
 def test_threshold_and_foreign_gradient_are_refused() -> None:
     """A share outside (0, 1], and a gradient of another image."""
     field = vrf.VRF(np.ones((2, 2), np.float32), (0, 0), 0, 1.0, (4, 4), 1, 3)
-    with pytest.raises(vrf.VRFError, match="threshold"):
+    with pytest.raises(VRFError, match="threshold"):
         vrf.area(field, 0.0)
-    with pytest.raises(vrf.VRFError, match="another image"):
+    with pytest.raises(VRFError, match="another image"):
         vrf.agreement(field, np.ones((5, 5), np.float32))

@@ -14,11 +14,12 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from repro.models import ClassifierNet, WeightsError, build, inherit, load_backbone, load_classifier
+from repro.config.errors import WeightsError
+from repro.config.networks import Classifier
+from repro.models import ClassifierNet, build, inherit, load_backbone, load_classifier
 from repro.models.architectures import ARCHITECTURES
 from repro.models.resnet import ResNet
 from repro.models.weights import Header, read_header
-from repro.spec import Classifier
 
 
 def backbone(seed: int) -> ResNet:

@@ -6,7 +6,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from repro.data.dataset import IGNORE_INDEX, DataError, Dataset, concatenate
+from repro.config.errors import DataError
+from repro.data.dataset import IGNORE_INDEX, Dataset, concatenate
 
 __all__ = ["IGNORE_INDEX", "NAMES", "DataError", "Dataset", "concatenate", "counts", "load", "splits"]
 
@@ -38,7 +39,7 @@ def _module(dataset: str) -> Any:  # noqa: ANN401 - a loader: SPLITS, CLASSES an
     """Import a loader when it is asked for: no data set pays for another's libraries."""
     if dataset not in NAMES:
         raise DataError(f"data set {dataset!r} is unknown; choose from {', '.join(NAMES)}")
-    return import_module(f"repro.data.{'generated' if dataset == 'shapes' else dataset}")
+    return import_module(f"repro.data.{dataset}")
 
 
 def _load_mix(names: list[str], parts: list[str], root: Path | None) -> Dataset:

@@ -7,9 +7,10 @@ from collections import defaultdict
 from itertools import combinations
 from pathlib import Path
 
-from repro import published
-from repro.data.dataset import IGNORE_INDEX, AbsentError, DataError, Dataset, Item
-from repro.data.files import IMAGE_ENDINGS, find_home, list_folder, pick, read_pair, table
+from repro.config import dataset_info
+from repro.config.errors import AbsentError, DataError
+from repro.data.dataset import IGNORE_INDEX, Dataset, Item
+from repro.data.io import IMAGE_ENDINGS, find_home, list_folder, pick, read_pair, table
 from repro.data.palette import Coding
 
 CLASSES = (
@@ -23,7 +24,7 @@ SPLITS = ("train", "val", "test", "trainval")
 VERSION = "2"
 """Raised in every change that reads the same files otherwise: older stores are then decoded again."""
 _PARTS = ("train", "val", "test")
-COUNTS = published.IMAGES["camvid"]
+COUNTS = dataset_info.IMAGES["camvid"]
 VOID = 11
 """The id of void in the published masks."""
 CODING = Coding({**dict(enumerate(PALETTE)), VOID: (0, 0, 0)}, frozenset({*range(len(CLASSES)), VOID, IGNORE_INDEX}))

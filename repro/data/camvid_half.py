@@ -6,11 +6,9 @@ import re
 from pathlib import Path
 
 from repro.data import camvid
-from repro.data.camvid import CLASSES, COUNTS, PALETTE
+from repro.data.augment import scaled
+from repro.data.camvid import CLASSES, PALETTE
 from repro.data.dataset import Dataset, Item
-from repro.data.geometry import scaled
-
-__all__ = ["CLASSES", "COUNTS", "PALETTE", "REDUCTION", "SPLITS", "VERSION", "load"]
 
 SPLITS = (*camvid.SPLITS, "fit", "held")
 VERSION = camvid.VERSION

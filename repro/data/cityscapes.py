@@ -9,9 +9,10 @@ import numpy as np
 from cityscapesscripts.helpers import labels as scripts
 from numpy.typing import NDArray
 
-from repro import published
-from repro.data.dataset import IGNORE_INDEX, AbsentError, Bytes, DataError, Dataset, Item
-from repro.data.files import find_home, is_junk, pick, read_ids, read_image, same_size, table, translate
+from repro.config import dataset_info
+from repro.config.errors import AbsentError, DataError
+from repro.data.dataset import IGNORE_INDEX, Bytes, Dataset, Item
+from repro.data.io import find_home, is_junk, pick, read_ids, read_image, same_size, table, translate
 from repro.data.palette import Coding
 
 Counts = NDArray[np.int64]
@@ -23,7 +24,7 @@ PALETTE = tuple((int(label.color[0]), int(label.color[1]), int(label.color[2])) 
 SPLITS = ("train", "val", "test", "train_extra", "train_coarse", "val_coarse")
 VERSION = "2"
 """Raised in every change that reads the same files otherwise: older stores are then decoded again."""
-COUNTS = published.IMAGES["cityscapes"]
+COUNTS = dataset_info.IMAGES["cityscapes"]
 """Images of each split as the paper counts them; train + train_extra = 22,973 (Stage-1 of Table 9)."""
 TO_TRAIN_ID = {
     label.id: label.trainId if label in _TRAINED else IGNORE_INDEX for label in scripts.labels if label.id >= 0

@@ -13,16 +13,17 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as rle
 
-from repro import published
-from repro.data.dataset import IGNORE_INDEX, AbsentError, Bytes, DataError, Dataset, Item
-from repro.data.files import IMAGE_ENDINGS, find_home, list_folder, pick, read_image
+from repro.config import dataset_info
+from repro.config.errors import AbsentError, DataError
+from repro.data.dataset import IGNORE_INDEX, Bytes, Dataset, Item
+from repro.data.io import IMAGE_ENDINGS, find_home, list_folder, pick, read_image
 from repro.data.palette import VOC_PALETTE
 from repro.data.voc import CLASSES
 
 VERSION = "2"
 """Raised in every change that reads the same files otherwise: older stores are then decoded again."""
 SPLITS = ("train", "val", "trainval")
-COUNTS = published.IMAGES["coco"]
+COUNTS = dataset_info.IMAGES["coco"]
 """Images with any of the 20 classes: what Stage-1 adds to the 10,582 of VOC and SBD (109,892 in all)."""
 YEARS = ("2014", "2017")
 _RENAMED = {

@@ -10,6 +10,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from repro.config.errors import DataError
+
 IGNORE_INDEX = 255
 """Label of pixels that are neither trained on nor scored ("void")."""
 
@@ -18,14 +20,6 @@ Colour = tuple[int, int, int]
 Kind = Literal["segmentation", "classification"]
 Item = tuple[Bytes, Any]
 """Image (h, w, 3) RGB, and labels (h, w) uint8 or one class as an int."""
-
-
-class DataError(ValueError):
-    """Data that cannot be used as asked: what, where and what to do, in one sentence."""
-
-
-class AbsentError(DataError):
-    """A data set or split that was never put here, which is no fault of what was."""
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from repro import published
-from repro.data.dataset import Bytes, DataError, Dataset, Item
-from repro.data.files import IMAGE_ENDINGS, find_home, is_junk, list_folder, read_image
+from repro.config import dataset_info
+from repro.config.errors import DataError
+from repro.data.dataset import Bytes, Dataset, Item
+from repro.data.io import IMAGE_ENDINGS, find_home, is_junk, list_folder, read_image
 
 SPLITS = ("train", "val")
-COUNTS = published.IMAGES["imagenet"]
+COUNTS = dataset_info.IMAGES["imagenet"]
 VERSION = "2"
 """Raised in every change that reads the same files otherwise: older stores are then decoded again."""
 SHORT_SIDE = 256

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from repro.atomic import atomic_write
+from repro.config.io import atomic_write
 from repro.data.dataset import IGNORE_INDEX, Bytes, Colour
 
 COLOURS = 256

@@ -1,6 +1,6 @@
 """OpenCV's scaling of bytes as tables: which pixels along an axis make each new one, with which weights.
 
-With them a batch is scaled on the device that holds its pixels, to the bytes that ``geometry.scaled`` gives: images
+With them a batch is scaled on the device that holds its pixels, to the bytes that ``augment.scaled`` gives: images
 enlarged bilinearly in fixed point (11 bits) and reduced by area in float32, labels by the nearest pixel.
 """
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from repro.data.dataset import IGNORE_INDEX, Bytes
-from repro.plural import many
+from repro.formatting import many
 
 TOLERANCE = 0.05
 """Of a class's published share, how far it may be off in a whole split: halving by the nearest pixel moves a class by

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from repro import published
-from repro.data.dataset import IGNORE_INDEX, AbsentError, Bytes, DataError, Dataset, Item
-from repro.data.files import (
+from repro.config import dataset_info
+from repro.config.errors import AbsentError, DataError
+from repro.data.dataset import IGNORE_INDEX, Bytes, Dataset, Item
+from repro.data.io import (
     IMAGE_ENDINGS,
     find_home,
     list_folder,
@@ -28,7 +29,7 @@ CLASSES = (
     "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor",
 )  # fmt: skip
 SPLITS = ("train", "val", "trainval", "test", "trainaug")
-COUNTS = published.IMAGES["voc"]
+COUNTS = dataset_info.IMAGES["voc"]
 """Images of each split as the paper counts them (section 4)."""
 VERSION = "2"
 """Raised in every change that reads the same files otherwise: older stores are then decoded again."""

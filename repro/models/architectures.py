@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, replace
 from itertools import accumulate
 
-from repro.spec import SpecError
+from repro.config.errors import SpecError
 
 NARROW = 128
 """Channels. The small networks have 48, ResNet-50 256 to 2048; nothing between was tried."""

@@ -6,9 +6,9 @@ from itertools import pairwise
 
 from torch import nn
 
-from repro.models.blocks import conv
-from repro.models.fast import global_conv
-from repro.spec import GCN, PAPER_CHANNELS, Conv, Conv1x1, Head, SpecError, Stack
+from repro.config.errors import SpecError
+from repro.config.networks import GCN, PAPER_CHANNELS, Conv, Conv1x1, Head, Stack
+from repro.models.blocks import conv, global_conv
 
 
 def build_head(head: Head, in_channels: int, num_classes: int) -> nn.Module:

@@ -7,11 +7,11 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from repro.config.networks import Classifier, Model
 from repro.models.architectures import architecture
 from repro.models.blocks import BoundaryRefinement, deconv, pad_to_multiple
 from repro.models.heads import build_head, head_at, init_head
 from repro.models.resnet import ResNet
-from repro.spec import Classifier, Model
 
 STAGES = ("res2", "res3", "res4", "res5")
 
@@ -79,3 +79,29 @@ class ClassifierNet(nn.Module):
         """Map images (n, 3, h, w) to logits (n, num_classes)."""
         res5 = self.backbone(x)[-1]
         return torch.as_tensor(self.fc(res5.mean((2, 3))))
+
+
+def build(model: Model | Classifier, num_classes: int, *, head_std: float = 0.01) -> Network | ClassifierNet:
+    """Return the module of a model: images (n, 3, h, w) to logits (n, num_classes[, h, w]).
+
+    Args:
+        model: a segmentation network (Figure 2 A) or an image classifier (Table 11).
+        num_classes: channels of the logits.
+        head_std: standard deviation of the heads' start, 0 by fan-in (``repro.models.heads.init_head``).
+
+    Raises:
+        SpecError: the backbone's name is unknown.
+    """
+    if isinstance(model, Classifier):
+        return ClassifierNet(model, num_classes)
+    return Network(model, num_classes, head_std)
+
+
+def backbone_parameters(net: Network | ClassifierNet) -> list[nn.Parameter]:
+    """Return the parameters of the backbone, those that published weights start."""
+    return list(net.backbone.parameters())
+
+
+def head_parameters(net: Network | ClassifierNet) -> list[nn.Parameter]:
+    """Return all parameters but the backbone's: heads, refinement and deconvolutions, or the classifier's."""
+    return [parameter for name, parameter in net.named_parameters() if not name.startswith("backbone.")]

@@ -1,0 +1,1 @@
+"""What defines an experiment: networks, trainings, profiles, keys, the machine."""

@@ -1,0 +1,1 @@
+"""One evaluation: predictions, counts, boundary regions, dense CRF, receptive fields."""

@@ -1,0 +1,160 @@
+"""Draw a figure: gather what it shows, write PDF, PNG and a JSON of what is shown."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from repro.config.errors import FigureError
+from repro.config.io import atomic_write
+from repro.config.machine import Machine
+from repro.config.profiles import Profile
+from repro.figures import all_figures, inputs, style
+from repro.paper.schema import Figure as FigureSpec
+from repro.results import records
+from repro.results.scores import Evidence
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Drawing
+
+
+DEFAULT_PROFILE = "shapes"
+FIGURES, LOCAL = Path("figures"), Path("build/figures")
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user asked for, as typed."""
+
+    names: tuple[str, ...]
+    profile: str = DEFAULT_PROFILE
+    runs: Path = Path("runs")
+    out: Path | None = None
+    local: bool = False
+    """Take the records of this machine, not the project's."""
+    data_root: Path | None = None
+    steps: int | None = None
+    recipe: str = ""
+    device: str = "auto"
+    """Where networks are evaluated, for the figures that need it."""
+    stride_in: str | None = None
+
+    @property
+    def figures(self) -> list[FigureSpec]:
+        """The figures; raises ``FigureError`` for a word that names none."""
+        known = all_figures()
+        words = [word.strip() for name in self.names for word in name.lower().split(",") if word.strip()]
+        words = [f"figure{word}" if word.isdigit() else word for word in words]
+        if unknown := [word for word in words if word not in known and word != "all"]:
+            raise FigureError(f"{unknown[0]!r} is no figure; choose from {', '.join(known)}, or all")
+        chosen = [name for word in words for name in (known if word == "all" else [word])]
+        return [known[name] for name in dict.fromkeys(chosen)]
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """Places of records in the order of preference."""
+        return ("local",) if self.local else ("reference", "local")
+
+    def evidence(self) -> Evidence:
+        """Return all records, each read once for all figures."""
+        place = Machine(runs=self.runs)
+        return Evidence(records.load({"reference": place.reference, "local": place.local}))
+
+    def folder(self, place: str, profile: Profile | None) -> Path:
+        """Return where a figure goes: the project's folder, one for local records, one for each other profile."""
+        out = self.out or (LOCAL if place == "local" else FIGURES)
+        return out if profile is None or profile.name == DEFAULT_PROFILE else out / profile.name
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What a figure shows, before it is drawn. ``profile`` is None for figures of the architecture alone."""
+
+    material: object
+    place: str = "computed"
+    profile: Profile | None = None
+    runs: tuple[str, ...] = ()
+
+    @property
+    def variant(self) -> str:
+        """What its trainings differ in from the profile's own; empty where they do not, or nothing is trained."""
+        return self.profile.variant if self.profile else ""
+
+
+def draw(figure: FigureSpec, profile: Profile, evidence: Evidence, request: Request) -> list[Path]:
+    """Draw one figure; return its files.
+
+    Raises:
+        FigureError: what it shows is missing; the sentence names the command that makes it.
+    """
+    if figure.name in DIAGRAMS:
+        drawn = Drawn(_module(figure).compute())
+    else:
+        material = inputs.gather(figure, profile, evidence, request.places)
+        shown = _shown(material, request)
+        drawn = Drawn(shown, material.place, profile, tuple(material.runs))
+    stem = request.folder(drawn.place, drawn.profile) / figure.name
+    try:
+        with style.look():
+            picture: Drawing = _module(figure).draw(drawn.material)
+            if drawn.variant:
+                picture.suptitle("\n".join(filter(None, (picture.get_suptitle(), drawn.variant))), fontsize=style.TEXT)
+            paths = style.save(picture, stem)
+        return [*paths, _describe(figure, drawn, stem.with_suffix(".json"))]
+    except OSError as error:
+        msg = f"{stem}: the figure cannot be written ({error.strerror or error}); choose another folder with --out"
+        raise FigureError(msg) from error
+
+
+def _shown(material: inputs.Material, request: Request) -> object:
+    """Return what a figure of records shows; networks are loaded for those that need their weights."""
+    module = _module(material.figure)
+    return (
+        module.compute(material, request.data_root, request.device)
+        if material.figure.name in PICTURES
+        else module.compute(material)
+    )
+
+
+def _describe(figure: FigureSpec, drawn: Drawn, path: Path) -> Path:
+    """Write what is shown, and the records that it comes from."""
+    tree = {
+        "figure": figure.name,
+        "title": f"{figure.title} ({drawn.variant})" if drawn.variant else figure.title,
+        "profile": drawn.profile.name if drawn.profile else None,
+        "place": drawn.place,
+        "runs": list(drawn.runs),
+        "shown": plain(drawn.material),
+    }
+    atomic_write(path, json.dumps(tree, indent=1, allow_nan=False) + "\n")
+    return path
+
+
+def plain(value: Any) -> Any:  # noqa: ANN401 - a tree of frozen values
+    """Return a tree that JSON holds: seven digits of every float, None for nan, images left out."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = (part for part in dataclasses.fields(value) if part.metadata.get("shown", True))
+        return {part.name: plain(getattr(value, part.name)) for part in fields}
+    if isinstance(value, float):
+        return float(f"{value:.7g}") if math.isfinite(value) else None
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, dict):
+        return {str(name): plain(item) for name, item in value.items()}
+    return value
+
+
+def _module(figure: FigureSpec) -> Any:  # noqa: ANN401 - a module with `compute` and `draw`
+    """Import a figure's module when it is drawn; those of networks import torch."""
+    return import_module(f"repro.figures.{figure.draw}")
+
+
+DIAGRAMS = ("figure1", "figure2", "figure4", "figure5", "cost_curve")
+"""Figures of the architecture alone."""
+PICTURES = ("size_profile", "figure3", "figure6")
+"""Figures that need trained weights (sizes: of older records only)."""

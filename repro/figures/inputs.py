@@ -1,0 +1,211 @@
+"""The records behind a figure, and the draws of their scores; nothing is drawn here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from repro.config.errors import FigureError
+from repro.config.experiment import Run, Training
+from repro.config.networks import Model
+from repro.config.profiles import Profile
+from repro.figures import style
+from repro.figures.style import Band
+from repro.paper.schema import Figure as FigureSpec
+from repro.paper.schema import Table
+from repro.paper.tables import all_tables
+from repro.results import intervals, metrics
+from repro.results.intervals import Draws
+from repro.results.records import Record
+from repro.results.scores import Evidence, Measurement, fingerprint
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One training of a figure: its run, and what the records of one place say about it."""
+
+    training: Training
+    run: Run
+    found: Measurement
+
+    @property
+    def model(self) -> Model:
+        """The network as the paper names it (``k`` uncut, its own backbone)."""
+        assert isinstance(self.training.model, Model)
+        return self.training.model
+
+    @property
+    def records(self) -> tuple[Record, ...]:
+        """The records that ran to their end, one a seed."""
+        return tuple(sample.record for sample in self.found.samples)
+
+
+@dataclass(frozen=True)
+class Material:
+    """The records behind one figure, all of one profile and one place."""
+
+    figure: FigureSpec
+    profile: Profile
+    place: str
+    evidence: Evidence
+    shown: tuple[Shown, ...]
+
+    @property
+    def runs(self) -> list[str]:
+        """Names of every record that is shown, diverged ones too."""
+        return sorted({record.name for part in self.shown for record in part.found.records})
+
+    @property
+    def seeds(self) -> int:
+        """Seeds of the training that has the fewest."""
+        return min(len(part.records) for part in self.shown)
+
+    @property
+    def images(self) -> int:
+        """Images that were tested."""
+        return int(self.shown[0].records[0].meta.get("test_images", 0))
+
+
+def gather(figure: FigureSpec, profile: Profile, evidence: Evidence, places: Sequence[str]) -> Material:
+    """Return the records of the first place that has all of a figure's trainings.
+
+    Raises:
+        FigureError: the profile has no such data, or some trainings have no record; the sentence names the command.
+    """
+    for place in places:
+        shown = tuple(_shown(figure, training, profile, evidence, place) for training in figure.trainings)
+        if all(_usable(figure, part) for part in shown):
+            return Material(figure, profile, place, evidence, shown)
+    missing = [style.label(part.model) for part in shown if not _usable(figure, part)]
+    raise FigureError(
+        f"{figure.name}: no records of {_some(missing)} in profile {profile.name}; make them with: "
+        f"repro run {' '.join(_tables(figure))} --profile {profile.name}"
+    )
+
+
+def _shown(figure: FigureSpec, training: Training, profile: Profile, evidence: Evidence, place: str) -> Shown:
+    run = profile.resolve(training)
+    if run is None:
+        raise FigureError(f"{figure.name}: profile {profile.name} has no data for it; choose another with --profile")
+    return Shown(training, run, evidence.measure(run.key, place, "miou"))
+
+
+def _usable(figure: FigureSpec, part: Shown) -> bool:
+    """Tell whether a training can be shown: one whose seeds all diverged only where losses are drawn."""
+    return bool(part.records) or (figure.name == "training_curves" and bool(part.found.diverged))
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")  # noqa: PLR2004
+
+
+def _tables(figure: FigureSpec) -> list[str]:
+    """Return the fewest tables whose cells hold every training of a figure."""
+    wanted, chosen = set(figure.trainings), []
+    held = {table.number: _trainings(table) for table in all_tables().values()}
+    while wanted:
+        best = max(held, key=lambda number: (len(held[number] & wanted), -number))
+        if not held[best] & wanted:
+            break
+        chosen.append(best)
+        wanted -= held[best]
+    return [all_tables()[number].name for number in sorted(chosen)] or ["all"]
+
+
+def _trainings(table: Table) -> set[Training]:
+    return {score.training for score in table.scores()}
+
+
+Ints = NDArray[np.int64]
+Seeds = Mapping[int, Draws]
+DISTANCES = tuple(range(1, metrics.BINS - 1))
+
+
+Bands = tuple[Band, ...]
+
+
+def draws_of(part: Shown, split: Callable[[Record], list[Ints]], metric: str) -> list[Seeds]:
+    """Return the draws of several scores of one network by seed.
+
+    ``split`` gives for each score what every image adds to its sums: (n, 2) right and seen, or for ``miou`` (n, 3).
+    """
+    by_seed = {record.seed: [_draw(sums, record, metric) for sums in split(record)] for record in part.records}
+    count = len(next(iter(by_seed.values())))
+    return [{seed: draws[i] for seed, draws in by_seed.items()} for i in range(count)]
+
+
+def _draw(sums: Ints, record: Record, metric: str) -> Draws:
+    """Return one score and its values on the resampled images, those of the record's test set."""
+    test = record.meta["spec"].get("test") if isinstance(record.meta["spec"], Mapping) else None
+    images = len(sums)
+    value = float(intervals.pooled(metric, sums.sum(axis=0).astype(np.float64)))
+    if images < intervals.FEWEST_IMAGES:
+        return Draws(value, np.full(intervals.RESAMPLES, np.nan), images)
+    weights = intervals.weights(images, fingerprint(test))
+    return Draws(value, intervals.pooled(metric, weights @ sums.astype(np.float64)), images)
+
+
+def network_bands(material: Material, split: Callable[[Record], list[Ints]]) -> tuple[Bands, Bands]:
+    """Return the accuracies of the networks, and what each adds to the one before it."""
+    found = [(part, draws_of(part, split, "pixel_acc")) for part in material.shown]
+    accuracy = tuple(
+        _band(style.family(part.model), style.label(part.model), [[(1.0, seeds)] for seeds in draws])
+        for part, draws in found
+    )
+    gain = tuple(
+        _band(
+            style.family(after.model),
+            step_name(before, after),
+            [[(1.0, b), (-1.0, a)] for a, b in zip(first, second, strict=True)],
+        )
+        for (before, first), (after, second) in pairwise(found)
+    )
+    return accuracy, gain
+
+
+def _band(family: str, name: str, scores: list[list[tuple[float, Seeds]]]) -> Band:
+    ends = [intervals.contrast(terms) for terms in scores]
+    mean, low, high = (tuple(100 * getattr(end, name) for end in ends) for name in ("estimate", "low", "high"))
+    return Band(family, name, mean, low, high)
+
+
+def step_name(before: Shown, after: Shown) -> str:
+    """Return what a network adds to the one before it, in words."""
+    added = "BR" if after.model.refine and not before.model.refine else style.label(after.model)
+    return f"{added} over {style.label(before.model)}"
+
+
+def with_weights(material: Material) -> list[Record]:
+    """Return one record of each training, all of the lowest seed whose weights are on this machine.
+
+    Raises:
+        FigureError: there is no such seed; the sentence names a command that trains what is missing.
+    """
+    from repro.evaluation import trained_model
+
+    by_seed = [{record.seed: record for record in part.records} for part in material.shown]
+    common = sorted(set.intersection(*(set(found) for found in by_seed)))
+    missing: Record | None = None
+    for seed in common:
+        records = [(found[seed], with_its_weights(material, found[seed])) for found in by_seed]
+        missing = next((record for record, held in records if held is None), None)
+        if missing is None:
+            return [held for _, held in records if held is not None]
+    if missing is None:
+        raise FigureError(f"{material.figure.name}: its networks were trained with different seeds; run them again")
+    raise FigureError(
+        f"{material.figure.name}: the weights of {missing.name} are not on this machine; train them with: "
+        f"{trained_model.command(missing)}"
+    )
+
+
+def with_its_weights(material: Material, record: Record) -> Record | None:
+    """Return the record of the same training and seed that has weights, whichever place it lies in."""
+    from repro.evaluation import trained_model
+
+    same = (record, *(r for r in material.evidence.shelf.of(record.key) if r.seed == record.seed))
+    return next((r for r in same if (r.folder / trained_model.FILE).is_file()), None)

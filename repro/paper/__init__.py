@@ -1,0 +1,1 @@
+"""What the paper prints and says: numbers, tables, claims, and the audit of it."""

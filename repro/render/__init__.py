@@ -1,1 +1,0 @@
-"""Rendered outputs: Markdown, LaTeX, HTML, CSV, JSON and figures."""

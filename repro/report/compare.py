@@ -1,0 +1,376 @@
+"""Lay what was measured beside what the paper prints: a table's spec and the records become a ``TableView``."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+
+from repro.config.dataset_info import shortfall
+from repro.config.experiment import Evaluation
+from repro.config.hashing import key
+from repro.config.identity import Identity, Sources, conflicts, shown
+from repro.config.networks import PAPER_CHANNELS, Model, Stack
+from repro.config.profiles import Profile
+from repro.paper import printed as paper
+from repro.paper.schema import Cell, Cited, Cost, Layout, Row, Score, Submitted, Table
+from repro.report.table_view import CellView, Kind, Outcome, Provenance, RowView, Span, TableView
+from repro.results import intervals, metrics, verdicts
+from repro.results.claims import POINTS, Desk, judge
+from repro.results.counts import Counts
+from repro.results.records import Record, Shelf
+from repro.results.scores import Evidence, fingerprint
+
+KINDS: Mapping[type, Kind] = {Score: "score", Cost: "cost", Layout: "layout", Cited: "cited", Submitted: "submitted"}
+
+
+def compare(
+    table: Table,
+    profile: Profile,
+    shelf: Shelf | Evidence,
+    counts: Counts,
+    tables: Mapping[int, Table] | None = None,
+    places: tuple[str, ...] = ("reference",),
+) -> TableView:
+    """Return everything that a rendered table shows.
+
+    Args:
+        table: the spec.
+        profile: which data and networks stand for the paper's.
+        shelf: records, or evidence over them that several tables share (it reads each record once).
+        counts: stored parameters and multiply-adds.
+        tables: every table, for claims that speak of cells elsewhere; this one alone by default.
+        places: which records stand side by side.
+    """
+    evidence = shelf if isinstance(shelf, Evidence) else Evidence(shelf)
+    desk = Desk(profile, evidence, counts.values, {table.number: table, **(tables or {})})
+    rows = _rows(table, desk, places)
+    cells = [cell for row in rows for cell in row.cells]
+    scored = any(cell.kind == "score" for cell in cells)  # counts are the same however long a training is
+    return TableView(
+        number=table.number,
+        title=f"{table.title} ({profile.variant})" if scored and profile.variant else table.title,
+        cut=profile.steps if scored else None,
+        corner=table.corner,
+        columns=table.columns,
+        rows=rows,
+        claims=tuple(judge(claim, table.number, desk, place) for claim in table.claims for place in places),
+        profile=profile.name,
+        about=profile.about,
+        places=places,
+        where=paper.heading(table.number)["place"],
+        provenance=tuple(p for place in places if (p := provenance(place, records_of(cells, place)))),
+        counted=_counted(cells, counts),
+        notes=tuple(notes(table, profile, cells, counts.values)),
+        problems=tuple(dict.fromkeys(_problems(cells, counts))),
+        own=table.own,
+    )
+
+
+def _rows(table: Table, desk: Desk, places: tuple[str, ...]) -> tuple[RowView, ...]:
+    """Return the rows with what was measured, and the gains; in a table of the suite's own the intervals too."""
+    rows = with_gains(tuple(_row(table, row, desk, places) for row in table.rows))
+    return with_spans(rows, desk.evidence) if table.own else rows
+
+
+def _row(table: Table, row: Row, desk: Desk, places: tuple[str, ...]) -> RowView:
+    under = zip(table.columns, row.cells, strict=True)
+    return RowView(row.label, tuple(_cell(table, row.label, column, cell, desk, places) for column, cell in under))
+
+
+def _cell(table: Table, row: str, column: str, cell: Cell | None, desk: Desk, places: tuple[str, ...]) -> CellView:
+    kind = KINDS.get(type(cell), "empty")
+    view = CellView(row, column, kind, paper.printed(table.number, row, column))
+    match cell:
+        case Score():
+            found = desk.run_key(cell)
+            outcomes = tuple(_score(view, cell, found, desk, place) for place in places)
+            return replace(view, outcomes=outcomes, key=found or "", metric=cell.metric)
+        case Cost() | Layout():
+            return replace(view, outcomes=(_count(view, cell, desk),), key=key(cell))
+        case Submitted():
+            return replace(view, outcomes=(_answered(view, cell, desk),), key=desk.run_key(cell) or "", metric="miou")
+        case Cited():
+            return replace(view, outcomes=(Outcome("paper", "cited"),))
+        case None:
+            return view
+
+
+def _score(view: CellView, cell: Score, run_key: str | None, desk: Desk, place: str) -> Outcome:
+    if run_key is None:
+        return Outcome(place, "no data")
+    found = desk.evidence.measure(run_key, place, cell.metric)
+    outcome = Outcome(place, found.status, found.mean, measurement=found)
+    if found.status != "measured" or view.printed is None or view.printed.value is None:
+        return outcome
+    if desk.profile.name != "paper":
+        return replace(outcome, verdict="not comparable")
+    verdict = verdicts.equivalence(found.values, view.printed.value)
+    return replace(outcome, difference=found.mean - view.printed.value, verdict=verdict)
+
+
+def _answered(view: CellView, cell: Submitted, desk: Desk) -> Outcome:
+    """Return the test server's answer with its day, or that there is none yet."""
+    answer = desk.answer(cell)
+    if answer is None:
+        return Outcome("server", "awaiting the test server")
+    value = 100.0 * answer.miou
+    outcome = Outcome("server", "answered", value, words=f"{value:.{_decimals(view)}f} ({answer.date})")
+    if view.printed is None or view.printed.value is None or desk.profile.name != "paper":
+        return replace(outcome, verdict="not comparable")
+    verdict = verdicts.equivalence((value,), view.printed.value)
+    return replace(outcome, difference=value - view.printed.value, verdict=verdict)
+
+
+def _decimals(view: CellView) -> int:
+    return view.printed.decimals if view.printed else 1
+
+
+def _count(view: CellView, cell: Cost | Layout, desk: Desk) -> Outcome:
+    ours = desk.counts.get(key(cell))
+    if ours is None:
+        return Outcome("computed", "not run")
+    if isinstance(ours, str):
+        verdict = verdicts.text(ours, view.printed.text) if view.printed else ""
+        return Outcome("computed", "computed", words=ours, verdict=verdict)
+    if view.printed is None or view.printed.value is None:
+        return Outcome("computed", "computed", float(ours))
+    verdict = verdicts.count(ours, view.printed.value, view.printed.step)
+    return Outcome("computed", "computed", float(ours), difference=ours - view.printed.value, verdict=verdict)
+
+
+def _counted(cells: list[CellView], counts: Counts) -> str:
+    if not any(cell.kind == "cost" for cell in cells):
+        return ""
+    return counts.convention + (f" (torch {counts.torch})" if counts.torch else "")
+
+
+def _problems(cells: list[CellView], counts: Counts) -> Iterable[str]:
+    if counts.fault:
+        yield counts.fault
+    for cell in cells:
+        for outcome in cell.outcomes:
+            yield from outcome.measurement.faults if outcome.measurement else ()
+
+
+def with_gains(rows: tuple[RowView, ...]) -> tuple[RowView, ...]:
+    """Give every score its distance from the first of its kind: along the row, or down a column of mixed rows."""
+    return tuple(RowView(row.label, tuple(_gain(cell, _base(cell, row, rows)) for cell in row.cells)) for row in rows)
+
+
+def _base(cell: CellView, row: RowView, rows: tuple[RowView, ...]) -> CellView | None:
+    along = [c for c in row.cells if c.kind == "score" and c.metric == cell.metric]
+    down = [c for r in rows for c in r.cells if c.column == cell.column and c.metric == cell.metric]
+    line = along if len(along) > 1 else down
+    return line[0] if cell.kind == "score" and len(line) > 1 and line[0] is not cell else None
+
+
+def _gain(cell: CellView, base: CellView | None) -> CellView:
+    if base is None:
+        return cell
+    starts = {outcome.place: outcome.value for outcome in base.outcomes}
+    outcomes = tuple(replace(o, gain=o.value - starts.get(o.place, math.nan)) for o in cell.outcomes)
+    return replace(cell, outcomes=outcomes, gain_printed=_printed(cell) - _printed(base))
+
+
+def with_spans(rows: tuple[RowView, ...], evidence: Evidence) -> tuple[RowView, ...]:
+    """Give every score and every gain its interval: what stands in place of a printed number to compare with."""
+    return tuple(
+        RowView(row.label, tuple(_spanned(cell, _base(cell, row, rows), evidence) for cell in row.cells))
+        for row in rows
+    )
+
+
+def _spanned(cell: CellView, base: CellView | None, evidence: Evidence) -> CellView:
+    starts = {outcome.place: outcome for outcome in base.outcomes} if base else {}
+    return replace(cell, outcomes=tuple(_span(o, starts.get(o.place), cell.metric, evidence) for o in cell.outcomes))
+
+
+def _span(outcome: Outcome, start: Outcome | None, metric: str, evidence: Evidence) -> Outcome:
+    if outcome.status != "measured":
+        return outcome
+    here = _draws(outcome, metric, evidence)
+    outcome = replace(outcome, span=_possible(_ends(intervals.contrast([(POINTS, here)])), metric))
+    if start is None or start.status != "measured":
+        return outcome
+    terms = [(POINTS, here), (-POINTS, _draws(start, metric, evidence))]
+    return replace(outcome, gain_span=_ends(intervals.contrast(terms)))
+
+
+def _draws(outcome: Outcome, metric: str, evidence: Evidence) -> Mapping[int, intervals.Draws]:
+    samples = outcome.measurement.samples if outcome.measurement else ()
+    return {sample.seed: evidence.draws(sample.record, metric) for sample in samples}
+
+
+def _ends(found: intervals.Interval) -> Span | None:
+    return (found.low, found.high) if math.isfinite(found.low) else None
+
+
+def _possible(span: Span | None, metric: str) -> Span | None:
+    """Return an interval without what no score can be: a share ends at 0 and at 100, a loss at 0."""
+    most = math.inf if metric == "train_loss" else POINTS
+    return span and (max(0.0, span[0]), min(most, span[1]))
+
+
+def _printed(cell: CellView) -> float:
+    return math.nan if cell.printed is None or cell.printed.value is None else cell.printed.value
+
+
+RIMS = {"edge": "the void rim an edge", "filled": "the void rim filled first"}
+MILLION = 1e6
+
+
+def notes(table: Table, profile: Profile, cells: Iterable[CellView], counts: Mapping[str, int | str]) -> Iterator[str]:
+    """Yield the notes of a table, a sentence each.
+
+    Args:
+        table: the spec.
+        profile: which networks stand for the paper's.
+        cells: the table's cells as measured.
+        counts: stored counts, by key.
+    """
+    cells = tuple(cells)
+    yield from _other_data(cells)
+    yield from _other_arithmetic(cells)
+    yield from _partial(cells)
+    yield from _widths(table, profile)
+    yield from _boundary(table, cells)
+    yield from _readings(table, counts)
+
+
+def _other_data(cells: Iterable[CellView]) -> Iterator[str]:
+    """Name the scores that come from other data or start weights than the table's, and both fingerprints."""
+    used: dict[str, Sources] = {}
+    apart: dict[tuple[str, str], list[str]] = {}
+    for cell in cells:
+        for outcome in cell.outcomes:
+            for sample in outcome.measurement.samples if outcome.measurement else ():
+                used[outcome.place] = {**used.get(outcome.place, {}), **sample.record.identity.sources}
+    for cell in cells:
+        for outcome in cell.outcomes:
+            for sample in outcome.measurement.other_data if outcome.measurement else ():
+                theirs, ours = sample.record.identity.sources, used.get(outcome.place, {})
+                names = conflicts(theirs, ours)
+                what = shown(theirs, names) + (f" instead of {shown(ours, names)}" if names else "")
+                text = f"{_at(cell)} {sample.value:.1f} (seed {sample.seed})"
+                apart.setdefault((outcome.place, what), []).append(text)
+    for (place, what), scores in apart.items():
+        yield f"other data ({place}), {what}: {'; '.join(scores)}; not pooled or compared with the rest"
+    here, there = used.get("local", {}), used.get("reference", {})
+    if names := conflicts(here, there):
+        yield (
+            f"local and reference are of different data ({shown(here, names)} local, {shown(there, names)} "
+            "reference): their scores are not to be compared"
+        )
+
+
+def _other_arithmetic(cells: Iterable[CellView]) -> Iterator[str]:
+    """Lay scores of one seed that two devices or precisions gave beside each other."""
+    for cell in cells:
+        for outcome in cell.outcomes:
+            found = outcome.measurement
+            taken = {sample.seed: sample for sample in found.samples} if found else {}
+            for sample in found.other_arithmetic if found else ():
+                if sample.seed in taken:
+                    ours = taken[sample.seed]
+                    yield (
+                        f"{_at(cell)}, seed {sample.seed}, twice ({outcome.place}): {ours.value:.1f} by "
+                        f"{_by(ours.record.identity)}, {sample.value:.1f} by {_by(sample.record.identity)}; "
+                        "the first counts"
+                    )
+
+
+def _partial(cells: Iterable[CellView]) -> Iterator[str]:
+    """Name the splits that hold fewer images than are published, by place."""
+    found: dict[str, dict[str, None]] = {}
+    for cell in cells:
+        for outcome in cell.outcomes:
+            for sample in outcome.measurement.samples if outcome.measurement else ():
+                if words := shortfall(sample.record.meta.get("partial")):
+                    found.setdefault(outcome.place, {})[words] = None
+    for place, said in found.items():
+        yield f"fewer images than published ({place}): {'; '.join(said)}"
+
+
+def _at(cell: CellView) -> str:
+    return f"{cell.row}, {cell.column}:"
+
+
+def _by(identity: Identity) -> str:
+    made = identity.arithmetic
+    return f"{made.get('device_type')} in {made.get('precision')}"
+
+
+def _widths(table: Table, profile: Profile) -> Iterator[str]:
+    """Say what the printed m of a stack stands for where the backbone is narrower than the paper's (Table 4)."""
+    models = [score.training.model for score in table.scores()]
+    heads = [model.head for model in models if isinstance(model, Model)]
+    printed = sorted({head.m for head in heads if isinstance(head, Stack)}, reverse=True)
+    last = profile.last_channels
+    if len(printed) > 1 and last != PAPER_CHANNELS:
+        here = ", ".join(str(max(1, round(last * m / PAPER_CHANNELS))) for m in printed)
+        yield (
+            f"m is printed for the {PAPER_CHANNELS} channels of res-5, which has {last} here: in the scores "
+            f"m = {', '.join(map(str, printed))} stand for {here}; parameters are those of the paper's network"
+        )
+
+
+def _boundary(table: Table, cells: Iterable[CellView]) -> Iterator[str]:
+    """Say how the boundary region is taken and which share of the scored pixels it has, by place (Table 5)."""
+    found = [score.evaluation for score in table.scores() if score.metric == "boundary_acc"]
+    shares: dict[str, float] = {}
+    for cell in cells:
+        for outcome in cell.outcomes if cell.metric == "boundary_acc" else ():
+            samples = outcome.measurement.samples if outcome.measurement else ()
+            if samples and outcome.place not in shares:  # of the labels alone, so that any record tells it
+                shares[outcome.place] = metrics.boundary_share(samples[0].record.counts()["distance"])
+    if found:
+        share = "; ".join(f"{100 * share:.1f} % of the scored pixels ({place})" for place, share in shares.items())
+        yield f"boundary: {_region(found[0])}{f': {share}' if share else ''}"
+
+
+def _region(evaluation: Evaluation) -> str:
+    name = "Euclidean" if evaluation.distance == "euclidean" else evaluation.distance
+    return f"{name} distance of {metrics.WITHIN} pixels at most to another label, {RIMS[evaluation.rim]}"
+
+
+def _readings(table: Table, counts: Mapping[str, int | str]) -> Iterator[str]:
+    """Lay every reading of a printed count beside the print, and say which one is taken (Table 11)."""
+    for reading in table.readings:
+        ours, printed = counts.get(key(reading.cost)), paper.printed(table.number, reading.at.row, reading.at.column)
+        if isinstance(ours, int) and printed is not None and printed.value is not None:
+            off = (ours - printed.value) / MILLION
+            yield (
+                f"{reading.at.row}, {reading.at.column}, {reading.says}{' (taken here)' * reading.taken}: "
+                f"{ours / MILLION:,.0f} beside {printed.text}, {off:+,.0f}"
+            )
+
+
+def records_of(cells: Iterable[CellView], place: str) -> tuple[Record, ...]:
+    """Return the records of a place behind some cells, by name, each once."""
+    outcomes = (outcome for cell in cells for outcome in cell.outcomes if outcome.place == place)
+    found = {record.name: record for o in outcomes if o.measurement for record in o.measurement.records}
+    return tuple(found[name] for name in sorted(found))
+
+
+def provenance(place: str, records: tuple[Record, ...]) -> Provenance | None:
+    """Return where the numbers of some records come from; None for no records."""
+    if not records:
+        return None
+
+    def every(name: str) -> tuple[str, ...]:
+        return tuple(sorted({fingerprint(r.meta[name]) for r in records if r.meta.get(name) not in (None, "")}))
+
+    data = {f"{name} {value[:12]}" for record in records for name, value in record.identity.sources.items()}
+    return Provenance(
+        place=place,
+        recipes=every("recipe"),
+        steps=tuple(sorted(every("steps"), key=lambda text: (len(text), text))),
+        seeds=tuple(str(seed) for seed in sorted({record.seed for record in records})),
+        data=tuple(sorted(data)),
+        devices=every("device"),
+        precision=every("precision"),
+        commits=tuple(commit[:10] for commit in every("git_commit")),
+        torch=every("torch"),
+        runs=tuple(record.name for record in records),
+    )

@@ -1,0 +1,1 @@
+"""Records, scores, intervals and verdicts: numpy, no torch."""

@@ -1,0 +1,1 @@
+"""Which jobs run, in which order and where."""

@@ -1,0 +1,1 @@
+"""One training: optimizer, loss, checkpoints, processes."""
