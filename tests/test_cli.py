@@ -103,7 +103,7 @@ def test_planning_starts_without_what_reads_images_and_counts() -> None:
         (("vrf-area", "table1", "--smallest", "0"), "'--smallest': 0 is not in the range x>=1"),
         (("vrf", "x.png", "--key", "x", "--stride", "0"), "'--stride': 0 is not in the range x>=1"),
         (("vrf", "x.png", "--key", "x", "--occluder", "-3"), "'--occluder': -3 is not in the range x>=1"),
-        (("data", "boundary", ".", "--within", "0"), "'--within': 0 is not in the range x>=1"),
+        (("data", "boundary", ".", "--within", "0"), "'--within': 0 is not in the range 1<=x<=100"),
         (("run", "table2", "--stride-in", "conv3"), "'conv3' is not one of 'conv1', 'conv2'"),
         (("run", "table2", "--device", "tpu"), "choose from auto, cpu, cuda"),
         (("run", "table2", "--device", "cuda"), "torch sees no CUDA device here"),
