@@ -11,11 +11,15 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
+import markupsafe
+from jinja2 import Environment
+from markupsafe import Markup
+
 from repro.paper.audit.finding import Audit
 from repro.report import text as words
-from repro.report.markdown import METHOD, OTHERS, WHY_OTHERS
 from repro.report.page import Page
 from repro.report.table_view import CellView, Outcome, RowView, TableView
+from repro.report.templating import environment
 from repro.results import verdicts
 from repro.results.records import Record
 
@@ -31,20 +35,15 @@ FACTS = (
 
 
 @cache
-def _template() -> Any:  # noqa: ANN401 - jinja2's, which only this format imports
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    loader = PackageLoader("repro.report", "templates")
-    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    return environment.get_template("page.html.j2")
+def _environment() -> Environment:
+    return environment(markupsafe.escape)
 
 
 def render(page: Page) -> str:
     """Return the page of one profile with its figures in it; everything that comes from records is escaped."""
-    from markupsafe import Markup
-
-    raw = {name: Markup(_file(f"page.{name}")) for name in ("css", "js")}  # noqa: S704 - our own two files
-    text: str = _template().render(**_context(page), **_beside(page), **_helpers(), **raw)
+    raw = {name: Markup(_file(f"page.{name}")) for name in ("css", "js")}  # noqa: S704 - two files of this package
+    template = _environment().get_template("page.html.j2")
+    text = template.render(**_context(page), **_beside(page), **_helpers(), **raw)
     return "\n".join(line for line in text.splitlines() if line.strip()) + "\n"
 
 
@@ -84,8 +83,8 @@ def _beside(page: Page) -> dict[str, Any]:
         "elsewhere": [text for other in page.lacks[1:] if (text := words.whole(other))],
         "pictures": [(one, base64.b64encode(one.png).decode()) for one in page.pictures if one.png],
         "vocabulary": [pair for book in BOOKS for pair in book.items()],
-        "why_others": f"{OTHERS} {WHY_OTHERS}",
-        "method": METHOD,
+        "why_others": f"{words.OTHERS} {words.WHY_OTHERS}",
+        "method": words.METHOD,
     }
 
 
@@ -183,13 +182,11 @@ POINTS = 100
 Curve = list[tuple[float, float]]
 
 
-def draw(records: tuple[Record, ...]) -> Any:  # noqa: ANN401 - markupsafe's text, imported only here
+def draw(records: tuple[Record, ...]) -> Markup:
     """Return the curves, one line a seed, as markup of numbers alone; empty where nothing was logged."""
-    from markupsafe import Markup
-
     curves = [(record.seed, points) for record in records if (points := _thin(_points(record)))]
     if not curves:
-        return ""
+        return Markup()
     top = max(loss for _, points in curves for _, loss in points)
     last = max(step for _, points in curves for step, _ in points)
     lines = "".join(_line(points, top, last) for _, points in curves)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from repro.formatting import signed
 from repro.report import text as words
@@ -15,25 +16,58 @@ Pairs = tuple[tuple[CellView, Outcome | None], ...]
 
 
 @dataclass(frozen=True)
-class Line:
-    """One line: the printed row it belongs to (named on its first line only), what it shows, its cells.
+class Column:
+    """A named column; its kind decides alignment and emphasis."""
 
-    A line without cells has its verdict across the whole table.
+    name: str
+    kind: Literal["label", "what", "number", "verdict"]
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line: the row it belongs to (named on its first line only), what it shows, its numbers, their verdict.
+
+    A line without numbers has its verdict across the whole table.
     """
 
-    head: str
+    label: str
     what: str
-    cells: tuple[str, ...]
+    numbers: tuple[str, ...]
     verdict: str = ""
 
 
 @dataclass(frozen=True)
 class Grid:
-    """A header over lines; ``tall`` tables have one printed column and stand one row a line."""
+    """Named columns over lines."""
 
-    header: tuple[str, ...]
+    columns: tuple[Column, ...]
     lines: tuple[Line, ...]
-    tall: bool = False
+
+    @property
+    def tall(self) -> bool:
+        """Whether each row is one line, because the table has one column in the paper."""
+        return all(column.kind != "what" for column in self.columns)
+
+    @property
+    def numbers(self) -> tuple[Column, ...]:
+        """The columns of numbers."""
+        return tuple(column for column in self.columns if column.kind == "number")
+
+    def texts(self, line: Line) -> Iterator[tuple[Column, str]]:
+        """Yield each column with the text that a line has there."""
+        numbers = iter(line.numbers)
+        for column in self.columns:
+            yield column, next(numbers) if column.kind == "number" else getattr(line, column.kind)
+
+    def select(self, start: int, end: int) -> Grid:
+        """Return some of the columns of numbers; verdicts stay with the last of them."""
+        last = end == len(self.numbers)
+        heads = (column for column in self.columns if column.kind in {"label", "what"})
+        verdict = (column if last else replace(column, name="") for column in self.columns if column.kind == "verdict")
+        lines = (
+            replace(line, numbers=line.numbers[start:end], verdict=line.verdict if last else "") for line in self.lines
+        )
+        return Grid((*heads, *self.numbers[start:end], *verdict), tuple(lines))
 
 
 def layout(view: TableView, *, stacked: bool = False) -> Grid:
@@ -46,7 +80,9 @@ def layout(view: TableView, *, stacked: bool = False) -> Grid:
     if len(view.columns) == 1:
         return _tall(view)
     lines = tuple(line for row in view.rows for line in _lines(row, view, stacked=stacked))
-    return Grid((view.corner, "", *view.columns, *(() if stacked else ("verdict",))), lines)
+    numbers = (Column(name, "number") for name in view.columns)
+    verdict = () if stacked else (Column("verdict", "verdict"),)
+    return Grid((Column(view.corner, "label"), Column("", "what"), *numbers, *verdict), lines)
 
 
 def _lines(row: RowView, view: TableView, *, stacked: bool) -> list[Line]:
@@ -55,7 +91,7 @@ def _lines(row: RowView, view: TableView, *, stacked: bool) -> list[Line]:
     for place in _places(row, view):
         pairs = tuple(zip(row.cells, (cell.outcome(place) for cell in row.cells), strict=True))
         lines += _stack(row, place, pairs) if stacked else _flat(row, place, pairs)
-    return [replace(lines[0], head=row.label), *lines[1:]] if lines else []
+    return [replace(lines[0], label=row.label), *lines[1:]] if lines else []
 
 
 def _flat(row: RowView, place: str, pairs: Pairs) -> list[Line]:
@@ -157,7 +193,8 @@ def _tall(view: TableView) -> Grid:
     scored = any(cell.kind == "score" for cell in view.cells())
     places = view.places if scored else ("ours",)
     lines = tuple(_tall_line(row, view.places if scored else ("server",)) for row in view.rows)
-    return Grid((view.corner, "paper", *places, "difference", "verdict"), lines, tall=True)
+    numbers = (Column(name, "number") for name in ("paper", *places, "difference"))
+    return Grid((Column(view.corner, "label"), *numbers, Column("verdict", "verdict")), lines)
 
 
 def _tall_line(row: RowView, places: tuple[str, ...]) -> Line:

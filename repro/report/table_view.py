@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Literal
 
 from repro.paper.printed import Printed
@@ -107,6 +108,11 @@ class Picture:
     number: int
     pdf: str
     png: bytes = b""
+
+    @property
+    def png_path(self) -> str:
+        """Where its PNG lies: beside the PDF."""
+        return PurePosixPath(self.pdf).with_suffix(".png").as_posix()
 
     @property
     def label(self) -> str:

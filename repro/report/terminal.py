@@ -65,16 +65,16 @@ def show(out: Console, view: TableView) -> None:
 
 def _parts(out: Console, grid: Grid) -> Iterator[Grid]:
     """Yield a table as it fits the terminal: whole, or a few columns at a time, for a number must never be cut."""
-    columns = grid.header[2:-1]
+    columns = grid.numbers
     if grid.tall or _fits(out, grid):
         yield grid
         return
     start = 0
     while start < len(columns):
         end = len(columns)
-        while end > start + 1 and not _fits(out, _slice(grid, start, end)):
+        while end > start + 1 and not _fits(out, grid.select(start, end)):
             end -= 1
-        yield _slice(grid, start, end)
+        yield grid.select(start, end)
         start = end
 
 
@@ -85,28 +85,25 @@ def _fits(out: Console, grid: Grid) -> bool:
     return Measurement.get(out, out.options.update(width=UNBOUNDED), frame).maximum <= out.width
 
 
-def _slice(grid: Grid, start: int, end: int) -> Grid:
-    """Return some columns of a table; the verdict stands with the last of them."""
-    last = end == len(grid.header) - 3
-    lines = tuple(
-        replace(line, cells=line.cells[start:end], verdict=line.verdict if last else "") for line in grid.lines
-    )
-    return Grid((*grid.header[:2], *grid.header[2 + start : 2 + end], grid.header[-1] if last else ""), lines)
-
-
 def _frame(grid: Grid, *, wrapped: bool = False) -> Frame:
     frame = Frame(box=box.SIMPLE_HEAD, pad_edge=False)
-    for i, name in enumerate(grid.header):
+    for column in grid.columns:
         frame.add_column(
-            escape(name),
-            justify="right" if 1 < i < len(grid.header) - 1 else "left",
-            no_wrap=not wrapped and i < len(grid.header) - 1,
+            escape(column.name),
+            justify="right" if column.kind == "number" else "left",
+            no_wrap=not wrapped and column.kind != "verdict",
             overflow="fold",
         )
     for line in grid.lines:
-        middle = [] if grid.tall else [f"[dim]{escape(line.what)}[/]"]
-        frame.add_row(f"[bold]{escape(line.head)}[/]", *middle, *map(escape, line.cells), _coloured(line.verdict))
+        frame.add_row(*(_styled(column.kind, text) for column, text in grid.texts(line)))
     return frame
+
+
+def _styled(kind: str, text: str) -> str:
+    if kind == "verdict":
+        return _coloured(text)
+    style = {"label": "bold", "what": "dim"}.get(kind)
+    return f"[{style}]{escape(text)}[/]" if style else escape(text)
 
 
 def _coloured(word: str) -> str:

@@ -14,6 +14,27 @@ from repro.results import verdicts
 from repro.results.claims import ClaimView, Effect
 from repro.runner.budget import USUAL
 
+SOURCE = (
+    "Computed from what the paper prints, from the suite's specs and from the cost of the networks (in closed form, or "
+    "as stored from the built modules). No training and no record enters."
+)
+LEGEND = "In brackets: what the reading gives. The reading that the suite takes by default is marked."
+
+
+METHOD = (
+    "A comparison is a weighted sum of cells, computed by seed and from the stored counts of every image. Its "
+    "95 % interval adds two errors: the mean over seeds moves by Student's t of their spread, and the images "
+    "by the bootstrap (2,000 resamples by numpy's multinomial, the same for all cells; the tests hold it "
+    "against scipy's). All cells share seeds and images unless a note says otherwise. A claim "
+    "that makes several comparisons holds when each is shown at 95 %: all must be, so no correction is due. It "
+    "fails when one is refuted, and for that each interval is widened by the number of comparisons "
+    "(Bonferroni). Claims are not corrected against one another. With one seed the interval is over images "
+    "only, and no verdict is given. Sums of counts are exact."
+)
+
+OTHERS = "Records that no table shows"
+WHY_OTHERS = "(another length or recipe, a figure's own, or a spec that is no more)"
+
 
 def decimals(cell: CellView) -> int:
     """Return the printed precision of a cell: one place where nothing is printed."""
