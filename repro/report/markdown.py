@@ -11,6 +11,7 @@ from jinja2 import Environment
 
 from repro.paper.audit.finding import Audit
 from repro.report import text as words
+from repro.report.dataframe import coverage
 from repro.report.page import Page
 from repro.report.rows import layout
 from repro.report.table_view import Remaining, TableView
@@ -49,15 +50,7 @@ def as_markdown(audit: Audit) -> str:
 
 def render_index(page: Page) -> str:
     """Return the index of one profile; ``audit.md`` lies beside it."""
-    return _render("index.md.j2", page=page, coverage=list(map(_coverage, page.views)))
-
-
-def _coverage(view: TableView) -> tuple[TableView, int, int, str]:
-    """Return a table, its number of cells, the number of those that are filled, and its verdicts."""
-    best = [cell.outcomes[0] for cell in view.cells() if cell.kind != "empty"]
-    filled = sum(outcome.status in {"measured", "computed", "cited"} for outcome in best)
-    found = Counter(outcome.verdict or outcome.status for outcome in best)
-    return view, len(best), filled, ", ".join(words.counted(n, word) for word, n in found.items())
+    return _render("index.md.j2", page=page, coverage=zip(page.views, coverage(page.views).itertuples(), strict=True))
 
 
 START = "<!-- claims: written by python -m repro.report, not by hand -->"
