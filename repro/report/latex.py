@@ -5,12 +5,13 @@ from __future__ import annotations
 import unicodedata
 from functools import cache
 
+import pandas as pd
 from jinja2 import Environment
 
 from repro.paper.audit.finding import Audit
 from repro.report import text as words
 from repro.report.page import Page
-from repro.report.rows import Column, Grid, layout
+from repro.report.rows import layout, texts
 from repro.report.table_view import TableView
 from repro.report.templating import environment
 
@@ -82,8 +83,11 @@ def render(view: TableView) -> str:
     notes += [f"counts: {view.counted}"] if view.counted else []
     notes += [f"problem: {problem}" for problem in view.problems]
     label = f"{view.own or view.number}-{''.join(filter(str.isalnum, view.profile))}"
+    tall = "what" not in grid.columns.get_level_values("kind")
+    shown = grid if tall else grid.drop(columns="verdict", level="kind")  # verdicts stand across the columns
+    columns, lines = _columns(shown), list(texts(grid))
     return _render(
-        "table.tex.j2", view=view, grid=grid, columns=_shares(grid), about=_about(view), label=label, notes=notes
+        "table.tex.j2", view=view, columns=columns, lines=lines, tall=tall, about=_about(view), label=label, notes=notes
     )
 
 
@@ -97,15 +101,11 @@ def _about(view: TableView) -> str:
     return f"{said}; {apart}." if said else f"{apart.capitalize()}."
 
 
-def _shares(grid: Grid) -> list[tuple[Column, str]]:
-    """Return each column with its share of the width: those of long text are set in paragraphs, others have none."""
-    cells = [list(grid.texts(line)) for line in grid.lines if line.numbers]
-    long = [
-        column.kind == "number" and any(len(texts[i][1]) > LONG for texts in cells)
-        for i, column in enumerate(grid.columns)
-    ]
-    share = f"{0.62 / max(1, sum(long)):.2f}"
-    return [(column, share if wide else "") for column, wide in zip(grid.columns, long, strict=True)]
+def _columns(grid: pd.DataFrame) -> list[tuple[str, str, str]]:
+    """Return the kind and name of each column, and its share of the width where its long text needs paragraphs."""
+    long = (grid.map(len).max() > LONG) & (grid.columns.get_level_values("kind") == "number")
+    share = f"{0.62 / max(1, long.sum()):.2f}"
+    return [(kind, name, share if wide else "") for (kind, name), wide in long.items()]
 
 
 def render_document(page: Page) -> str:

@@ -13,7 +13,7 @@ from repro.paper.audit.finding import Audit
 from repro.report import text as words
 from repro.report.dataframe import coverage
 from repro.report.page import Page
-from repro.report.rows import layout
+from repro.report.rows import layout, texts
 from repro.report.table_view import Remaining, TableView
 from repro.report.templating import environment
 from repro.results.claims import ClaimView
@@ -40,7 +40,8 @@ def _render(template: str, **values: object) -> str:
 
 def render(view: TableView) -> str:
     """Return one table: the profile first, then the cells, the claims, the provenance and the problems."""
-    return _render("table.md.j2", view=view, grid=layout(view))
+    grid = layout(view)
+    return _render("table.md.j2", view=view, columns=list(grid.columns), lines=list(texts(grid)))
 
 
 def as_markdown(audit: Audit) -> str:
