@@ -53,7 +53,7 @@ def layout(view: TableView, *, stacked: bool = False) -> pd.DataFrame:
 def texts(grid: pd.DataFrame) -> Iterator[list[tuple[str, str]]]:
     """Yield each line of a table as the kind and the text of its columns."""
     kinds = grid.columns.get_level_values("kind")
-    for line in grid.itertuples(index=False, name=None):
+    for line in grid.to_numpy().tolist():
         yield list(zip(kinds, line, strict=True))
 
 
