@@ -1,4 +1,4 @@
-"""Lay what was measured beside what the paper prints: a table's spec and the records become a ``TableView``."""
+"""Compare a table with its records: the spec, the reported numbers and the measurements become a ``TableView``."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def compare(
     tables: Mapping[int, Table] | None = None,
     places: tuple[str, ...] = ("reference",),
 ) -> TableView:
-    """Return everything that a rendered table shows.
+    """Return a table with its measurements, claims, notes and provenance.
 
     Args:
         table: the spec.
@@ -68,7 +68,7 @@ def compare(
 
 
 def _rows(table: Table, desk: Desk, places: tuple[str, ...]) -> tuple[RowView, ...]:
-    """Return the rows with what was measured, and the gains; in a table of the suite's own the intervals too."""
+    """Return the rows with measurements and gains; in an additional table with intervals too."""
     rows = with_gains(tuple(_row(table, row, desk, places) for row in table.rows))
     return with_spans(rows, desk.evidence) if table.own else rows
 
@@ -110,7 +110,7 @@ def _score(view: CellView, cell: Score, run_key: str | None, desk: Desk, place: 
 
 
 def _answered(view: CellView, cell: Submitted, desk: Desk) -> Outcome:
-    """Return the test server's answer with its day, or that there is none yet."""
+    """Return the test server's answer with its date, or that there is none yet."""
     answer = desk.answer(cell)
     if answer is None:
         return Outcome("server", "awaiting the test server")
@@ -174,7 +174,7 @@ def _gain(cell: CellView, base: CellView | None) -> CellView:
 
 
 def with_spans(rows: tuple[RowView, ...], evidence: Evidence) -> tuple[RowView, ...]:
-    """Give every score and every gain its interval: what stands in place of a printed number to compare with."""
+    """Give every score and every gain its interval, for there is no reported number to compare with."""
     return tuple(
         RowView(row.label, tuple(_spanned(cell, _base(cell, row, rows), evidence) for cell in row.cells))
         for row in rows
@@ -207,7 +207,7 @@ def _ends(found: intervals.Interval) -> Span | None:
 
 
 def _possible(span: Span | None, metric: str) -> Span | None:
-    """Return an interval without what no score can be: a share ends at 0 and at 100, a loss at 0."""
+    """Clip an interval to possible scores: a share to 0..100, a loss to 0 and above."""
     most = math.inf if metric == "train_loss" else POINTS
     return span and (max(0.0, span[0]), min(most, span[1]))
 
@@ -265,7 +265,7 @@ def _other_data(cells: Iterable[CellView]) -> Iterator[str]:
 
 
 def _other_arithmetic(cells: Iterable[CellView]) -> Iterator[str]:
-    """Lay scores of one seed that two devices or precisions gave beside each other."""
+    """Compare scores of one seed from two devices or precisions."""
     for cell in cells:
         for outcome in cell.outcomes:
             found = outcome.measurement
@@ -302,7 +302,7 @@ def _by(identity: Identity) -> str:
 
 
 def _widths(table: Table, profile: Profile) -> Iterator[str]:
-    """Say what the printed m of a stack stands for where the backbone is narrower than the paper's (Table 4)."""
+    """State the m of a stack where the backbone is narrower than the paper's (Table 4)."""
     models = [score.training.model for score in table.scores()]
     heads = [model.head for model in models if isinstance(model, Model)]
     printed = sorted({head.m for head in heads if isinstance(head, Stack)}, reverse=True)
@@ -316,7 +316,7 @@ def _widths(table: Table, profile: Profile) -> Iterator[str]:
 
 
 def _boundary(table: Table, cells: Iterable[CellView]) -> Iterator[str]:
-    """Say how the boundary region is taken and which share of the scored pixels it has, by place (Table 5)."""
+    """State the definition of the boundary region and its share of the scored pixels, by place (Table 5)."""
     found = [score.evaluation for score in table.scores() if score.metric == "boundary_acc"]
     shares: dict[str, float] = {}
     for cell in cells:
@@ -335,7 +335,7 @@ def _region(evaluation: Evaluation) -> str:
 
 
 def _readings(table: Table, counts: Mapping[str, int | str]) -> Iterator[str]:
-    """Lay every reading of a printed count beside the print, and say which one is taken (Table 11)."""
+    """Compare every interpretation of a reported count with the paper, and mark the default (Table 11)."""
     for reading in table.readings:
         ours, printed = counts.get(key(reading.cost)), paper.printed(table.number, reading.at.row, reading.at.column)
         if isinstance(ours, int) and printed is not None and printed.value is not None:

@@ -116,7 +116,7 @@ def _safe(text: str) -> str:
 
 
 DECIMALS = 6
-"""Places kept: what lies beyond differs between processors."""
+"""Decimals kept: later ones differ between processors."""
 
 
 def render_json(views: tuple[TableView, ...], **others: Any) -> str:  # noqa: ANN401 - any frozen values

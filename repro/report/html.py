@@ -74,7 +74,7 @@ def _context(page: Page) -> dict[str, Any]:
 
 
 def _beside(page: Page) -> dict[str, Any]:
-    """Return what stands beside the tables: the first words, what is not run, the figures, the words and the method."""
+    """Return the content beside the tables: summary, missing runs, figures, glossary and method."""
     return {
         "glance": words.glance(page.views, page.lacks),
         "aimed": words.aimed(page.lacks[0]).replace("`", "") if page.lacks else "",
@@ -123,7 +123,7 @@ def _printed_value(cell: CellView) -> str:
 
 
 def _sort_value(cell: CellView) -> str:
-    """Return what a column of a printed table is sorted by: what was measured, else what is printed."""
+    """Return the sort key of a cell: the measured value, else the reported one."""
     found = [outcome.value for outcome in cell.outcomes if math.isfinite(outcome.value)]
     return f"{found[0]:.6g}" if found else _printed_value(cell) or (cell.printed.text if cell.printed else "")
 
@@ -147,7 +147,7 @@ def _used(views: tuple[TableView, ...], audit: Audit) -> list[str]:
 
 
 def _runs(cells: Iterable[CellView]) -> tuple[list[dict[str, Any]], dict[tuple[str, str], str]]:
-    """Return what a cell opens to, once for all cells of one key and place, and where each is."""
+    """Return the details of runs, once for all cells of one key and place, and the id of each."""
     runs: list[dict[str, Any]] = []
     ids: dict[tuple[str, str], str] = {}
     for cell in cells:

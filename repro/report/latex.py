@@ -36,8 +36,8 @@ _SPECIAL = {
     "]": "{]}",
     "*": "{*}",
     "±": r"$\pm$",
-    "−": "$-$",  # noqa: RUF001 - the minus sign of ``words``
-    "–": "--",  # noqa: RUF001 - the dash of ``words``
+    "−": "$-$",  # noqa: RUF001 - the minus sign of ``formatting``
+    "–": "--",  # noqa: RUF001 - the dash of ``formatting``
     "·": r"$\cdot$",
     "×": r"$\times$",
     "≤": r"$\le$",
@@ -114,5 +114,5 @@ def render_document(page: Page) -> str:
 
 
 def as_latex(audit: Audit) -> str:
-    r"""Return two long tables behind ``\input``: the findings, and the readings."""
+    r"""Return two long tables behind ``\input``: the findings, and the interpretations of open questions."""
     return _render("audit.tex.j2", audit=audit)

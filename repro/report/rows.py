@@ -79,7 +79,7 @@ def _flat(row: RowView, place: str, pairs: Pairs) -> Iterator[Line]:
 
 
 def _spans(row: RowView, pairs: Pairs) -> list[tuple[str, Texts]]:
-    """Return the lines of intervals, which only cells without a print have."""
+    """Return the lines of intervals, which only cells of additional tables have."""
     gains = _each(pairs, lambda _, o: signed(o.gain) if o.span and math.isfinite(o.gain) else "")
     return [
         ("95 % interval", _each(pairs, lambda _, o: words.span(o.span))),
@@ -140,7 +140,7 @@ def _each(pairs: Pairs, text: Callable[[CellView, Outcome], str]) -> Texts:
 
 
 def _gains(cell: CellView, outcome: Outcome) -> str:
-    """Return the gain over the line's first score, as printed and as measured; empty where one is unknown."""
+    """Return the gain over the line's first score, reported and measured; empty where one is unknown."""
     if not (math.isfinite(outcome.gain) and math.isfinite(cell.gain_printed)) or math.isfinite(outcome.difference):
         return ""
     return f"{signed(cell.gain_printed)} / {signed(outcome.gain)}"

@@ -1,4 +1,4 @@
-"""Show tables in the terminal: printed, reference and local side by side, then the claims."""
+"""Show tables in the terminal: reported, reference and local side by side, then the claims."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def _part(grid: pd.DataFrame, start: int, end: int) -> pd.DataFrame:
 
 
 def _fits(out: Console, grid: pd.DataFrame) -> bool:
-    """Say whether a table has room where its verdicts alone may be broken between words."""
+    """Return whether a table fits the width if only its verdicts are broken between words."""
     frame = _frame(grid, lambda verdict: max(verdict.split(), key=len, default=""))
     return Measurement.get(out, out.options.update(width=UNBOUNDED), frame).maximum <= out.width
 

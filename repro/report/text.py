@@ -1,4 +1,4 @@
-"""Numbers and sentences as every format shows them: scores, intervals, claims, provenance, what was not run."""
+"""Numbers and sentences of every format: scores, intervals, claims, provenance, missing runs."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ WHY_OTHERS = "(another length or recipe, a figure's own, or a spec that is no mo
 
 
 def decimals(cell: CellView) -> int:
-    """Return the printed precision of a cell: one place where nothing is printed."""
+    """Return the reported decimals of a cell: one where the paper reports no number."""
     return cell.printed.decimals if cell.printed and cell.printed.value is not None else 1
 
 
 def value(cell: CellView, outcome: Outcome) -> str:
-    """Return what was measured without its spread, or the status where there is no number."""
+    """Return the measured value without its spread, or the status where there is no number."""
     if outcome.words:
         return outcome.words
     if not math.isfinite(outcome.value):
@@ -53,7 +53,7 @@ def value(cell: CellView, outcome: Outcome) -> str:
 
 
 def count(cell: CellView, number: float) -> str:
-    """Return a count in the printed unit: whole parameters, or millions of multiply-adds."""
+    """Return a count in the reported unit: whole parameters, or millions of multiply-adds."""
     if cell.printed and cell.printed.unit == "MFLOPs":
         return f"{number / 1e6:,.0f}"
     return f"{number:,.0f}"
@@ -70,7 +70,7 @@ def stated(outcome: Outcome) -> str:
 
 
 def seeds(outcome: Outcome) -> str:
-    """Return the number of seeds behind a mean, and what became of the others."""
+    """Return the number of seeds behind a mean, and of those that diverged or were interrupted."""
     found = outcome.measurement
     if found is None or not found.samples:
         return ""
@@ -112,7 +112,7 @@ def measured(cell: CellView, outcome: Outcome) -> str:
 
 
 def difference(cell: CellView, outcome: Outcome) -> str:
-    """Return ours minus printed, in the printed unit; empty where the two are not comparable."""
+    """Return ours minus reported, in the reported unit; empty where the two are not comparable."""
     if not math.isfinite(outcome.difference):
         return ""
     if cell.kind != "cost":
@@ -132,7 +132,7 @@ def unit(view: TableView) -> str:
 
 
 def effect(found: Effect) -> str:
-    """Return a comparison's estimate and interval, with what it has to exceed."""
+    """Return a comparison's estimate and interval, or the cells that it is missing."""
     if found.missing:
         return "missing: " + ", ".join(found.missing)
     if found.exact:
@@ -144,7 +144,7 @@ def effect(found: Effect) -> str:
 
 
 def evidence(claim: ClaimView) -> str:
-    """Return what decided a claim, in one line."""
+    """Return the evidence that decided a claim, in one line."""
     found = claim.deciding
     if found is None:
         return claim.note
@@ -177,7 +177,7 @@ def origin(found: Provenance) -> str:
 
 
 def checks(found: Iterable[Check]) -> str:
-    """Return printed numbers by their place, each with what the reading gives: ``table 2: 260K (260,694), ...``."""
+    """Return reported numbers by table or section, each with the computed one: ``table 2: 260K (260,694), ...``."""
     parts = []
     for place, group in groupby(found, key=lambda check: check.place):
         parts.append(f"{place}: {', '.join(map(_checked, group))}")
@@ -190,7 +190,7 @@ def _checked(check: Check) -> str:
 
 
 def reproduced(reading: Reading) -> str:
-    """Return how many of the printed numbers that it was held against a reading gives, such as ``10 of 12``."""
+    """Return how many of the reported numbers an interpretation reproduces, such as ``10 of 12``."""
     return f"{len(reading.reproduces)} of {len(reading.reproduces) + len(reading.breaks)}"
 
 
@@ -222,7 +222,7 @@ def after(number: int, word: str) -> str:
 
 
 def glance(views: tuple[TableView, ...], lacks: tuple[Remaining, ...] = ()) -> tuple[str, ...]:
-    """Return what the tables come to: a sentence on claims, on counts, on scores, and on what was not run."""
+    """Return a summary of the tables: a sentence on claims, on counts, on scores, and on missing runs."""
     claims = Counter(claim.verdict for view in views for claim in view.claims)
     cells = [cell for view in views for cell in view.cells() if cell.outcomes]
     counts = Counter(cell.outcomes[0].verdict for cell in cells if cell.kind in {"cost", "layout"} and cell.printed)
@@ -253,7 +253,7 @@ def _of_seeds(found: list[int]) -> str:
 
 
 def _against(outcomes: list[Outcome]) -> str:
-    """Return how scores stand to the print, or that they do not."""
+    """Return the verdicts of scores against the paper, or that they are not comparable."""
     verdict = Counter(o.verdict for o in outcomes if o.verdict)
     if set(verdict) == {"not comparable"}:
         return "; none of them is comparable with the print, the claims speak"
@@ -275,7 +275,7 @@ def _lacking(lack: Lack) -> tuple[str, str, str]:
 
 
 def cost(lack: Lack) -> str:
-    """Return the expected time of one process, and what is not known; operations where no time is."""
+    """Return the expected time of one process and the runs of unknown time; operations where no time is known."""
     if not lack.runs:
         return "no training"
     parts = [duration(lack.seconds)] if lack.seconds else []
@@ -295,7 +295,7 @@ def _operations(lack: Lack) -> str:
 
 
 def whole(found: Remaining) -> str:
-    """Return what another profile lacks in one sentence; empty where it lacks nothing."""
+    """Return the missing runs of another profile in one sentence; empty where there are none."""
     lack, seeds = found.whole, found.seeds
     if not lack.runs:
         return ""
@@ -308,7 +308,7 @@ def whole(found: Remaining) -> str:
 
 
 def aimed(found: Remaining) -> str:
-    """Return what the lines of ``lacking`` count, in one sentence."""
+    """Return the target that ``lacking`` counts up to, in one sentence."""
     if not (found.whole.runs or found.whole.empty):
         return f"Nothing: every cell has its {found.seeds} seeds."
     times = f" Times are of one process ({found.source})." if found.whole.seconds else ""
@@ -322,7 +322,7 @@ def aimed(found: Remaining) -> str:
 
 
 def runs(lack: Lack) -> str:
-    """Return how many runs are to be done, and what they cost."""
+    """Return the number and cost of missing runs."""
     if not lack.runs:
         return "nothing"
     return f"{many(lack.runs, 'run')}, {cost(lack)}"
