@@ -19,7 +19,7 @@ from repro.results import intervals, metrics, verdicts
 from repro.results.claims import POINTS, Desk, judge
 from repro.results.counts import Counts
 from repro.results.records import Record, Shelf
-from repro.results.scores import Evidence, fingerprint
+from repro.results.scores import Evidence, Measurement, fingerprint
 
 KINDS: Mapping[type, Kind] = {Score: "score", Cost: "cost", Layout: "layout", Cited: "cited", Submitted: "submitted"}
 
@@ -148,9 +148,16 @@ def _counted(cells: list[CellView], counts: Counts) -> str:
 def _problems(cells: list[CellView], counts: Counts) -> Iterable[str]:
     if counts.fault:
         yield counts.fault
+    for _, _, found in _measured(cells):
+        yield from found.faults
+
+
+def _measured(cells: Iterable[CellView]) -> Iterator[tuple[CellView, str, Measurement]]:
+    """Yield every measurement of some cells, with its place."""
     for cell in cells:
         for outcome in cell.outcomes:
-            yield from outcome.measurement.faults if outcome.measurement else ()
+            if outcome.measurement:
+                yield cell, outcome.place, outcome.measurement
 
 
 def with_gains(rows: tuple[RowView, ...]) -> tuple[RowView, ...]:
@@ -242,18 +249,16 @@ def _other_data(cells: Iterable[CellView]) -> Iterator[str]:
     """Name the scores that come from other data or start weights than the table's, and both fingerprints."""
     used: dict[str, Sources] = {}
     apart: dict[tuple[str, str], list[str]] = {}
-    for cell in cells:
-        for outcome in cell.outcomes:
-            for sample in outcome.measurement.samples if outcome.measurement else ():
-                used[outcome.place] = {**used.get(outcome.place, {}), **sample.record.identity.sources}
-    for cell in cells:
-        for outcome in cell.outcomes:
-            for sample in outcome.measurement.other_data if outcome.measurement else ():
-                theirs, ours = sample.record.identity.sources, used.get(outcome.place, {})
-                names = conflicts(theirs, ours)
-                what = shown(theirs, names) + (f" instead of {shown(ours, names)}" if names else "")
-                text = f"{_at(cell)} {sample.value:.1f} (seed {sample.seed})"
-                apart.setdefault((outcome.place, what), []).append(text)
+    for _, place, found in _measured(cells):
+        for sample in found.samples:
+            used[place] = {**used.get(place, {}), **sample.record.identity.sources}
+    for cell, place, found in _measured(cells):
+        for sample in found.other_data:
+            theirs, ours = sample.record.identity.sources, used.get(place, {})
+            names = conflicts(theirs, ours)
+            what = shown(theirs, names) + (f" instead of {shown(ours, names)}" if names else "")
+            text = f"{_at(cell)} {sample.value:.1f} (seed {sample.seed})"
+            apart.setdefault((place, what), []).append(text)
     for (place, what), scores in apart.items():
         yield f"other data ({place}), {what}: {'; '.join(scores)}; not pooled or compared with the rest"
     here, there = used.get("local", {}), used.get("reference", {})
@@ -266,29 +271,26 @@ def _other_data(cells: Iterable[CellView]) -> Iterator[str]:
 
 def _other_arithmetic(cells: Iterable[CellView]) -> Iterator[str]:
     """Compare scores of one seed from two devices or precisions."""
-    for cell in cells:
-        for outcome in cell.outcomes:
-            found = outcome.measurement
-            taken = {sample.seed: sample for sample in found.samples} if found else {}
-            for sample in found.other_arithmetic if found else ():
-                if sample.seed in taken:
-                    ours = taken[sample.seed]
-                    yield (
-                        f"{_at(cell)}, seed {sample.seed}, twice ({outcome.place}): {ours.value:.1f} by "
-                        f"{_by(ours.record.identity)}, {sample.value:.1f} by {_by(sample.record.identity)}; "
-                        "the first counts"
-                    )
+    for cell, place, found in _measured(cells):
+        used = {sample.seed: sample for sample in found.samples}
+        for sample in found.other_arithmetic:
+            if sample.seed in used:
+                ours = used[sample.seed]
+                yield (
+                    f"{_at(cell)}, seed {sample.seed}, twice ({place}): {ours.value:.1f} by "
+                    f"{_by(ours.record.identity)}, {sample.value:.1f} by {_by(sample.record.identity)}; "
+                    "the first counts"
+                )
 
 
 def _partial(cells: Iterable[CellView]) -> Iterator[str]:
     """Name the splits that hold fewer images than are published, by place."""
-    found: dict[str, dict[str, None]] = {}
-    for cell in cells:
-        for outcome in cell.outcomes:
-            for sample in outcome.measurement.samples if outcome.measurement else ():
-                if words := shortfall(sample.record.meta.get("partial")):
-                    found.setdefault(outcome.place, {})[words] = None
-    for place, said in found.items():
+    fewer: dict[str, dict[str, None]] = {}
+    for _, place, found in _measured(cells):
+        for sample in found.samples:
+            if words := shortfall(sample.record.meta.get("partial")):
+                fewer.setdefault(place, {})[words] = None
+    for place, said in fewer.items():
         yield f"fewer images than published ({place}): {'; '.join(said)}"
 
 
@@ -317,16 +319,15 @@ def _widths(table: Table, profile: Profile) -> Iterator[str]:
 
 def _boundary(table: Table, cells: Iterable[CellView]) -> Iterator[str]:
     """State the definition of the boundary region and its share of the scored pixels, by place (Table 5)."""
-    found = [score.evaluation for score in table.scores() if score.metric == "boundary_acc"]
+    evaluations = [score.evaluation for score in table.scores() if score.metric == "boundary_acc"]
     shares: dict[str, float] = {}
-    for cell in cells:
-        for outcome in cell.outcomes if cell.metric == "boundary_acc" else ():
-            samples = outcome.measurement.samples if outcome.measurement else ()
-            if samples and outcome.place not in shares:  # of the labels alone, so that any record tells it
-                shares[outcome.place] = metrics.boundary_share(samples[0].record.counts()["distance"])
-    if found:
+    for cell, place, found in _measured(cells):
+        if cell.metric == "boundary_acc" and found.samples and place not in shares:
+            # A property of the labels alone: the same in every record.
+            shares[place] = metrics.boundary_share(found.samples[0].record.counts()["distance"])
+    if evaluations:
         share = "; ".join(f"{100 * share:.1f} % of the scored pixels ({place})" for place, share in shares.items())
-        yield f"boundary: {_region(found[0])}{f': {share}' if share else ''}"
+        yield f"boundary: {_region(evaluations[0])}{f': {share}' if share else ''}"
 
 
 def _region(evaluation: Evaluation) -> str:
@@ -348,9 +349,8 @@ def _readings(table: Table, counts: Mapping[str, int | str]) -> Iterator[str]:
 
 def records_of(cells: Iterable[CellView], place: str) -> tuple[Record, ...]:
     """Return the records of a place behind some cells, by name, each once."""
-    outcomes = (outcome for cell in cells for outcome in cell.outcomes if outcome.place == place)
-    found = {record.name: record for o in outcomes if o.measurement for record in o.measurement.records}
-    return tuple(found[name] for name in sorted(found))
+    named = {record.name: record for _, at, found in _measured(cells) if at == place for record in found.records}
+    return tuple(named[name] for name in sorted(named))
 
 
 def provenance(place: str, records: tuple[Record, ...]) -> Provenance | None:
