@@ -17,6 +17,8 @@ BOLD = frozenset({"holds", "fails", "differs", "outside", "diverged"})
 def environment(escape: Callable[[str], str], **syntax: str) -> Environment:
     """Return an environment over ``templates/``.
 
+    Fixed text stands in a template as such, not as a constant in an expression: jinja2 escapes those for HTML.
+
     Args:
         escape: returns text that the format shows as it is; markup (macros, the ``safe`` filter) passes unchanged.
         syntax: delimiters, where jinja2's own would collide with the format.
