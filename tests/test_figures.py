@@ -43,7 +43,6 @@ from repro.figures import (
     figure6,
     inputs,
     network_diagram,
-    size_profile,
     style,
     training_curves,
 )
@@ -58,7 +57,7 @@ from repro.results import field_areas
 from repro.results.field_areas import Areas, Field, Settings
 
 SMALL = Map(64, 12, 12)
-PLOTS = ("kernel_curve", "field_area", "boundary_profile", "training_curves", "class_gains")
+PLOTS = ("kernel_curve", "field_area", "boundary_profile", "training_curves", "class_gains", "size_profile")
 HEADS = (GCN(7), Conv1x1(), Conv(7), Stack(7))
 TABLES = {number: all_tables()[number] for number in (1, 2, 5)}
 
@@ -211,12 +210,14 @@ def plots(runs: Path) -> dict[str, Drawing]:
     """Return the plots of made-up records."""
     request = build.Request((), runs=runs)
     evidence, profile = request.evidence(), profiles.get("shapes")
-    makers = {name: import_module(f"repro.figures.{name}").compute for name in PLOTS} | {
-        "size_profile": lambda material: size_profile.compute(material, None)
-    }
     return {
-        name: diagram(name, make(inputs.gather(all_figures()[name], profile, evidence, ("reference",))))
-        for name, make in makers.items()
+        name: diagram(
+            name,
+            import_module(f"repro.figures.{name}").compute(
+                inputs.gather(all_figures()[name], profile, evidence, ("reference",))
+            ),
+        )
+        for name in PLOTS
     }
 
 
@@ -423,7 +424,7 @@ def test_smoothing_is_the_mean_of_the_window() -> None:
     """Each value is the mean of itself and those before it within 2 % of the training."""
     loss = [float(i % 7) for i in range(150)]
     slow = [float(np.mean(loss[max(0, i - 2) : i + 1])) for i in range(150)]
-    assert training_curves.smooth(loss) == pytest.approx(slow)
+    assert training_curves.smooth(loss).tolist() == pytest.approx(slow)
 
 
 def _modules() -> Iterator[str]:

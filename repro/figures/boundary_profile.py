@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from repro.config.experiment import Training
 from repro.config.networks import GCN, Conv1x1, Model
 from repro.figures import style
-from repro.figures.style import Band, draw_band
 from repro.formatting import many
 from repro.paper.schema import Figure as FigureSpec
 
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from repro.figures.inputs import Ints, Material
+    from repro.figures.style import Band
     from repro.results.records import Record
 
 
@@ -31,7 +31,7 @@ FIGURE = FigureSpec(
 
 
 SPACING = 4
-"""Distances from one marker of a line to the next."""
+"""Pixels between markers of a line."""
 
 
 @dataclass(frozen=True)
@@ -50,22 +50,17 @@ class BoundaryProfile:
 
 
 def draw(shown: BoundaryProfile) -> Figure:
-    """Draw accuracies in the upper panel and differences in the lower one, over the same distances."""
-    figure, (upper, lower) = style.page(3.6, 2, 1, sharex=True, height_ratios=(1.2, 1))
-    for axes, bands in ((upper, shown.accuracy), (lower, shown.gain)):
-        for band in bands:
-            draw_band(axes, shown.distance, band, every=SPACING)
+    """Draw accuracies and gains over the distance, the boundary region in grey."""
+    heading = f"Profile {shown.profile}, {many(shown.seeds, 'seed')}"
+    panels = shown.accuracy, shown.gain
+    figure, upper, lower = style.accuracy_and_gain(heading, "distance", shown.distance, panels, SPACING)
+    for axes in (upper, lower):
         axes.axvspan(0.5, shown.within + 0.5, color="#F0F0F0", zorder=0, linewidth=0)
-        axes.legend(loc="best", borderaxespad=0.2)
-    lower.axhline(0, color=style.INK, linewidth=0.6)
     style.within(upper, most=100)
-    upper.set_ylabel("pixel accuracy (%)")
-    lower.set_ylabel("gain (points)")
-    lower.set_xlim(0.5, shown.distance[-1] + 0.5)
-    style.letter(upper, f"Profile {shown.profile}, {many(shown.seeds, 'seed')}")
-    lower.set_xlabel(
-        "distance to the nearest other label (pixels)\n"
-        f"grey: boundary region, up to {shown.within} pixels; bands: 95 % interval"
+    lower.set(
+        xlim=(0.5, shown.distance[-1] + 0.5),
+        xlabel="distance to the nearest other label (pixels)\n"
+        f"grey: boundary region, up to {shown.within} pixels; bands: 95 % interval",
     )
     return figure
 

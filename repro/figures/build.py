@@ -92,16 +92,17 @@ def draw(figure: FigureSpec, profile: Profile, evidence: Evidence, request: Requ
     Raises:
         FigureError: what it shows is missing; the sentence names the command that makes it.
     """
-    if figure.name in DIAGRAMS:
-        drawn = Drawn(_module(figure).compute())
-    else:
+    module = import_module(f"repro.figures.{figure.name}")
+    if figure.trainings:
         material = inputs.gather(figure, profile, evidence, request.places)
-        shown = _shown(material, request)
-        drawn = Drawn(shown, material.place, profile, tuple(material.runs))
+        material = dataclasses.replace(material, data_root=request.data_root, device=request.device)
+        drawn = Drawn(module.compute(material), material.place, profile, tuple(material.runs))
+    else:
+        drawn = Drawn(module.compute())
     stem = request.folder(drawn.place, drawn.profile) / figure.name
     try:
         with style.look():
-            picture: Drawing = _module(figure).draw(drawn.material)
+            picture: Drawing = module.draw(drawn.material)
             if drawn.variant:
                 picture.suptitle("\n".join(filter(None, (picture.get_suptitle(), drawn.variant))), fontsize=style.TEXT)
             paths = style.save(picture, stem)
@@ -109,16 +110,6 @@ def draw(figure: FigureSpec, profile: Profile, evidence: Evidence, request: Requ
     except OSError as error:
         msg = f"{stem}: the figure cannot be written ({error.strerror or error}); choose another folder with --out"
         raise FigureError(msg) from error
-
-
-def _shown(material: inputs.Material, request: Request) -> object:
-    """Return what a figure of records shows; networks are loaded for those that need their weights."""
-    module = _module(material.figure)
-    return (
-        module.compute(material, request.data_root, request.device)
-        if material.figure.name in PICTURES
-        else module.compute(material)
-    )
 
 
 def _describe(figure: FigureSpec, drawn: Drawn, path: Path) -> Path:
@@ -147,14 +138,3 @@ def plain(value: Any) -> Any:  # noqa: ANN401 - a tree of frozen values
     if isinstance(value, dict):
         return {str(name): plain(item) for name, item in value.items()}
     return value
-
-
-def _module(figure: FigureSpec) -> Any:  # noqa: ANN401 - a module with `compute` and `draw`
-    """Import a figure's module when it is drawn; those of networks import torch."""
-    return import_module(f"repro.figures.{figure.draw}")
-
-
-DIAGRAMS = ("figure1", "figure2", "figure4", "figure5", "cost_curve")
-"""Figures of the architecture alone."""
-PICTURES = ("size_profile", "figure3", "figure6")
-"""Figures that need trained weights (sizes: of older records only)."""

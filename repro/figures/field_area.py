@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from statistics import fmean
 from typing import TYPE_CHECKING
 
 from repro.config.errors import FigureError
@@ -17,7 +16,7 @@ from repro.paper.schema import Figure as FigureSpec
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from repro.figures.inputs import Material, Shown
+    from repro.figures.inputs import Material
     from repro.results import field_areas
     from repro.results.records import Record
 
@@ -68,24 +67,23 @@ class Curve:
 
 def draw(curve: Curve) -> Figure:
     """Draw the mean over seeds as a line, each seed as a dot, the objects' mean area as a level."""
+    import pandas as pd
+
     figure, axes = style.page(2.5)
-    whole = curve.size[0] * curve.size[1]
-    shares = [(p.k, [100 * area / whole for area in p.areas]) for p in curve.points]
-    axes.plot([k for k, _ in shares], [fmean(own) for _, own in shares], "-", color=style.GCN_COLOUR)
-    for k, own in shares:
-        colour, marker = (style.BASE, "s") if k == 1 else (style.GCN_COLOUR, "o")
-        axes.plot(k, fmean(own), marker, color=colour)
-        axes.plot([k] * len(own), own, ".", color=colour, markersize=2, alpha=0.6)
-    level = 100 * curve.object_area / whole
+    percent = 100 / (curve.size[0] * curve.size[1])
+    seeds = pd.DataFrame([{"k": p.k, "value": percent * area} for p in curve.points for area in p.areas])
+    seeds["mean"] = seeds.groupby("k")["value"].transform("mean")
+    style.kernel_line(axes, seeds)
+    level = percent * curve.object_area
     axes.axhline(level, color=style.PRINTED, linestyle="--", linewidth=0.9, label="mean area of the objects")
-    top = max(level, *(max(own) for _, own in shares))
-    axes.set_ylim(0, 1.3 * top)
     axes.legend(loc="upper left")
-    axes.set_xticks([k for k, _ in shares])
-    axes.set_xlabel(f"kernel size k  (1: the baseline 1 × 1)\n{_ranks(curve)}")
-    axes.set_ylabel("area of the field (% of the image)")
-    seeds = max(len(p.seeds) for p in curve.points)
-    style.letter(axes, f"Profile {curve.profile}, {many(seeds, 'seed')}, {curve.images} images")
+    count = max(len(p.seeds) for p in curve.points)
+    axes.set(
+        title=f"Profile {curve.profile}, {many(count, 'seed')}, {curve.images} images",
+        xlabel=f"kernel size k  (1: the baseline 1 × 1)\n{_ranks(curve)}",
+        ylabel="area of the field (% of the image)",
+        ylim=(0, 1.3 * max(level, seeds["value"].max())),
+    )
     return figure
 
 
@@ -120,7 +118,7 @@ def compute(material: Material) -> Curve:
     points = []
     for part in material.shown:
         means = tuple(found[part, record.seed].mean for record in part.records)
-        points.append(Point(_size(part), tuple(record.seed for record in part.records), means))
+        points.append(Point(part.k, tuple(record.seed for record in part.records), means))
     points.sort(key=lambda point: point.k)
     one = next(iter(found.values()))
     pairs = [(p.k, seed, mean) for p in points for seed, mean in zip(p.seeds, p.areas, strict=True)]
@@ -140,13 +138,6 @@ def compute(material: Material) -> Curve:
         rank_by_seed=tuple(float(stats.spearmanr(*zip(*rows, strict=True)).statistic) for rows in by_seed),
         **{name: getattr(one.settings, name) for name in ("occluder", "stride", "threshold")},
     )
-
-
-def _size(part: Shown) -> int:
-    """Return the kernel size of a network's heads, 1 for the baseline."""
-    k = part.model.head.k if isinstance(part.model.head, GCN) else 1
-    assert isinstance(k, int)
-    return k
 
 
 def _stored(material: Material, record: Record) -> field_areas.Areas:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from repro.config.experiment import Training
@@ -110,7 +109,7 @@ def _panel(axes: Axes, panel: Panel, inside: NDArray[np.bool_], title: str, line
     axes.set_xticks([])
     axes.set_yticks([])
     axes.grid(visible=False)
-    axes.set_title(title, loc="left", fontsize=style.TEXT, fontweight="bold")
+    axes.set_title(title, fontsize=style.TEXT)
     axes.set_xlabel("\n".join(lines), fontsize=style.TEXT)
     axes.spines[:].set_visible(False)
 
@@ -155,7 +154,7 @@ def _inside(field: vrf.VRF, threshold: float) -> NDArray[np.bool_]:
     return np.asarray((strength >= threshold * strength.max()) & (strength > 0))
 
 
-def compute(material: Material, data_root: Path | None, device: str = "cpu") -> Fields:
+def compute(material: Material) -> Fields:
     """Return the panels of Figure 3: baseline, baseline on the enlarged image, GCN on the enlarged image.
 
     The grid is as fine on the enlarged image as on the object before: its spacing is enlarged with it.
@@ -172,9 +171,9 @@ def compute(material: Material, data_root: Path | None, device: str = "cpu") -> 
     from repro.figures.inputs import with_weights
     from repro.training.distributed import device_of
 
-    baseline, gcn = (trained_model.load(record, device_of(device)) for record in with_weights(material))
+    baseline, gcn = (trained_model.load(record, device_of(material.device)) for record in with_weights(material))
     test = baseline.run.test
-    dataset = data.load(test.dataset, test.split, from_environment(data_root, None)[0])
+    dataset = data.load(test.dataset, test.split, from_environment(material.data_root, None)[0])
     i, at, area = chosen(dataset)
     image, _ = dataset.read(i)
     large = np.asarray(cv2.resize(image, None, fx=ENLARGED, fy=ENLARGED, interpolation=cv2.INTER_LINEAR), np.uint8)

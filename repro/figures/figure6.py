@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import textwrap
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from repro.config.experiment import Training
@@ -79,7 +78,7 @@ def draw(shown: Examples) -> Figure:
             place.spines[:].set(visible=True, linewidth=0.4)
             place.set_xlabel(under[x], labelpad=1.5)
             if y == 0:
-                place.set_title(shown.columns[x], fontsize=style.TEXT, pad=3)
+                place.set_title(shown.columns[x], loc="center", fontsize=style.TEXT, fontweight="normal", pad=3)
     figure.set_layout_engine("constrained", w_pad=0.015, h_pad=0.015, wspace=0, hspace=0)
     _legend(figure, shown)
     return figure
@@ -116,7 +115,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 
-def compute(material: Material, data_root: Path | None, device: str = "cpu") -> Examples:
+def compute(material: Material) -> Examples:
     """Return the rows of Figure 6.
 
     The rule: the images at the 50th, 75th and 90th percentile of what GCN + BR gains over the baseline in the image's
@@ -130,11 +129,11 @@ def compute(material: Material, data_root: Path | None, device: str = "cpu") -> 
     from repro.figures.inputs import with_weights
     from repro.training.distributed import device_of
 
-    models = [trained_model.load(record, device_of(device)) for record in with_weights(material)]
+    models = [trained_model.load(record, device_of(material.device)) for record in with_weights(material)]
     scores = [image_iou(material.evidence.counts(model.record)["classes"]) for model in models]
     chosen = at_percentiles(scores[-1] - scores[0])
     test = models[0].run.test
-    dataset = data.load(test.dataset, test.split, from_environment(data_root, None)[0])
+    dataset = data.load(test.dataset, test.split, from_environment(material.data_root, None)[0])
     rows, seen = [], set()
     for percentile, i in zip(PERCENTILES, chosen, strict=True):
         image, truth = dataset.read(i)

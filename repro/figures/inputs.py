@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +40,13 @@ class Shown:
         return self.training.model
 
     @property
+    def k(self) -> int:
+        """Kernel size of GCN or Conv, 1 for the baseline."""
+        k = getattr(self.model.head, "k", 1)
+        assert isinstance(k, int)
+        return k
+
+    @property
     def records(self) -> tuple[Record, ...]:
         """The records that ran to their end, one a seed."""
         return tuple(sample.record for sample in self.found.samples)
@@ -53,6 +61,9 @@ class Material:
     place: str
     evidence: Evidence
     shown: tuple[Shown, ...]
+    data_root: Path | None = None
+    device: str = "cpu"
+    """Where networks are evaluated, for the figures that need weights."""
 
     @property
     def runs(self) -> list[str]:
