@@ -56,28 +56,23 @@ def _network(page: Canvas, shape: Shape, x: float, letter: str) -> None:
 
 
 def _stage(page: Canvas, shape: Shape, number: int, features: Map, place: tuple[float, float]) -> None:
-    """Draw the map of one stage as a slab: as wide as the map for a classifier, whose maps narrow to one cell."""
+    """Draw the map of one stage as a slab of a cone, which is as wide at its end as the row of cells beneath."""
     x, y = place
-    cone = shape.reach == 0
-    low, high = _width(number + 1, shape, cone), _width(number, shape, cone)
+    low, high = (WIDE - (WIDE - _end(shape)) * n / len(shape.features) for n in (number + 1, number))
     corners = [(x - high / 2, y), (x + high / 2, y), (x + low / 2, y - ROW), (x - low / 2, y - ROW)]
     page.axes.fill(*zip(*corners, strict=True), facecolor=style.FILLS["features"], edgecolor=style.INK, linewidth=0.6)
     page.text(x, y - ROW / 2, f"{features.height}×{features.width}")
 
 
-def _width(number: int, shape: Shape, cone: bool) -> float:  # noqa: FBT001 - one of two outlines
-    """Return the width of the outline above stage ``number``: a cone ends where the cells stand, a barrel nowhere."""
-    if not cone:
-        return WIDE
-    return WIDE - (WIDE - 0.42) * number / len(shape.features)
+def _end(shape: Shape) -> float:
+    return 0.76 if shape.reach else 0.42
 
 
 def _dots(page: Canvas, shape: Shape, x: float) -> None:
     """Draw one row of the last features, the outputs, and a line wherever an output sees a cell."""
     cells = shape.features[-1].width
     outs = shape.out.width
-    span = WIDE - 0.08 if shape.reach else 0.36
-    pitch = span / max(cells - 1, 1)
+    pitch = (_end(shape) - 0.06) / max(cells - 1, 1)
     above = [x + (i - (cells - 1) / 2) * pitch for i in range(cells)]
     below = [x + (i - (outs - 1) / 2) * pitch for i in range(outs)]
     for o, right in enumerate(below):

@@ -39,7 +39,7 @@ def draw(heads: Sequence[Head]) -> Figure:
         msg = "figure4: the heads must stand on the same features; build them with the same channels and size"
         raise FigureError(msg)
     depth = max(len(branch) for head in heads for branch in head.branches)
-    page = canvas(1.47 + depth * PITCH)
+    page = canvas(1.6 + depth * PITCH)
     top = page.axes.get_ylim()[1] - 0.2
     middle = style.WIDTH / 2
     source = Box(middle, top, style.WIDTH - 2 * EDGE, 0.22)
@@ -52,8 +52,16 @@ def draw(heads: Sequence[Head]) -> Figure:
     for letter, head in zip("ABCDEFGH", heads, strict=False):
         _head(page, letter, head, (left, pitch), (source, score))
         left += pitch * len(head.branches) + APART
-    page.text(middle, 0.1, "(number of weights, without biases)")
+    page.text(middle, 0.23, "numbers of weights, without biases")
+    page.text(middle, 0.1, _sizes(heads))
     return page.figure
+
+
+def _sizes(heads: Sequence[Head]) -> str:
+    """Return the paper's k, n and m: kernel size, convolutions of a stack and the channels between them."""
+    kernels = {layer.height for head in heads for branch in head.branches for layer in branch}
+    stacks = [head.branches[0] for head in heads if head.name.startswith("stack")]
+    return "; ".join((f"k = {max(kernels)}", *(f"stack: n = {len(s)}, m = {s[0].out_channels}" for s in stacks)))
 
 
 def _head(page: Canvas, letter: str, head: Head, place: tuple[float, float], ends: tuple[Box, Box]) -> None:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 WIDTH = 3.3
 """Inches: one column of a two-column paper."""
+PAGE = 6.87
+"""Inches: both columns."""
 TEXT = 7.0
 """Points: the smallest text."""
 DPI = 300
