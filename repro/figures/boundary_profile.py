@@ -1,13 +1,11 @@
-"""Beside Table 5: accuracy against the distance to the boundary, for the baseline, GCN and GCN + BR."""
+"""With Table 5: accuracy against the distance to the boundary, for the baseline, GCN and GCN + BR."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from repro.config.experiment import Training
-from repro.config.networks import GCN, Conv1x1, Model
-from repro.figures import style
+from repro.figures import TABLE5, style
 from repro.formatting import many
 from repro.paper.schema import Figure as FigureSpec
 
@@ -19,15 +17,7 @@ if TYPE_CHECKING:
     from repro.results.records import Record
 
 
-MODELS = (Model(Conv1x1()), Model(GCN(15)), Model(GCN(15), refine=True))
-
-FIGURE = FigureSpec(
-    number=0,
-    name="boundary_profile",
-    title="Accuracy against the distance to the boundary",
-    draw="boundary_profile",
-    trainings=tuple(Training(model) for model in MODELS),
-)
+FIGURE = FigureSpec(0, "boundary_profile", "Accuracy against the distance to the boundary", TABLE5)
 
 
 SPACING = 4
@@ -36,14 +26,14 @@ SPACING = 4
 
 @dataclass(frozen=True)
 class BoundaryProfile:
-    """Accuracies of the networks, and the differences between neighbours in their order."""
+    """Accuracies of the networks and the gain of each over the one before it."""
 
     profile: str
     place: str
     seeds: int
     images: int
     within: int
-    """Widest distance of Table 5's boundary region."""
+    """Largest distance in Table 5's boundary region."""
     distance: tuple[int, ...]
     accuracy: tuple[Band, ...]
     gain: tuple[Band, ...]
@@ -66,7 +56,7 @@ def draw(shown: BoundaryProfile) -> Figure:
 
 
 def compute(material: Material) -> BoundaryProfile:
-    """Return the accuracy at each distance to the boundary, and what each network adds to the one before it."""
+    """Return accuracies and gains at each distance to the boundary."""
     from repro.figures.inputs import DISTANCES, network_bands
     from repro.results import metrics
 

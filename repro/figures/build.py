@@ -1,4 +1,4 @@
-"""Draw a figure: gather what it shows, write PDF, PNG and a JSON of what is shown."""
+"""Draw a figure: compute its data, write PDF, PNG and the data as JSON."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ FIGURES, LOCAL = Path("figures"), Path("build/figures")
 
 @dataclass(frozen=True)
 class Request:
-    """What the user asked for, as typed."""
+    """Options of the command."""
 
     names: tuple[str, ...]
     profile: str = DEFAULT_PROFILE
     runs: Path = Path("runs")
     out: Path | None = None
     local: bool = False
-    """Take the records of this machine, not the project's."""
+    """Use the records of this machine, not the reference records."""
     data_root: Path | None = None
     steps: int | None = None
     recipe: str = ""
@@ -46,7 +46,7 @@ class Request:
 
     @property
     def figures(self) -> list[FigureSpec]:
-        """The figures; raises ``FigureError`` for a word that names none."""
+        """The figures named; raises ``FigureError`` for an unknown name."""
         known = all_figures()
         words = [word.strip() for name in self.names for word in name.lower().split(",") if word.strip()]
         words = [f"figure{word}" if word.isdigit() else word for word in words]
@@ -57,23 +57,23 @@ class Request:
 
     @property
     def places(self) -> tuple[str, ...]:
-        """Places of records in the order of preference."""
+        """Origins of records in the order of preference."""
         return ("local",) if self.local else ("reference", "local")
 
     def evidence(self) -> Evidence:
-        """Return all records, each read once for all figures."""
+        """Return all records, loaded once for all figures."""
         place = Machine(runs=self.runs)
         return Evidence(records.load({"reference": place.reference, "local": place.local}))
 
     def folder(self, place: str, profile: Profile | None) -> Path:
-        """Return where a figure goes: the project's folder, one for local records, one for each other profile."""
+        """Return the folder of a figure: by origin of its records and, except for the default, by profile."""
         out = self.out or (LOCAL if place == "local" else FIGURES)
         return out if profile is None or profile.name == DEFAULT_PROFILE else out / profile.name
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """What a figure shows, before it is drawn. ``profile`` is None for figures of the architecture alone."""
+    """The data of a figure before it is drawn. ``profile`` is None for figures of the architecture alone."""
 
     material: object
     place: str = "computed"
@@ -82,7 +82,7 @@ class Drawn:
 
     @property
     def variant(self) -> str:
-        """What its trainings differ in from the profile's own; empty where they do not, or nothing is trained."""
+        """Changed settings of its trainings, such as fewer steps; empty without any."""
         return self.profile.variant if self.profile else ""
 
 
@@ -90,7 +90,7 @@ def draw(figure: FigureSpec, profile: Profile, evidence: Evidence, request: Requ
     """Draw one figure; return its files.
 
     Raises:
-        FigureError: what it shows is missing; the sentence names the command that makes it.
+        FigureError: records or weights are missing; the message names the command that makes them.
     """
     module = import_module(f"repro.figures.{figure.name}")
     if figure.trainings:
@@ -113,7 +113,7 @@ def draw(figure: FigureSpec, profile: Profile, evidence: Evidence, request: Requ
 
 
 def _describe(figure: FigureSpec, drawn: Drawn, path: Path) -> Path:
-    """Write what is shown, and the records that it comes from."""
+    """Write the data of a figure and the names of its records."""
     tree = {
         "figure": figure.name,
         "title": f"{figure.title} ({drawn.variant})" if drawn.variant else figure.title,
@@ -127,7 +127,7 @@ def _describe(figure: FigureSpec, drawn: Drawn, path: Path) -> Path:
 
 
 def plain(value: Any) -> Any:  # noqa: ANN401 - a tree of frozen values
-    """Return a tree that JSON holds: seven digits of every float, None for nan, images left out."""
+    """Return a value as JSON: floats to seven digits, None for nan, without images."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = (part for part in dataclasses.fields(value) if part.metadata.get("shown", True))
         return {part.name: plain(getattr(value, part.name)) for part in fields}

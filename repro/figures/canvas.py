@@ -50,7 +50,7 @@ class Box:
 
 @dataclass(frozen=True)
 class Canvas:
-    """A page on which one unit is one inch."""
+    """A page whose unit is the inch."""
 
     figure: Figure
     axes: Axes

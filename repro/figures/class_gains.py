@@ -1,4 +1,4 @@
-"""Beside Table 5: what GCN and BR add to the IoU of each class."""
+"""With Table 5: IoU gained by GCN and BR, by class."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from repro.config.experiment import Training
-from repro.config.networks import GCN, Conv1x1, Model
-from repro.figures import style
+from repro.figures import TABLE5, style
 from repro.formatting import many
 from repro.paper.schema import Figure as FigureSpec
 
@@ -19,15 +17,7 @@ if TYPE_CHECKING:
     from repro.results.records import Record
 
 
-MODELS = (Model(Conv1x1()), Model(GCN(15)), Model(GCN(15), refine=True))
-
-FIGURE = FigureSpec(
-    number=0,
-    name="class_gains",
-    title="IoU gained, class by class",
-    draw="class_gains",
-    trainings=tuple(Training(model) for model in MODELS),
-)
+FIGURE = FigureSpec(0, "class_gains", "IoU gained, class by class", TABLE5)
 
 
 @dataclass(frozen=True)
@@ -41,7 +31,7 @@ class Gain:
 
 @dataclass(frozen=True)
 class Series:
-    """One difference for every class, and last the mean of all classes."""
+    """One difference for each class, followed by that of the mean of the classes."""
 
     family: str
     name: str
@@ -50,7 +40,7 @@ class Series:
 
 @dataclass(frozen=True)
 class Gains:
-    """Classes in the order of the data set; the mean after them."""
+    """Gains of the classes in the order of the data set, followed by those of their mean."""
 
     profile: str
     place: str
@@ -100,7 +90,7 @@ def draw(shown: Gains) -> Figure:
 
 
 def compute(material: Material) -> Gains:
-    """Return what each network adds to each class's IoU, and to the mean of the classes."""
+    """Return the gain of each network over the one before it, by class and for the mean of the classes."""
     from repro.figures.inputs import draws_of, step_name
 
     classes = tuple(str(name) for name in material.shown[0].records[0].meta.get("classes", ()))

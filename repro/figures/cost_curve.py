@@ -1,4 +1,4 @@
-"""Beside Table 2: parameters and multiply-adds of GCN, Conv and Stack against k, with the line of 2/k."""
+"""With Table 2: parameters and multiply-adds of GCN, Conv and Stack against k, with the line of 2/k."""
 
 from __future__ import annotations
 
@@ -15,17 +15,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-FIGURE = FigureSpec(
-    number=0,
-    name="cost_curve",
-    title="Cost against the kernel size",
-    draw="cost_curve",
-)
+FIGURE = FigureSpec(0, "cost_curve", "Cost against the kernel size")
 
 
 @dataclass(frozen=True)
 class Head:
-    """One kind of head at several kernel sizes."""
+    """One type of head at several kernel sizes."""
 
     family: str
     name: str

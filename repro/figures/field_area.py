@@ -1,4 +1,4 @@
-"""Beside Table 1 and Figure 3: the area of the valid receptive field against k, with the object's area."""
+"""With Table 1 and Figure 3: the area of the valid receptive field against k, with the object's area."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from repro.config.errors import FigureError
-from repro.config.experiment import Training
-from repro.config.networks import GCN, Conv1x1, Model
-from repro.figures import style
+from repro.figures import TABLE1, style
 from repro.formatting import many
 from repro.paper.schema import Figure as FigureSpec
 
@@ -21,17 +19,11 @@ if TYPE_CHECKING:
     from repro.results.records import Record
 
 
-FIGURE = FigureSpec(
-    number=0,
-    name="field_area",
-    title="Area of the valid receptive field against the kernel size",
-    draw="field_area",
-    trainings=(Training(Model(Conv1x1())), *(Training(Model(GCN(k))) for k in (3, 5, 7, 9, 11, 13, 15))),
-)
+FIGURE = FigureSpec(0, "field_area", "Area of the valid receptive field against the kernel size", TABLE1)
 
 
 LEAST = 0.001
-"""A smaller p-value is said to be smaller."""
+"""Smaller p-values are written as ``p < 0.001``."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +80,7 @@ def draw(curve: Curve) -> Figure:
 
 
 def _ranks(curve: Curve) -> str:
-    """Return the rank correlation in words: all networks together, then seed by seed."""
+    """Return the rank correlation over all networks and by seed."""
     if not math.isfinite(curve.rank):
         return "no rank correlation: all areas are equal"
     own = ", ".join(f"{rank:.2f}" for rank in curve.rank_by_seed)
@@ -97,15 +89,14 @@ def _ranks(curve: Curve) -> str:
 
 
 def _chance(p_value: float) -> str:
-    """Return the p-value in words that need no exponent."""
     return f"p < {LEAST}" if p_value < LEAST else f"p = {p_value:.2g}"
 
 
 def compute(material: Material) -> Curve:
-    """Return the stored areas of valid receptive fields against k, and how their order follows k's.
+    """Return the stored areas of valid receptive fields against k and their rank correlation with k.
 
     Raises:
-        FigureError: a record has no stored areas, or they were measured in several ways; the sentence says what to run.
+        FigureError: a record has no stored areas, or the records differ in settings; the message names the command.
     """
     from scipy import stats
 
@@ -141,7 +132,7 @@ def compute(material: Material) -> Curve:
 
 
 def _stored(material: Material, record: Record) -> field_areas.Areas:
-    """Return a record's areas, from whichever place has them."""
+    """Return a record's areas, from any origin."""
     from repro.results import field_areas
 
     same = [r for r in material.evidence.shelf.of(record.key) if r.seed == record.seed]

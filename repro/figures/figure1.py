@@ -16,12 +16,7 @@ if TYPE_CHECKING:
     from repro.figures.network_diagram import Map, Shape
 
 
-FIGURE = FigureSpec(
-    number=1,
-    name="figure1",
-    title="Classification, conventional segmentation, GCN",
-    draw="figure1",
-)
+FIGURE = FigureSpec(1, "figure1", "Classification, conventional segmentation, GCN")
 
 
 HEIGHT = 2.35
@@ -33,7 +28,7 @@ CELLS, OUT = 0.86, 0.5
 
 
 def draw(shapes: Sequence[Shape]) -> Figure:
-    """Draw the networks beside each other, images at the top, outputs at the bottom."""
+    """Draw the networks side by side, images at the top, outputs at the bottom."""
     page = canvas(HEIGHT)
     pitch = style.WIDTH / len(shapes)
     for n, shape in enumerate(shapes):
@@ -69,7 +64,7 @@ def _end(shape: Shape) -> float:
 
 
 def _dots(page: Canvas, shape: Shape, x: float) -> None:
-    """Draw one row of the last features, the outputs, and a line wherever an output sees a cell."""
+    """Draw a row of the last feature map, the outputs, and a line from each output to each cell that it sees."""
     cells = shape.features[-1].width
     outs = shape.out.width
     pitch = (_end(shape) - 0.06) / max(cells - 1, 1)
@@ -86,7 +81,7 @@ def _dots(page: Canvas, shape: Shape, x: float) -> None:
 
 
 def _colour(shape: Shape) -> str:
-    """Return the colour of the network everywhere; a classifier, which no other figure draws, has the baseline's."""
+    """Return the colour of the network; that of the baseline for a classifier."""
     return style.GCN_COLOUR if shape.reach > 1 else style.BASE
 
 
@@ -120,7 +115,7 @@ def shape(title: str, model: Model | Classifier, num_classes: int, size: int) ->
 
 
 def compute() -> tuple[Shape, ...]:
-    """Return the three networks of Figure 1 at the sizes that the paper trains and tests them."""
+    """Return the three networks of Figure 1 at the image sizes of the paper."""
     return (
         shape("Classification", Classifier("resnet152"), 1000, 224),
         shape("Conventional", Model(Conv1x1()), 21, 512),

@@ -17,12 +17,7 @@ if TYPE_CHECKING:
     from repro.models.network import Network
 
 
-FIGURE = FigureSpec(
-    number=2,
-    name="figure2",
-    title="The whole pipeline, GCN and boundary refinement",
-    draw="figure2",
-)
+FIGURE = FigureSpec(2, "figure2", "The whole pipeline, GCN and boundary refinement")
 
 
 HIGH, WIDE = 0.3, 0.76
@@ -55,7 +50,7 @@ def draw(plan: Pipeline) -> Figure:
 
 
 def _pipeline(page: Canvas, plan: Pipeline) -> None:
-    """Draw part A: backbone to the left, heads beside it, the score maps' way up to the right."""
+    """Draw part A: backbone, heads, then the upward path of the score maps."""
     y = FOOT
     below: Box | None = None
     features: Box | None = None
@@ -75,7 +70,7 @@ def _pipeline(page: Canvas, plan: Pipeline) -> None:
 
 
 def _row(page: Canvas, stage: Stage, features: Box, below: Box | None) -> Box:
-    """Draw one stage; return the box from which its score map goes up."""
+    """Draw one stage; return the box of its score map."""
     y = features.y
     last = page.box(Box(HEAD, y, WIDE, HIGH), (stage.head.name, stage.head.score.text), "gcn")
     page.arrow(features.right, last.left)
@@ -154,7 +149,7 @@ def _head(page: Canvas, head: Head) -> None:
 
 
 def _down(page: Canvas, above: Box, below: Box) -> None:
-    """Lead from one box to a lower one, by two corners where they do not stand under each other."""
+    """Draw an arrow from one box to a lower one, with two corners unless it is straight below."""
     if abs(above.x - below.x) < 1e-6:  # noqa: PLR2004 - the same place
         page.arrow(above.bottom, below.top)
         return

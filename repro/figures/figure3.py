@@ -26,13 +26,7 @@ if TYPE_CHECKING:
     from repro.figures.inputs import Material
 
 
-FIGURE = FigureSpec(
-    number=3,
-    name="figure3",
-    title="Valid receptive fields",
-    draw="figure3",
-    trainings=(Training(Model(Conv1x1())), Training(Model(GCN(15)))),
-)
+FIGURE = FigureSpec(3, "figure3", "Valid receptive fields", (Training(Model(Conv1x1())), Training(Model(GCN(15)))))
 
 
 DARK = 0.38
@@ -42,7 +36,7 @@ LEGEND = "square: the position; bright, outlined: its valid receptive field"
 
 @dataclass(frozen=True, eq=False)
 class Panel:
-    """One field. Areas are in pixels; ``rank`` and ``overlap`` say how the gradient's field agrees with it."""
+    """One field. Areas are in pixels; ``rank`` and ``overlap`` compare the gradient's field with it."""
 
     title: str
     at: tuple[int, int]
@@ -62,7 +56,7 @@ class Panel:
 
 @dataclass(frozen=True)
 class Fields:
-    """Panels side by side, and how they were measured."""
+    """Panels side by side and the settings of the measurement."""
 
     rule: str
     occluder: int
@@ -74,7 +68,7 @@ class Fields:
 
 
 def draw(shown: Fields) -> Figure:
-    """Draw every panel, its area beneath it; the gradient's field under it, beside it where there is but one."""
+    """Draw each panel with its area; the gradient's field below it, or beside a single panel."""
     alone = len(shown.panels) == 1
     height = max(panel.image.shape[0] / panel.image.shape[1] for panel in shown.panels)
     rows, columns = (1, 2) if alone else (2, len(shown.panels))
@@ -93,7 +87,7 @@ def _area(panel: Panel) -> list[str]:
 
 
 def _agreement(panel: Panel) -> list[str]:
-    """Return how the gradient's field agrees with the occluders', nothing where it is constant."""
+    """Return the agreement of the gradient's field with the occluders'; empty if it is constant."""
     numbers = {"rank corr.": panel.rank, "overlap": panel.overlap}
     return [f"{name} {number:.2f}" for name, number in numbers.items() if math.isfinite(number)]
 
@@ -124,7 +118,7 @@ def measure(
     model: Trained, image: Bytes, at: Position, title: str, occluder: int = OCCLUDER, stride: int = STRIDE,
     threshold: float = THRESHOLD, *, object_area: int | None = None, told: Callable[[float], None] | None = None,
 ) -> Panel:  # fmt: skip
-    """Return the field of one position (x, y) of an image (h, w, 3), with the gradient's field as second opinion."""
+    """Return the field of one position (x, y) of an image (h, w, 3), and the gradient's field."""
     from repro.evaluation import receptive_field as vrf
 
     x = model.read(image)
@@ -147,7 +141,7 @@ def measure(
 
 
 def _inside(field: vrf.VRF, threshold: float) -> NDArray[np.bool_]:
-    """Return the pixels (h, w) of a field, those with a share of its largest value."""
+    """Return the pixels (h, w) of a field: those above a share of its largest value."""
     import numpy as np
 
     strength = field.pixels()
@@ -160,7 +154,7 @@ def compute(material: Material) -> Fields:
     The grid is as fine on the enlarged image as on the object before: its spacing is enlarged with it.
 
     The rule: of the first images of the test set, the one whose largest object has the median area; the position is
-    the pixel of that object that lies deepest in it.
+    the innermost pixel of that object.
     """
     import cv2
     import numpy as np

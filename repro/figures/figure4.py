@@ -17,12 +17,7 @@ if TYPE_CHECKING:
     from repro.figures.network_diagram import Head, Layer
 
 
-FIGURE = FigureSpec(
-    number=4,
-    name="figure4",
-    title="The four heads",
-    draw="figure4",
-)
+FIGURE = FigureSpec(4, "figure4", "The four heads")
 
 
 HIGH, WIDE, PITCH = 0.3, 0.64, 0.42
@@ -30,7 +25,7 @@ EDGE, APART = 0.03, 0.03
 
 
 def draw(heads: Sequence[Head]) -> Figure:
-    """Draw heads on the same features, each branch a column; the counts of weights stand beneath.
+    """Draw heads on the same features, a column for each branch, numbers of weights at the bottom.
 
     Raises:
         FigureError: the heads have other features or another score map.

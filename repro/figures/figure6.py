@@ -6,10 +6,8 @@ import textwrap
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from repro.config.experiment import Training
 from repro.config.machine import from_environment
-from repro.config.networks import GCN, Conv1x1, Model
-from repro.figures import style
+from repro.figures import TABLE5, style
 from repro.paper.schema import Figure as FigureSpec
 
 if TYPE_CHECKING:
@@ -21,15 +19,7 @@ if TYPE_CHECKING:
     from repro.figures.inputs import Material
 
 
-MODELS = (Model(Conv1x1()), Model(GCN(15)), Model(GCN(15), refine=True))
-
-FIGURE = FigureSpec(
-    number=6,
-    name="figure6",
-    title="Examples: image, baseline, GCN, GCN + BR, truth",
-    draw="figure6",
-    trainings=tuple(Training(model) for model in MODELS),
-)
+FIGURE = FigureSpec(6, "figure6", "Examples: image, baseline, GCN, GCN + BR, truth", TABLE5)
 
 
 LEGEND_COLUMNS = 3
@@ -50,7 +40,7 @@ class Example:
 
 @dataclass(frozen=True)
 class Examples:
-    """Rows of examples; ``rule`` says in words how they were chosen."""
+    """Rows of examples; ``rule`` is the rule of their choice."""
 
     profile: str
     place: str
@@ -62,7 +52,7 @@ class Examples:
 
 
 def draw(shown: Examples) -> Figure:
-    """Draw the rows under the names of the columns, the classes that occur beneath."""
+    """Draw the rows under the names of the columns, with a legend of the classes that occur."""
     tall = [row.pictures[0].shape[0] / row.pictures[0].shape[1] for row in shown.rows]
     lines = -(-len(shown.legend) // LEGEND_COLUMNS)
     height = sum(tall) * style.WIDTH / len(shown.columns) + 0.11 * len(tall) + 0.22 + 0.16 * lines + 0.3
@@ -163,7 +153,7 @@ def legend(labels: set[int], model: Trained) -> tuple[tuple[str, tuple[int, int,
 
 
 def image_iou(counts: NDArray[np.int64]) -> Floats:
-    """Return each image's own mean IoU from the counts (n, c, 3), over the classes that are in it or predicted."""
+    """Return the mean IoU of each image from the counts (n, c, 3), over classes labelled or predicted in it."""
     import numpy as np
 
     from repro.results import metrics
@@ -172,7 +162,7 @@ def image_iou(counts: NDArray[np.int64]) -> Floats:
 
 
 def at_percentiles(gains: Floats) -> list[int]:
-    """Return the image at each percentile of some gains, ties and nan resolved by the images' order."""
+    """Return the image at each percentile of the gains; ties in the order of the images, nan left out."""
     import numpy as np
 
     order = np.argsort(np.where(np.isnan(gains), -np.inf, gains), kind="stable")

@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from repro.config.experiment import Training
-from repro.config.networks import GCN, Conv1x1, Model
-from repro.figures import style
+from repro.figures import TABLE1, style
 from repro.formatting import many
 from repro.paper.schema import Figure as FigureSpec
 
@@ -17,18 +15,12 @@ if TYPE_CHECKING:
     from repro.figures.inputs import Material, Shown
 
 
-FIGURE = FigureSpec(
-    number=0,
-    name="kernel_curve",
-    title="mIoU against the kernel size",
-    draw="kernel_curve",
-    trainings=(Training(Model(Conv1x1())), *(Training(Model(GCN(k))) for k in (3, 5, 7, 9, 11, 13, 15))),
-)
+FIGURE = FigureSpec(0, "kernel_curve", "mIoU against the kernel size", TABLE1)
 
 
 @dataclass(frozen=True)
 class Point:
-    """One network; scores in points, ``low`` to ``high`` the 95 % interval (nan where there is none)."""
+    """One network; scores in points, ``low`` to ``high`` the 95 % interval (nan if there is none)."""
 
     k: int
     printed: float
@@ -37,7 +29,7 @@ class Point:
     high: float
     values: tuple[float, ...]
     diverged: int = 0
-    """Seeds that diverged: shown, never dropped."""
+    """Number of seeds that diverged."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Beside Table 5: accuracy against the size of the object, for the baseline, GCN and GCN + BR."""
+"""With Table 5: accuracy against the size of the object, for the baseline, GCN and GCN + BR."""
 
 from __future__ import annotations
 
@@ -6,10 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from repro.config.errors import FigureError
-from repro.config.experiment import Training
 from repro.config.machine import from_environment
-from repro.config.networks import GCN, Conv1x1, Model
-from repro.figures import style
+from repro.figures import TABLE5, style
 from repro.formatting import many
 from repro.paper.schema import Figure as FigureSpec
 
@@ -21,20 +19,12 @@ if TYPE_CHECKING:
     from repro.results.records import Record
 
 
-MODELS = (Model(Conv1x1()), Model(GCN(15)), Model(GCN(15), refine=True))
-
-FIGURE = FigureSpec(
-    number=0,
-    name="size_profile",
-    title="Accuracy against the size of the object",
-    draw="size_profile",
-    trainings=tuple(Training(model) for model in MODELS),
-)
+FIGURE = FigureSpec(0, "size_profile", "Accuracy against the size of the object", TABLE5)
 
 
 @dataclass(frozen=True)
 class SizeProfile:
-    """Accuracies of the networks inside objects, and the differences between neighbours in their order."""
+    """Accuracies of the networks inside objects and the gain of each over the one before it."""
 
     profile: str
     place: str

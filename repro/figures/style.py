@@ -172,7 +172,7 @@ def _light(picture: Image) -> Image:
     from PIL import Image as Pillow
     from PIL import ImageChops, ImageStat
 
-    few = picture.quantize(256, Pillow.Quantize.MEDIANCUT, kmeans=2, dither=Pillow.Dither.NONE)
+    few = picture.quantize(128, Pillow.Quantize.MEDIANCUT, kmeans=2, dither=Pillow.Dither.NONE)
     moved = ImageStat.Stat(ImageChops.difference(picture, few.convert("RGB"))).mean
     return few if max(moved) < UNSEEN else picture
 
@@ -189,7 +189,7 @@ Line = tuple[float, ...]
 
 @dataclass(frozen=True)
 class Band:
-    """A line with its 95 % interval, in points, one value for each place; nan where nothing was seen."""
+    """A line with its 95 % interval, in points, one value for each place; nan without pixels."""
 
     family: str
     name: str

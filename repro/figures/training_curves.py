@@ -1,4 +1,4 @@
-"""Beside Table 2: the loss of GCN and of the plain convolution at large k, whether it converges."""
+"""With Table 2: training loss of GCN and of the k x k convolution at large k."""
 
 from __future__ import annotations
 
@@ -21,17 +21,12 @@ if TYPE_CHECKING:
     from repro.figures.inputs import Material
 
 
-FIGURE = FigureSpec(
-    number=0,
-    name="training_curves",
-    title="Training at large kernel sizes",
-    draw="training_curves",
-    trainings=tuple(Training(Model(head(k))) for k in (7, 9) for head in (GCN, Conv)),
-)
+TRAININGS = tuple(Training(Model(head(k))) for k in (7, 9) for head in (GCN, Conv))
+FIGURE = FigureSpec(0, "training_curves", "Training at large kernel sizes", TRAININGS)
 
 
 WINDOW = 0.02
-"""Share of the training over which a line is averaged."""
+"""Share of the training over which losses are averaged."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +43,7 @@ class Log:
 
 @dataclass(frozen=True)
 class Logs:
-    """Every seed of every network."""
+    """All seeds of all networks."""
 
     profile: str
     place: str
@@ -103,7 +98,7 @@ def smooth(loss: Sequence[float]) -> Series:
 
 
 def _ticks(axes: Axes) -> None:
-    """Write losses as numbers, at 1, 2 and 5 of each decade, so that no tick is set smaller than the text."""
+    """Label losses at 1, 2 and 5 of each decade as plain numbers."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
     axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
@@ -125,7 +120,7 @@ def _handles(shown: Logs, names: Mapping[str, str]) -> list[object]:
 
 
 def compute(material: Material) -> Logs:
-    """Return the logged losses of every seed, those that diverged too.
+    """Return the logged losses of all seeds, including diverged ones.
 
     Raises:
         FigureError: a record has no log.
