@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 import pytest
 import simulate
+from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.figure import Figure as Drawing
 from matplotlib.patches import FancyBboxPatch
 from matplotlib.text import Text
@@ -297,6 +298,32 @@ def test_gains_add_up(runs: Path) -> None:
     base, gcn, refined = (part.found.mean for part in material.shown)
     assert shown.series[0].gains[-1].estimate == pytest.approx(gcn - base)
     assert shown.series[1].gains[-1].estimate == pytest.approx(refined - gcn)
+
+
+def test_intervals_drawn_are_those_computed(runs: Path) -> None:
+    """The plots draw the stored ends of every interval; seaborn computes none."""
+    evidence = build.Request((), runs=runs).evidence()
+    found: dict[str, Any] = {}
+    for name in ("kernel_curve", "class_gains", "boundary_profile"):
+        material = inputs.gather(all_figures()[name], profiles.get("shapes"), evidence, ("reference",))
+        found[name] = import_module(f"repro.figures.{name}").compute(material)
+    axes = diagram("kernel_curve", found["kernel_curve"]).axes[1]
+    lines = next(collection for collection in axes.collections if isinstance(collection, LineCollection))
+    ends = [end for point in found["kernel_curve"].points for end in (point.low, point.high)]
+    assert np.ravel(lines.get_segments())[1::2] == pytest.approx(ends)
+    axes = diagram("class_gains", found["class_gains"]).axes[0]
+    lines = next(collection for collection in axes.collections if isinstance(collection, LineCollection))
+    gains = [(g.low, g.high) for series in found["class_gains"].series for g in series.gains]
+    assert sorted(map(tuple, np.array(lines.get_segments())[..., 0])) == pytest.approx(np.array(sorted(gains)))
+    for axes, bands in zip(
+        diagram("boundary_profile", found["boundary_profile"]).axes,
+        (found["boundary_profile"].accuracy, found["boundary_profile"].gain),
+        strict=True,
+    ):
+        filled = [c for c in axes.collections if isinstance(c, PolyCollection)]
+        for area, band in zip(filled, bands, strict=True):
+            y = area.get_paths()[0].vertices[:, 1]
+            assert (y.min(), y.max()) == pytest.approx((min(band.low), max(band.high)))
 
 
 def test_a_class_of_a_record_is_no_formula() -> None:
