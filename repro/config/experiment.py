@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Literal
 
 from repro.config.errors import WorkError
-from repro.config.hashing import head_name, key
+from repro.config.hashing import key
 from repro.config.identity import weights_of
-from repro.config.networks import Classifier, Model
+from repro.config.networks import Classifier, Model, head_name
 
 
 @dataclass(frozen=True)

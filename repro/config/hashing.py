@@ -8,27 +8,18 @@ import json
 from functools import cache
 from typing import Any
 
-from repro.config.networks import GCN, PAPER_CHANNELS, Conv, Head, Stack
+from repro.config.networks import Head
 
 PLAIN = frozenset((str, int, float, bool, type(None)))
 """Kinds that stand in a key's text as they are."""
-
-
-def normal(value: Any) -> Any:  # noqa: ANN401 - any of the nouns above, returned as its own kind
-    """Return the one form of networks that are the same under two names.
-
-    A stack of one ``3 x 3`` is the ``3 x 3`` convolution, whatever its ``m``.
-    """
-    if isinstance(value, Stack) and value.k == 3:  # noqa: PLR2004
-        return Conv(3)
-    return value
 
 
 def canonical(value: Any) -> Any:  # noqa: ANN401 - a tree of plain values
     """Return the tree that a key is made from: type names, and fields that are not the default."""
     if type(value) in PLAIN:
         return value
-    value = normal(value)
+    if isinstance(value, Head):
+        value = value.normal()
     kind: type = type(value)
     if (fields := _fields(kind)) is not None:
         tree: dict[str, Any] = {"type": kind.__name__}
@@ -66,18 +57,3 @@ def key_of_tree(tree: Any) -> str:  # noqa: ANN401 - what ``canonical`` returns
     """Return the content key of a value by its canonical form, as ``record.json`` holds it."""
     text = json.dumps(tree, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:10]
-
-
-def head_name(head: Head) -> str:
-    """Return the short name used in slugs and legends, such as ``gcn-k7``."""
-    match normal(head):
-        case GCN(int(k)):
-            return f"gcn-k{k}"
-        case GCN(tuple(sizes)):
-            return "gcn-k" + "_".join(str(size) for size in sizes)
-        case Conv(k):
-            return f"conv-k{k}"
-        case Stack(k, m):
-            return f"stack-k{k}" + ("" if m == PAPER_CHANNELS else f"-m{m}")
-        case _:
-            return "base"

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from repro.config.hashing import head_name
-from repro.config.networks import Classifier
+from repro.config.networks import Classifier, head_name
 from repro.config.networks import Head as HeadSpec
 from repro.models import build, build_head
 from repro.models.blocks import GlobalConv

@@ -5,11 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 
 from repro.config.errors import PaperError, SpecError
-from repro.config.hashing import normal
-from repro.config.networks import GCN, PAPER_CHANNELS, Classifier, Conv, Conv1x1, Head, Stack
+from repro.config.networks import PAPER_CHANNELS, Classifier, Convolution, Head, head_info
 from repro.paper import printed as paper
 from repro.paper.schema import Cost
 
@@ -21,19 +19,10 @@ _TIMES = re.compile(r"\[(.*)\] x (\d+)")
 
 
 @dataclass(frozen=True)
-class Layer:
-    """One convolution: its kernel and channels, the side of its (square) output, its parameters."""
+class Layer(Convolution):
+    """One convolution with the side of its (square) output."""
 
-    height: int
-    width: int
-    in_channels: int
-    out_channels: int
-    side: int
-
-    @property
-    def params(self) -> int:
-        """Weights without biases."""
-        return self.height * self.width * self.in_channels * self.out_channels
+    side: int = 1
 
     @property
     def macs(self) -> int:
@@ -43,20 +32,9 @@ class Layer:
 
 def layers(head: Head, in_channels: int, num_classes: int, side: int = 1) -> tuple[Layer, ...]:
     """Return the convolutions of a head (Figure 4) on a map of ``side x side`` cells."""
-    c, n = in_channels, num_classes
-    match normal(head):
-        case Conv1x1():
-            return (Layer(1, 1, c, n, side),)
-        case Conv(k):
-            return (Layer(k, k, c, n, side),)
-        case GCN(int(k)):
-            return (Layer(k, 1, c, n, side), Layer(1, k, n, n, side), Layer(1, k, c, n, side), Layer(k, 1, n, n, side))
-        case Stack(k, m):
-            middle = max(1, round(c * m / PAPER_CHANNELS))
-            widths = [c, *[middle] * ((k - 1) // 2 - 1), n]
-            return tuple(Layer(3, 3, a, b, side) for a, b in pairwise(widths))
-    msg = f"head {head!r}: no closed form (a GCN of one size per stage is counted by repro.models.flops)"
-    raise SpecError(msg)
+    head_info(head)
+    found = head.normal().convolutions(in_channels, num_classes)
+    return tuple(Layer(**vars(convolution), side=side) for convolution in found)
 
 
 def head_params(head: Head, in_channels: int = PAPER_CHANNELS, num_classes: int = 21, *, bias: bool = False) -> int:
@@ -96,7 +74,7 @@ def _block_layers(
         if len(line) < len(widths):
             widths = [widths[0] * joined]
         for j, (height, width, out) in enumerate(line):
-            yield Layer(height, width, widths[j], out, sides[i])
+            yield Layer(height, width, widths[j], out, side=sides[i])
             widths[j] = out
 
 
@@ -113,7 +91,7 @@ def network(classifier: Classifier) -> Iterator[tuple[str, Layer]]:
     stem = _LAYER.search(_text("conv1", column))
     assert stem is not None
     c, before = int(stem[3]), side("res-2")
-    yield "conv1", Layer(int(stem[1]), int(stem[2]), 3, c, side("conv1"))
+    yield "conv1", Layer(int(stem[1]), int(stem[2]), 3, c, side=side("conv1"))
     for row in STAGES:
         lines, times = block(row, column)
         out, here = lines[-1][-1][2], side(row)
@@ -125,7 +103,7 @@ def network(classifier: Classifier) -> Iterator[tuple[str, Layer]]:
             for layer in _block_layers(lines, c, sides, joined):
                 yield row, layer
             if n == 0:
-                yield "shortcut", Layer(1, 1, c, out, here)
+                yield "shortcut", Layer(1, 1, c, out, side=here)
             c = out
         before = here
 
