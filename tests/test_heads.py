@@ -76,7 +76,7 @@ class Unregistered(Head):
 def test_an_unknown_head_is_refused(head: Any) -> None:
     """No network can be specified with it, nothing names, counts or builds it."""
     for use in (Model, head_name, closed_form.head_params):
-        with pytest.raises(SpecError, match=r"unknown; choose one of Conv1x1, GCN, Conv, Stack, or add its row"):
+        with pytest.raises(SpecError, match=r"unknown; choose one of .*, or add its row"):
             use(head)
     with pytest.raises(SpecError, match="no builder; add its case"):
         build_head(head, 8, 2)

@@ -66,8 +66,7 @@ class Recipe:
     batch_size: int
     weight_decay: float
     momentum: float = 0.9
-    nesterov: bool = False
-    schedule: Literal["fixed", "poly", "onecycle"] = "poly"
+    schedule: Literal["fixed", "poly"] = "poly"
     warmup: float = 0.0
     """Share of the steps over which the rate rises."""
     loss: Literal["mean", "sum"] = "mean"
@@ -84,8 +83,6 @@ class Recipe:
     frozen_bn: bool = False
     flip: bool = True
     flip_vertical: bool = False
-    rotate: bool = False
-    """Quarter turns as augmentation."""
     scale: tuple[float, float] = (1.0, 1.0)
     """Range of random scaling."""
 

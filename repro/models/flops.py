@@ -183,14 +183,12 @@ def layout(classifier: Classifier, size: int = 224, num_classes: int = 1000) -> 
     backbone = net.backbone
     with torch.no_grad():
         conv1 = backbone.conv1(torch.empty(1, 3, size, size, device="meta"))
-        pooled = backbone.maxpool(conv1)
-        rows = [("conv1", _side(conv1), f"{_conv(backbone.conv1)}, stride {backbone.conv1.stride[0]}")]
-        if isinstance(backbone.maxpool, nn.MaxPool2d):
-            pool = backbone.maxpool
-            rows.append(
-                ("pool", _side(pooled), f"{pool.kernel_size} x {pool.kernel_size} max pool, stride {pool.stride}")
-            )
-        x = pooled
+        pool = backbone.maxpool
+        x = pool(conv1)
+        rows = [
+            ("conv1", _side(conv1), f"{_conv(backbone.conv1)}, stride {backbone.conv1.stride[0]}"),
+            ("pool", _side(x), f"{pool.kernel_size} x {pool.kernel_size} max pool, stride {pool.stride}"),
+        ]
         for name, stage in backbone.stages.items():
             x = stage(x)
             rows.append((name.replace("res", "res-"), _side(x), _stage(stage)))

@@ -95,13 +95,3 @@ def build(model: Model | Classifier, num_classes: int, *, head_std: float = 0.01
     if isinstance(model, Classifier):
         return ClassifierNet(model, num_classes)
     return Network(model, num_classes, head_std)
-
-
-def backbone_parameters(net: Network | ClassifierNet) -> list[nn.Parameter]:
-    """Return the parameters of the backbone, those that published weights start."""
-    return list(net.backbone.parameters())
-
-
-def head_parameters(net: Network | ClassifierNet) -> list[nn.Parameter]:
-    """Return all parameters but the backbone's: heads, refinement and deconvolutions, or the classifier's."""
-    return [parameter for name, parameter in net.named_parameters() if not name.startswith("backbone.")]

@@ -98,7 +98,7 @@ class ResNet(nn.Module):
         self.conv1 = nn.Conv2d(3, arch.stem_width, arch.stem_kernel, 2, arch.stem_kernel // 2, bias=False)
         self.bn1 = BatchNorm(arch.stem_width)
         self.relu = nn.ReLU(inplace=True)
-        self.maxpool = nn.MaxPool2d(3, 2, 1) if arch.pool else nn.Identity()
+        self.maxpool = nn.MaxPool2d(3, 2, 1)
         widths = (arch.stem_width, *arch.widths)
         for i, in_channels in enumerate(widths[:-1]):
             self.add_module(f"layer{i + 1}", _stage(arch, i, in_channels, stride_in, branches))

@@ -208,7 +208,7 @@ class Session:
             raise WorkError(f"batch {recipe.batch_size} does not divide over {world} processes; start another number")
         batches = Batches(
             self.train_stores, source, recipe.batch_size, self.seed, flip=recipe.flip,
-            flip_vertical=recipe.flip_vertical, rotate=recipe.rotate,
+            flip_vertical=recipe.flip_vertical,
             scale=recipe.scale, rank=rank, world=world,
         )  # fmt: skip
         device, (mean, std) = self.fabric.device, colours(self.run.test.dataset)
