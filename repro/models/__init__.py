@@ -1,4 +1,4 @@
-"""The networks of the paper, built from the nouns of ``repro.config`` and ``repro.paper.schema``."""
+"""The networks of the paper as torch modules, built from the specifications in ``repro.config.networks``."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from operator import mul
 from repro.config.errors import SpecError
 
 NARROW = 128
-"""Channels. The small networks have 48, ResNet-50 256 to 2048; nothing between was tried."""
+"""Channels. The small networks have at most 48, ResNet-50 256 to 2048; widths between were not measured."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Architecture:
 
     @property
     def narrow(self) -> bool:
-        """Whether a CPU computes it no faster in bf16 than in float32 (docs/decisions/0006)."""
+        """Whether bf16 is no faster than float32 on a CPU (docs/decisions/0006)."""
         return max(self.widths) < NARROW
 
     def __post_init__(self) -> None:
@@ -60,7 +60,7 @@ ARCHITECTURES: dict[str, Architecture] = {
 
 
 def architecture(name: str) -> Architecture:
-    """Return the architecture of a name; raise ``SpecError`` that lists the names there are."""
+    """Return the architecture of a name; raise ``SpecError`` with the known names for another."""
     if name not in ARCHITECTURES:
         msg = f"backbone: {name!r} is unknown; choose one of {', '.join(ARCHITECTURES)}"
         raise SpecError(msg)

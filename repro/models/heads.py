@@ -33,7 +33,7 @@ def build_head(head: Head, in_channels: int, num_classes: int) -> nn.Module:
 
 
 def scaled(m: int, in_channels: int) -> int:
-    """Return the width of a stack at a stage: ``m`` of 2048, in the same proportion to ``in_channels``."""
+    """Return the width of a stack at a stage of ``in_channels`` channels: ``in_channels * m / 2048``, at least 1."""
     return max(1, round(in_channels * m / PAPER_CHANNELS))
 
 

@@ -1,4 +1,4 @@
-"""Counts in closed form, without torch: parameters of the heads, multiply-adds of the networks that Table 11 prints."""
+"""Counts in closed form, without torch: parameters of the heads, multiply-adds of the networks of Table 11."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def layers(head: Head, in_channels: int, num_classes: int, side: int = 1) -> tup
 
 
 def head_params(head: Head, in_channels: int = PAPER_CHANNELS, num_classes: int = 21, *, bias: bool = False) -> int:
-    """Return the parameters of a head; the paper counts it without biases."""
+    """Return the parameters of a head; the paper counts them without biases."""
     return sum(layer.params + bias * layer.out_channels for layer in layers(head, in_channels, num_classes))
 
 
@@ -51,12 +51,12 @@ def _text(row: str, column: str) -> str:
 
 
 def side(row: str) -> int:
-    """Return the output side that Table 11 prints for a component."""
+    """Return the output side of a component in Table 11."""
     return int(_text(row, "Output Size").split(" x ")[0])
 
 
 def block(row: str, column: str) -> tuple[list[list[tuple[int, int, int]]], int]:
-    """Return the lines of a printed block as (height, width, channels), and how often it is repeated."""
+    """Return the lines of a block of Table 11 as (height, width, channels), and its number of repetitions."""
     found = _TIMES.fullmatch(_text(row, column))
     if found is None:
         msg = f"table 11: row {row!r}, column {column!r} is no block: {_text(row, column)!r}"
@@ -68,7 +68,7 @@ def block(row: str, column: str) -> tuple[list[list[tuple[int, int, int]]], int]
 def _block_layers(
     lines: list[list[tuple[int, int, int]]], c: int, sides: tuple[int, ...], joined: int
 ) -> Iterator[Layer]:
-    """Yield a block's convolutions: ``sides`` are those of each line's output, ``joined`` the branches concatenated."""
+    """Yield a block's convolutions; ``sides``: of each line's output, ``joined``: number of concatenated branches."""
     widths = [c] * len(lines[0])
     for i, line in enumerate(lines):
         if len(line) < len(widths):
@@ -79,7 +79,7 @@ def _block_layers(
 
 
 def network(classifier: Classifier) -> Iterator[tuple[str, Layer]]:
-    """Yield the convolutions that Table 11 prints as (component, layer), shortcuts as ``"shortcut"``.
+    """Yield the convolutions of Table 11 as (component, layer), shortcuts as ``"shortcut"``.
 
     A stage of another output size than the one before starts with a block of stride 2: in its first convolution,
     or in the ``3 x 3`` (``stride_in="conv2"``, bottlenecks only).
@@ -109,17 +109,17 @@ def network(classifier: Classifier) -> Iterator[tuple[str, Layer]]:
 
 
 def conv_macs(classifier: Classifier) -> int:
-    """Return the multiply-adds of all convolutions at the printed sizes ("MFlops (Conv)")."""
+    """Return the multiply-adds of all convolutions at the sizes of Table 11 ("MFlops (Conv)")."""
     return sum(layer.macs for _, layer in network(classifier))
 
 
 def conv_params(classifier: Classifier) -> int:
-    """Return the weights of all convolutions, batch norm and the linear layer left out."""
+    """Return the weights of all convolutions, without batch norms and the linear layer."""
     return sum(layer.params for _, layer in network(classifier))
 
 
 def count(cost: Cost) -> int:
-    """Return the value of a count cell; for a classifier its convolutions only, at 224 x 224."""
+    """Return the value of a count cell, for a classifier of its convolutions only, at 224 x 224."""
     if isinstance(cost.of, Classifier):
         return conv_macs(cost.of) if cost.what == "macs" else conv_params(cost.of)
     found = layers(cost.of, cost.in_channels, cost.num_classes, -(-cost.size // 32))
