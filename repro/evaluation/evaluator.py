@@ -30,7 +30,7 @@ BYTES_A_PIXEL = 4096
 """Assumed memory of a forward pass per pixel: several times that of ResNet-152 at half to full size."""
 WORKERS = 8
 """Most threads that compute regions during the forward pass."""
-Places = NDArray[np.uint16]
+Codes = NDArray[np.uint16]
 Counts = dict[str, NDArray[np.int64]]
 Item = tuple[int, Bytes, Bytes]
 Begun = TypeVar("Begun")
@@ -50,7 +50,7 @@ def evaluate_images(
     num_classes: int,
     progress: Callable[[int], None] = lambda _: None,
     background: int | None = 0,
-    places: Sequence[Places] | None = None,
+    codes: Sequence[Codes] | None = None,
     threads: int = 0,
 ) -> Counts:
     """Count every image: ``classes`` (n, c, 3), ``distance`` (n, 42, 2), ``size`` (n, 21, 2), see ``records.Record``.
@@ -64,7 +64,7 @@ def evaluate_images(
         num_classes: c.
         progress: called with the number of images done.
         background: the class that is no object; None: every class is one.
-        places: ``regions.places`` of the image of each index; None: computed in threads during the forward pass.
+        codes: ``regions.region_codes`` of the image of each index; None: computed in threads during the forward pass.
         threads: number of these threads; 0: one per core, at most eight.
     """
     was_training = predictor.net.training
@@ -72,10 +72,10 @@ def evaluate_images(
     workers = ThreadPoolExecutor(min(WORKERS, threads or cores()))
     how = predictor.evaluation
 
-    def begin(i: int, labels: Bytes) -> Callable[[], Places]:
-        if places is not None:
-            return lambda: places[i]
-        return workers.submit(regions.places, labels, how.rim, how.distance, background).result
+    def begin(i: int, labels: Bytes) -> Callable[[], Codes]:
+        if codes is not None:
+            return lambda: codes[i]
+        return workers.submit(regions.region_codes, labels, how.rim, how.distance, background).result
 
     on_device = predictor.device.type == "cuda" and predictor.refine is None
     try:
@@ -89,14 +89,14 @@ def counted_on_host(
     predictor: Predictor,
     items: Iterable[Item],
     num_classes: int,
-    begin: Callable[[int, Bytes], Callable[[], Places]],
+    begin: Callable[[int, Bytes], Callable[[], Codes]],
     progress: Callable[[int], None],
 ) -> Counts:
-    """Count the label maps of all images one by one; ``begin`` starts the computation of an image's places."""
+    """Count the label maps of all images one by one; ``begin`` starts the computation of an image's region codes."""
     classes, distance, size = [], [], []
-    for labels, pred, place in predicted(predictor, items, begin):
+    for labels, pred, code in predicted(predictor, items, begin):
         classes.append(class_counts(labels, pred, num_classes))
-        near, large = regions.place_counts(labels, pred, place())
+        near, large = regions.region_counts(labels, pred, code())
         distance.append(near)
         size.append(large)
         progress(len(classes))
@@ -111,7 +111,7 @@ def counted_on_device(
     predictor: Predictor,
     items: Iterable[Item],
     num_classes: int,
-    begin: Callable[[int, Bytes], Callable[[], Places]],
+    begin: Callable[[int, Bytes], Callable[[], Codes]],
     progress: Callable[[int], None],
 ) -> Counts:
     """Count the label maps of all images on the device; ``progress`` is called before the device has finished.
@@ -127,7 +127,7 @@ def counted_on_device(
             metrics.check_labels(labels, num_classes)
         begun = [begin(i, labels) for i, _, labels in chunk]
         found = predictor.label_maps([image for _, image, _ in chunk])
-        tally.add(np.stack([labels for *_, labels in chunk]), found, np.stack([place() for place in begun]))
+        tally.add(np.stack([labels for *_, labels in chunk]), found, np.stack([code() for code in begun]))
         done += len(chunk)
         progress(done)
     return tally.counts()
@@ -153,17 +153,17 @@ class Tally:
         self._largest = torch.zeros(1, dtype=torch.int64, device=device)
 
     @torch.inference_mode()
-    def add(self, labels: Bytes, pred: torch.Tensor, places: Places) -> None:
+    def add(self, labels: Bytes, pred: torch.Tensor, codes: Codes) -> None:
         """Count images of one size, without waiting for the device.
 
         Args:
             labels: (n, h, w), classes and 255 void.
             pred: (n, h, w) uint8, on the device.
-            places: (n, h, w), see ``regions.places``.
+            codes: (n, h, w), see ``regions.region_codes``.
         """
         n, c = len(labels), self.num_classes
         given = to_device(labels, self.device)
-        where = to_device(places.view(np.int16), self.device)
+        where = to_device(codes.view(np.int16), self.device)
         self._largest = torch.maximum(self._largest, pred.max().long())
         pairs = torch.where(given == regions.VOID, c, given.int()) * c + pred
         table = per_image(pairs, (c + 1) * c).view(n, c + 1, c)[:, :c]

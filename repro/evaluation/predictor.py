@@ -49,16 +49,13 @@ class Predictor:
         """Predict images (h, w, 3) of one size; return label maps (h, w)."""
         if self.refine is not None:
             return list(self.refine(zip(self.softmax(images), images, strict=True)))
-        return self._best(images)
+        return list(self.label_maps(images).cpu().numpy())
 
     @torch.inference_mode()
     def softmax(self, images: list[Bytes]) -> NDArray[np.float32]:
         """Return the probabilities (n, c, h, w) of images (h, w, 3) of one size."""
         found: NDArray[np.float32] = self.probabilities(self._input(images)).float().cpu().numpy()
         return found
-
-    def _best(self, images: list[Bytes]) -> list[Bytes]:
-        return list(self.label_maps(images).cpu().numpy())
 
     @torch.inference_mode()
     def label_maps(self, images: list[Bytes]) -> Tensor:

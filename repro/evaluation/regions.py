@@ -194,10 +194,10 @@ def boundary_band(
     return band
 
 
-def places(
+def region_codes(
     labels: NDArray[Any], rim: Rim = "edge", distance: Distance = "euclidean", background: int | None = 0
 ) -> NDArray[np.uint16]:
-    """Return ``distance_bins`` and ``size_bins`` of each pixel as one number, (h, w), for ``place_counts``.
+    """Return ``distance_bins`` and ``size_bins`` of each pixel as one number, (h, w), for ``region_counts``.
 
     Raises:
         RegionError: see ``distance_bins``.
@@ -209,16 +209,16 @@ def places(
     return codes
 
 
-def place_counts(
+def region_counts(
     labels: Labels, pred: NDArray[Any], codes: NDArray[np.uint16]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the correct and all pixels of one image per distance bin, (42, 2), and per size bin, (21, 2).
 
     Raises:
-        RegionError: labels, prediction and ``places`` differ in shape.
+        RegionError: labels, prediction and ``codes`` differ in shape.
     """
     if not labels.shape == pred.shape == codes.shape:
-        msg = f"labels {labels.shape}, prediction {pred.shape} and places {codes.shape} differ in shape"
+        msg = f"labels {labels.shape}, prediction {pred.shape} and region codes {codes.shape} differ in shape"
         raise RegionError(msg)
     found = np.bincount((codes | (pred == labels)).reshape(-1), minlength=2 * (REST + 2) * (SIZES + 1))
     table = found.reshape(REST + 2, SIZES + 1, 2)
@@ -245,14 +245,16 @@ def size_bins(labels: Labels, background: int | None = 0) -> NDArray[np.uint8]:
 SCHEMA = 1
 _CHECK = 2  # words of the checksum at the end
 _LOG = logging.getLogger(__name__)
-Places = list[NDArray[np.uint16]]
+Codes = list[NDArray[np.uint16]]
 
 
-def keep_places(store: Store, rim: Rim, distance: Distance, background: int | None, threads: int = 0) -> Places | None:
-    """Return the places of every image as views of a memory-mapped file in the store's folder, computed if missing.
+def stored_region_codes(
+    store: Store, rim: Rim, distance: Distance, background: int | None, threads: int = 0
+) -> Codes | None:
+    """Return the region codes of every image, views of a memory-mapped file in the store's folder; computed if missing.
 
     A file of wrong size or checksum is computed again, in ``threads`` threads (0: one per core, at most eight). None,
-    with a warning, where the folder is not writable: each evaluation then computes the places itself.
+    with a warning, where the folder is not writable: each evaluation then computes them itself.
     """
     options = f"{rim}-{distance}-{'none' if background is None else background}"
     path = store.folder / f"places{SCHEMA}-{options}-{store.fingerprint[:16]}.bin"
@@ -274,7 +276,7 @@ def keep_places(store: Store, rim: Rim, distance: Distance, background: int | No
 
 
 def _mapped(path: Path, pixels: int) -> NDArray[np.uint16] | None:
-    """Return the places of all pixels; None where the file is missing or damaged."""
+    """Return the region codes of all pixels; None where the file is missing or damaged."""
     if not path.exists() or path.stat().st_size != 2 * (pixels + _CHECK):
         return None
     words = np.asarray(np.memmap(path, dtype=np.uint16, mode="r"))
@@ -286,13 +288,13 @@ def _mapped(path: Path, pixels: int) -> NDArray[np.uint16] | None:
 
 
 def _write(path: Path, store: Store, rim: Rim, distance: Distance, background: int | None, threads: int) -> None:
-    """Compute the places in threads, write them to a temporary file, rename it."""
+    """Compute the region codes in threads, write them to a temporary file, rename it."""
     aside, checksum = path.with_suffix(f".{os.getpid()}"), 0
     try:
         with aside.open("wb") as file:
 
             def find(i: int) -> NDArray[np.uint16]:
-                return places(store.labels(i), rim, distance, background)
+                return region_codes(store.labels(i), rim, distance, background)
 
             for part in ordered(find, len(store), threads):
                 checksum = zlib.crc32(part.data, checksum)
