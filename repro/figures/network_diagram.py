@@ -172,7 +172,7 @@ def layer(module: nn.Module) -> Layer:
     """Return a convolution's weights as they are."""
     assert isinstance(module, nn.Conv2d)
     height, width = module.kernel_size
-    return Layer(int(height), int(width), module.in_channels, module.out_channels)
+    return Layer(int(height), int(width), module.in_channels // module.groups, module.out_channels)
 
 
 def chain(module: nn.Module) -> tuple[Layer, ...]:
