@@ -9,8 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from repro.config.hashing import head_name
-from repro.config.networks import Classifier
+from repro.config.networks import Classifier, head_name
 from repro.config.networks import Head as HeadSpec
 from repro.models import build, build_head
 from repro.models.blocks import GlobalConv
@@ -173,7 +172,7 @@ def layer(module: nn.Module) -> Layer:
     """Return the shape of a convolution's weights."""
     assert isinstance(module, nn.Conv2d)
     height, width = module.kernel_size
-    return Layer(int(height), int(width), module.in_channels, module.out_channels)
+    return Layer(int(height), int(width), module.in_channels // module.groups, module.out_channels)
 
 
 def chain(module: nn.Module) -> tuple[Layer, ...]:

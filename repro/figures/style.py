@@ -9,10 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from repro.config.hashing import head_name, normal
 from repro.config.io import atomic_write
-from repro.config.networks import GCN, Conv, Conv1x1, Model, Stack
-from repro.config.networks import Head as HeadSpec
+from repro.config.networks import GCN, HEADS, Conv, Conv1x1, Model, head_info, head_sizes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,18 +30,14 @@ INK = "#262626"
 PRINTED = "#555555"
 """Values that the paper reports, and reference lines."""
 
-# Okabe and Ito's colours: distinct under every common colour blindness.
-BASE, GCN_COLOUR, CONV, STACK, REFINED = "#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7"
-FAMILIES = {"base": BASE, "gcn": GCN_COLOUR, "gcn+br": REFINED, "conv": CONV, "stack": STACK}
-MARKERS = {"base": "s", "gcn": "o", "gcn+br": "D", "conv": "^", "stack": "v"}
-DASHES: dict[str, Any] = {"base": "", "gcn": "", "gcn+br": (4, 1.2), "conv": (4, 1.2), "stack": (1, 1)}
+BASE, GCN_COLOUR, CONV = (HEADS[kind].colour for kind in (Conv1x1, GCN, Conv))
+FAMILIES = {head.slug: head.colour for head in HEADS.values()} | {"gcn+br": "#CC79A7"}
+MARKERS = {head.slug: head.marker for head in HEADS.values()} | {"gcn+br": "D"}
+DASHES: dict[str, Any] = {head.slug: head.dashes for head in HEADS.values()} | {"gcn+br": (4, 1.2)}
 """In units of the line width; lines without markers differ in more than colour."""
 
 FILLS = {
-    "base": "#E3E3E3",
-    "gcn": "#D3E7F4",
-    "conv": "#F8DCC8",
-    "stack": "#D0EDE3",
+    **{head.slug: head.fill for head in HEADS.values()},
     "refine": "#F4DDEA",
     "image": "#FFFFFF",
     "features": "#FBF0C9",
@@ -55,28 +49,13 @@ FILLS = {
 
 def family(model: Model) -> str:
     """Return the family of a network, which selects its colour, marker and dashes."""
-    return _family(model.head) + ("+br" if model.refine and isinstance(model.head, GCN) else "")
-
-
-def _family(head: HeadSpec) -> str:
-    match normal(head):
-        case GCN():
-            return "gcn"
-        case Conv():
-            return "conv"
-        case Stack():
-            return "stack"
-        case Conv1x1():
-            return "base"
-    raise AssertionError(head)
+    return head_info(model.head).slug + ("+br" if model.refine and isinstance(model.head, GCN) else "")
 
 
 def label(model: Model, *, size: bool = True) -> str:
     """Return a network's name in legends, such as ``GCN k=15 + BR``."""
-    name, _, rest = head_name(model.head).partition("-")
-    text = {"base": "baseline 1×1", "gcn": "GCN", "conv": "Conv", "stack": "Stack"}[name]
-    k = rest.replace("k", "k=").replace("-m", ", m=") if size and rest else ""
-    return f"{text} {k}".strip() + (" + BR" if model.refine else "")
+    sizes = ", ".join(f"{name}={value}" for name, value in head_sizes(model.head).items()) if size else ""
+    return f"{head_info(model.head).label} {sizes}".strip() + (" + BR" if model.refine else "")
 
 
 SIZES = ("font.size", "axes.labelsize", "xtick.labelsize", "ytick.labelsize", "legend.fontsize")
