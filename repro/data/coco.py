@@ -14,17 +14,12 @@ from numpy.typing import NDArray
 from pycocotools import mask as rle
 
 from repro.config import dataset_info
+from repro.config.dataset_info import DatasetInfo
 from repro.config.errors import AbsentError, DataError
 from repro.data.dataset import IGNORE_INDEX, Bytes, Dataset, Item
 from repro.data.io import IMAGE_ENDINGS, find_home, list_folder, pick, read_image
-from repro.data.palette import VOC_PALETTE
-from repro.data.voc import CLASSES
 
-VERSION = "2"
-"""Raised in every change that reads the same files otherwise: older stores are then decoded again."""
-SPLITS = ("train", "val", "trainval")
-COUNTS = dataset_info.IMAGES["coco"]
-"""Images with any of the 20 classes: what Stage-1 adds to the 10,582 of VOC and SBD (109,892 in all)."""
+CLASSES = dataset_info.get("coco").classes
 YEARS = ("2014", "2017")
 _RENAMED = {
     "aeroplane": "airplane",
@@ -55,7 +50,7 @@ class _Entry:
     source: Path
 
 
-def load(split: str, root: Path) -> Dataset:
+def load(info: DatasetInfo, split: str, root: Path) -> Dataset:
     """Load the images of a split that hold any of the 20 classes.
 
     Below ``root``: ``coco``, ``COCO``, ``mscoco`` or the folder itself, with ``annotations/instances_train2014.json``
@@ -76,8 +71,10 @@ def load(split: str, root: Path) -> Dataset:
     def files(i: int) -> tuple[Path, ...]:
         return entries[i].file, entries[i].source
 
-    ids, palette = tuple(entry.name for entry in entries), VOC_PALETTE[: len(CLASSES)]
-    return Dataset("coco", split, CLASSES, palette, ids, read, files, root=root, version=f"{VERSION} {year}")
+    ids = tuple(entry.name for entry in entries)
+    return Dataset(
+        info.name, split, info.classes, info.palette, ids, read, files, root=root, version=f"{info.version} {year}"
+    )
 
 
 def _annotations(home: Path, name: str) -> Path:

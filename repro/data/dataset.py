@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -10,13 +10,14 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from repro.config import dataset_info
 from repro.config.errors import DataError
 
 IGNORE_INDEX = 255
 """Label of pixels that are neither trained on nor scored ("void")."""
 
 Bytes = NDArray[np.uint8]
-Colour = tuple[int, int, int]
+Colour = dataset_info.Colour
 Kind = Literal["segmentation", "classification"]
 Item = tuple[Bytes, Any]
 """Image (h, w, 3) RGB, and labels (h, w) uint8 or one class as an int."""
@@ -75,44 +76,3 @@ class Dataset:
 
 def _at(root: Path | None) -> str:
     return f" in {root}" if root else ""
-
-
-def concatenate(parts: Sequence[Dataset]) -> Dataset:
-    """Join splits of one class list into one (Stage-1 of sections 4.2 and 4.3); ids get their part's name before them.
-
-    Raises:
-        DataError: the parts have different classes or kinds.
-    """
-    first = parts[0]
-    for part in parts[1:]:
-        if (part.classes, part.kind) != (first.classes, first.kind):
-            raise DataError(f"{first.name} and {part.name} have different classes and cannot be mixed; choose others")
-    starts = np.cumsum([0, *(len(part) for part in parts)])
-
-    def read(i: int) -> Item:
-        part = int(np.searchsorted(starts, i, side="right")) - 1
-        return parts[part].read(i - int(starts[part]))
-
-    def files(i: int) -> tuple[Path, ...]:
-        part = int(np.searchsorted(starts, i, side="right")) - 1
-        return parts[part].sources(i - int(starts[part]))
-
-    def judge() -> None:
-        for part in parts:
-            part.judge()
-
-    return Dataset(
-        name="+".join(part.name for part in parts),
-        split="+".join(part.split for part in parts),
-        classes=first.classes,
-        palette=first.palette,
-        ids=tuple(f"{part.name}/{part.split}/{name}" for part in parts for name in part.ids),
-        reader=read,
-        files=files,
-        kind=first.kind,
-        labelled=all(part.labelled for part in parts),
-        root=next((part.root for part in parts if part.root), None),
-        version="+".join(part.version for part in parts),
-        lists=tuple(path for part in parts for path in part.lists),
-        judge=judge,
-    )

@@ -18,12 +18,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from repro.config.dataset_info import IMAGENET_MEAN, IMAGENET_STD
 from repro.config.experiment import Source
 from repro.data.augment import FILL
 from repro.data.cache import Store
 from repro.data.dataset import IGNORE_INDEX
 from repro.data.loader import Batches, Piece
-from repro.data.normalise import IMAGENET_MEAN, IMAGENET_STD, normalise
+from repro.data.normalise import normalise
 from repro.data.resize import Scaling, Taps, nearest, scaling
 
 SHARE = 0.25

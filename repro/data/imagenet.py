@@ -8,20 +8,16 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from repro.config import dataset_info
+from repro.config.dataset_info import DatasetInfo
 from repro.config.errors import DataError
 from repro.data.dataset import Bytes, Dataset, Item
 from repro.data.io import IMAGE_ENDINGS, find_home, is_junk, list_folder, read_image
 
-SPLITS = ("train", "val")
-COUNTS = dataset_info.IMAGES["imagenet"]
-VERSION = "2"
-"""Raised in every change that reads the same files otherwise: older stores are then decoded again."""
 SHORT_SIDE = 256
 _COLUMNS = 3
 
 
-def load(split: str, root: Path) -> Dataset:
+def load(info: DatasetInfo, split: str, root: Path) -> Dataset:
     """Load ``root``'s ``imagenet/<split>/<wnid>/*.JPEG`` (or ``ILSVRC2012``, or the folder itself).
 
     A class's index is its line in ``labels.tsv`` (index, wnid, name) where that file exists, else its place among the
@@ -44,8 +40,8 @@ def load(split: str, root: Path) -> Dataset:
     ids = tuple(f"{path.parent.name}/{path.stem}" for path, _ in paths)
     lists = (home / "labels.tsv",) if (home / "labels.tsv").exists() else ()
     return Dataset(
-        "imagenet", split, names, (), ids, read, lambda i: (paths[i][0],),
-        kind="classification", root=root, version=VERSION, lists=lists,
+        info.name, split, names, info.palette, ids, read, lambda i: (paths[i][0],),
+        kind="classification", root=root, version=info.version, lists=lists,
     )  # fmt: skip
 
 

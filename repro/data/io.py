@@ -244,7 +244,10 @@ def _open(path: Path, use: Callable[[Image.Image], Bytes]) -> Bytes:
         raise DataError(f"image {path} cannot be read ({reason}); restore it from the published archive") from error
 
 
-def table(pairs: dict[int, int]) -> np.ndarray[tuple[int], np.dtype[np.int16]]:
+Table = NDArray[np.int16]
+
+
+def table(pairs: dict[int, int]) -> Table:
     """Return a look-up table (256,) from stored ids to labels; ids outside ``pairs`` are refused by ``translate``."""
     lut = np.full(256, _UNKNOWN, dtype=np.int16)
     for stored, label in pairs.items():
@@ -252,12 +255,12 @@ def table(pairs: dict[int, int]) -> np.ndarray[tuple[int], np.dtype[np.int16]]:
     return lut
 
 
-def plain_table(num_classes: int) -> np.ndarray[tuple[int], np.dtype[np.int16]]:
+def plain_table(num_classes: int) -> Table:
     """Return the table of ids that are labels already: the classes and 255."""
     return table({i: i for i in (*range(num_classes), IGNORE_INDEX)})
 
 
-def translate(ids: Bytes, lut: np.ndarray[tuple[int], np.dtype[np.int16]], path: Path) -> Bytes:
+def translate(ids: Bytes, lut: Table, path: Path) -> Bytes:
     """Turn stored ids (h, w) into labels (h, w) uint8; raise ``DataError`` for an id that the table lacks."""
     seen = np.flatnonzero(np.bincount(ids.ravel(), minlength=256))
     bad = [int(i) for i in seen if lut[i] == _UNKNOWN]
@@ -266,21 +269,20 @@ def translate(ids: Bytes, lut: np.ndarray[tuple[int], np.dtype[np.int16]], path:
     return lut.astype(np.uint8)[ids]
 
 
-def read_pair(image: Path, mask: Path | None, lut: np.ndarray[tuple[int], np.dtype[np.int16]], coding: Coding) -> Item:
+def read_pair(image: Path, mask: Path | None, lut: Table, coding: Coding) -> Item:
     """Decode an image and its mask, which must have one size; without a mask every pixel is void."""
     pixels = read_image(image)
     if mask is None:
         return pixels, np.full(pixels.shape[:2], IGNORE_INDEX, dtype=np.uint8)
-    ids = read_ids(mask, (coding,))
-    same_size(pixels, ids, image, mask)
-    return pixels, translate(ids, lut, mask)
+    return label_pair(pixels, read_ids(mask, (coding,)), lut, image, mask)
 
 
-def same_size(pixels: Bytes, ids: Bytes, image: Path, mask: Path) -> None:
-    """Raise ``DataError`` where a mask has another size than its image."""
+def label_pair(pixels: Bytes, ids: Bytes, lut: Table, image: Path, mask: Path) -> Item:
+    """Return an image with the labels of its stored ids; raise ``DataError`` where the mask has another size."""
     if ids.shape != pixels.shape[:2]:
         have, want = "x".join(map(str, ids.shape)), "x".join(map(str, pixels.shape[:2]))
         raise DataError(f"mask {mask} is {have} but its image {image} is {want} (h x w); use the published pair")
+    return pixels, translate(ids, lut, mask)
 
 
 T = TypeVar("T")

@@ -13,12 +13,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from repro.config.dataset_info import IMAGENET_MEAN, IMAGENET_STD
 from repro.config.errors import DataError
 from repro.config.experiment import Source
 from repro.data.augment import blanks, centre_crop, permutation, scaled, scaled_size, span, uniform, window
 from repro.data.cache import Store
 from repro.data.dataset import Bytes
-from repro.data.normalise import IMAGENET_MEAN, IMAGENET_STD, Array, in_place, normalise
+from repro.data.normalise import Array, in_place, normalise
 
 HALF = 0.5
 """Share of the images that a recipe mirrors."""

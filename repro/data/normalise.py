@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from numpy.typing import NDArray
 
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+Array = NDArray[Any]
 
 
 def normalise(
@@ -58,14 +58,3 @@ def _blank(out: torch.Tensor, sizes: torch.Tensor) -> None:
             part[:, :, h:] = 0
         if w < out.shape[3]:
             part[:, :, :h, w:] = 0
-
-
-Array = NDArray[Any]
-
-
-GENERATED_MEAN, GENERATED_STD = (128 / 255,) * 3, (48 / 255,) * 3
-
-
-def colours(dataset: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return mean and standard deviation of colours in [0, 1]: the generator's own, else ImageNet's."""
-    return (GENERATED_MEAN, GENERATED_STD) if dataset == "shapes" else (IMAGENET_MEAN, IMAGENET_STD)
