@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from repro.config.errors import DataError
+from repro.config.io import reading, reason
 from repro.data.dataset import IGNORE_INDEX, Bytes, Colour, Dataset, Item, Kind
-from repro.data.io import ordered
+from repro.data.io import RESTORE, ordered
 
 SCHEMA = 1
 """Of the content: it is part of every fingerprint."""
@@ -154,7 +155,7 @@ def open_store(
                 return store
             _build(dataset, folder, stamps, progress, workers)
     except OSError as error:
-        msg = f"cache {cache} cannot be written ({error.strerror or error}); free space or name another by REPRO_CACHE"
+        msg = f"cache {cache} cannot be written ({reason(error)}); free space or name another by REPRO_CACHE"
         raise DataError(msg) from error
     if (store := _existing(dataset, folder, stamps)) is None:
         raise DataError(f"store {folder} cannot be read back; check the disk, or name another cache by REPRO_CACHE")
@@ -196,8 +197,7 @@ def _restored(damaged: Store, i: int) -> Bytes:
                 _build(dataset, folder, stamps, lambda _done, _all: None, 0)
                 store = _existing(dataset, folder, stamps)
     except (OSError, DataError) as error:
-        why = getattr(error, "strerror", None) or error
-        raise DataError(f"{name}, and it cannot be decoded again ({why})") from error
+        raise DataError(f"{name}, and it cannot be decoded again ({reason(error)})") from error
     if store is None or store.fingerprint != damaged.fingerprint:
         raise DataError(f"{name}, and its source files have another content by now; start the command again")
     return store.mapped
@@ -346,7 +346,11 @@ class Stamps:
     def of(cls, dataset: Dataset) -> Stamps:
         """Look at every source file; raise ``DataError`` naming one that is gone."""
         paths = {str(path) for i in range(len(dataset)) for path in dataset.sources(i)}
-        stamps = {path: _stamp(path) for path in paths} | {str(path): _hash(path) for path in dataset.lists}
+        try:
+            stamps = {path: _stamp(path) for path in paths}
+        except OSError as error:
+            raise DataError(f"file {error.filename} cannot be read ({reason(error)}); {RESTORE}") from error
+        stamps |= {str(path): _hash(path) for path in dataset.lists}
         above = f"{dataset.root}{os.sep}" if dataset.root else ""
         files = {path.removeprefix(above): stamps[path] for path in sorted(stamps)}
         names = hashlib.sha256("\n".join(dataset.ids).encode()).hexdigest()
@@ -382,21 +386,12 @@ class Stamps:
 
 
 def _stamp(path: str) -> tuple[int, int]:
-    try:
-        status = os.stat(path)  # noqa: PTH116 - a Path for each of 100,000 files takes longer than the look at it
-    except OSError as error:
-        raise _gone(path, error) from error
+    status = os.stat(path)  # noqa: PTH116 - a Path for each of 100,000 files takes longer than the look at it
     return status.st_size, status.st_mtime_ns
 
 
 def _hash(path: Path) -> tuple[int, int]:
     """Return size and hash of a list: it is small, and a copy of it with another date is the same list."""
-    try:
+    with reading(f"file {path}", RESTORE):
         content = path.read_bytes()
-    except OSError as error:
-        raise _gone(str(path), error) from error
     return len(content), int.from_bytes(hashlib.sha256(content).digest()[:8], "big", signed=True)
-
-
-def _gone(path: str, error: OSError) -> DataError:
-    return DataError(f"file {path} cannot be read ({error.strerror}); restore it from the published archive")

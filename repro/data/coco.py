@@ -16,6 +16,7 @@ from pycocotools import mask as rle
 from repro.config import dataset_info
 from repro.config.dataset_info import DatasetInfo
 from repro.config.errors import AbsentError, DataError
+from repro.config.io import reading
 from repro.data.dataset import IGNORE_INDEX, Bytes, Dataset, Item
 from repro.data.io import IMAGE_ENDINGS, find_home, list_folder, pick, read_image
 
@@ -123,11 +124,9 @@ def _drawn(content: dict[str, Any], path: Path) -> Mapping[int, list[tuple[int, 
 
 
 def _parse(path: Path) -> dict[str, Any]:
-    try:
+    with reading(f"annotations {path}", "restore them from the archive", ValueError, TypeError, RecursionError):
         content = json.loads(path.read_text(encoding="utf-8-sig"))
         missing = [name for name in ("images", "annotations", "categories") if name not in content]
-    except (OSError, ValueError, TypeError, RecursionError) as error:
-        raise DataError(f"annotations {path} cannot be read ({error}); restore them from the archive") from error
     if missing:
         raise DataError(f"annotations {path} lack {', '.join(missing)}; use the published instances_*.json")
     return dict(content)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from repro.config.errors import AbsentError, DataError
+from repro.config.io import reading
 from repro.config.machine import cores
 from repro.data.dataset import IGNORE_INDEX, Bytes, Item
 from repro.data.palette import VOC_CODING, Coding
@@ -24,6 +25,7 @@ MASK_ENDINGS = (*IMAGE_ENDINGS, ".mat")
 """Lossy endings among them: such a mask is refused when it is read, with its reason, not passed over as missing."""
 _JUNK = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "__macosx"})
 """Files and folders that desktops leave behind, in lower case; those that begin with a dot beside them."""
+RESTORE = "restore it from the published archive"
 _UNKNOWN = -1
 _EIGHT_BITS, _SIXTEEN_BITS = 255.0, 65535.0
 
@@ -56,11 +58,8 @@ def list_folder(folder: Path, endings: Sequence[str] = MASK_ENDINGS) -> dict[str
     Raises:
         DataError: the folder is missing, or two of its files have one stem, so that either could be meant.
     """
-    try:
-        with os.scandir(folder) as entries:
-            names = sorted(entry.name for entry in entries if not is_junk(entry.name))
-    except OSError as error:
-        raise DataError(f"folder {folder} cannot be read ({error.strerror}); unpack the data set there") from error
+    with reading(f"folder {folder}", "unpack the data set there"), os.scandir(folder) as entries:
+        names = sorted(entry.name for entry in entries if not is_junk(entry.name))
     found: dict[str, str] = {}
     for name in names:
         stem, ending = os.path.splitext(name)  # noqa: PTH122 - a Path for each of 100,000 names takes seconds
@@ -82,12 +81,8 @@ def read_list(path: Path) -> tuple[str, ...]:
         DataError: it is unreadable or empty, or a line holds something else; number and content of the line are said.
         AbsentError: it is missing.
     """
-    try:
+    with reading(f"split file {path}", RESTORE, UnicodeDecodeError, missing=AbsentError):
         text = _decoded(path.read_bytes())
-    except (OSError, UnicodeDecodeError) as error:
-        kind = AbsentError if isinstance(error, FileNotFoundError) else DataError
-        reason = getattr(error, "strerror", None) or error
-        raise kind(f"split file {path} cannot be read ({reason}); restore it from the published archive") from error
     lines = ((number, line.strip()) for number, line in enumerate(text.splitlines(), start=1))
     names = tuple(_name(line, number, path) for number, line in lines if line)
     if not names:
@@ -234,14 +229,11 @@ def _by_colour(stored: Bytes, image: Image.Image, path: Path, codings: Sequence[
 
 
 def _open(path: Path, use: Callable[[Image.Image], Bytes]) -> Bytes:
-    try:
-        with Image.open(path) as image:
-            return use(image)
-    except DataError:
-        raise
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise DataError(f"image {path} cannot be read ({reason}); restore it from the published archive") from error
+    with (
+        reading(f"image {path}", RESTORE, SyntaxError, ValueError, Image.DecompressionBombError),
+        Image.open(path) as image,
+    ):
+        return use(image)
 
 
 Table = NDArray[np.int16]

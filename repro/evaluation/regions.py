@@ -9,7 +9,6 @@ are equally near.
 from __future__ import annotations
 
 import logging
-import os
 import zlib
 from collections.abc import Iterator
 from functools import cache
@@ -22,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from repro.config.errors import RegionError
+from repro.config.io import atomic_file, reason
 from repro.data.cache import Store
 from repro.data.io import ordered
 
@@ -265,7 +265,7 @@ def keep_places(store: Store, rim: Rim, distance: Distance, background: int | No
                     _write(path, store, rim, distance, background, threads)
                     whole = _mapped(path, int(areas.sum()))
     except OSError as error:
-        _LOG.warning("%s cannot be written (%s); regions are found anew for each evaluation", path, error.strerror)
+        _LOG.warning("%s cannot be written (%s); regions are found anew for each evaluation", path, reason(error))
         return None
     if whole is None:
         _LOG.warning("%s cannot be read back; regions are found anew for each evaluation", path)
@@ -287,20 +287,14 @@ def _mapped(path: Path, pixels: int) -> NDArray[np.uint16] | None:
 
 
 def _write(path: Path, store: Store, rim: Rim, distance: Distance, background: int | None, threads: int) -> None:
-    """Find the places in threads and write them aside; rename."""
-    aside, checksum = path.with_suffix(f".{os.getpid()}"), 0
-    try:
-        with aside.open("wb") as file:
+    """Find the places in threads and write them."""
 
-            def find(i: int) -> NDArray[np.uint16]:
-                return places(store.labels(i), rim, distance, background)
+    def find(i: int) -> NDArray[np.uint16]:
+        return places(store.labels(i), rim, distance, background)
 
-            for part in ordered(find, len(store), threads):
-                checksum = zlib.crc32(part.data, checksum)
-                file.write(part.data)
-            file.write(checksum.to_bytes(2 * _CHECK, "little"))
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)
+    checksum = 0
+    with atomic_file(path) as file:
+        for part in ordered(find, len(store), threads):
+            checksum = zlib.crc32(part.data, checksum)
+            file.write(part.data)
+        file.write(checksum.to_bytes(2 * _CHECK, "little"))
