@@ -42,9 +42,9 @@ _SHARES = (
 """Share of all pixels of each class in gtFine's training images, to two digits: for likelihoods, not for checks."""
 _VOID_SHARES = {0: 0.35, 1: 0.045, 2: 0.01, 3: 0.02, 4: 0.014, 5: 0.003, 6: 0.013, 9: 0.006, 10: 0.002, 14: 1e-4,
                 15: 0.003, 16: 3e-4, 18: 1e-4, 29: 1e-4, 30: 2e-4}  # fmt: skip
-"""The same of the label ids that are void; 0 as in gtCoarse, where a third and more is unlabelled."""
+"""The same of the void label ids; of 0 as in gtCoarse, where a third or more is unlabelled."""
 _TRAIN_VOIDS = (19, 20)
-"""Ids above all train ids that are used for void, 255 beside them."""
+"""Ids above all train ids that are used for void, as is 255."""
 _ABSENT = 1e-6
 _MANY = 12
 """Ids from which a set without one above 20 holds train ids, whatever their shares."""
@@ -118,7 +118,7 @@ def _images(folder: Path) -> dict[str, Path]:
 
 
 def _by_frame(folder: Path, suffix: str) -> dict[str, Path]:
-    """Return the PNG files of all cities whose names end in ``suffix``, by what stands before it."""
+    """Return the PNG files of all cities whose names end in ``suffix``, by the part of the name before it."""
     found: dict[str, Path] = {}
     for path in sorted(folder.glob(f"*/*{suffix}.png")):
         if is_junk(path.name) or is_junk(path.parent.name):

@@ -42,7 +42,7 @@ _LONGEST = 30
 
 @dataclass(frozen=True)
 class _Entry:
-    """One image of an annotation file: its id, file, size, and what is drawn on it."""
+    """One image of an annotation file: id, file, size, and the labelled annotations."""
 
     name: str
     file: Path
@@ -216,7 +216,7 @@ def _runs(segmentation: Any, size: tuple[int, int]) -> list[int]:  # noqa: ANN40
 
 
 def _unpacked(text: str) -> list[int]:
-    """Return the run lengths of COCO's packed form: groups of 5 bits, runs from the third on less the one two before.
+    """Decode COCO's packed run lengths: groups of 5 bits; from the third run on, differences to the run two before.
 
     Raises:
         DataError: a character that is not of that form, or an end within a run.

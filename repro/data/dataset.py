@@ -1,4 +1,4 @@
-"""What every data set gives: names, classes, and image i with its labels."""
+"""The interface of a loaded split: names, classes, and image i with its labels."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ Item = tuple[Bytes, Any]
 class Dataset:
     """One split of a data set, decoded when read.
 
-    ``labelled`` is False where the labels are kept by a test server; every pixel then reads 255.
-    ``root`` is the folder that is only ever read; ``version`` names what is not in files: the loader's version, a
-    generator's code. ``lists`` are small files that decide which images there are and what their classes mean.
-    ``stored`` gives the ids (h, w) of mask ``i`` before they become labels, where that takes from them (Cityscapes).
-    ``judge`` is called once every image was read; it raises ``DataError`` where the images together show a fault.
+    ``labelled`` is False where only a test server has the labels; every pixel is then 255.
+    ``root`` is the data root, which is only read; ``version`` is that of the loader or the generator.
+    ``lists`` are small files that define the images of the split and their classes.
+    ``stored`` returns the ids (h, w) of mask ``i`` before translation, where translation loses ids (Cityscapes).
+    ``judge`` is called after all images were read; it raises ``DataError`` for a fault of the images together.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Download what may be downloaded: checked, resumed, unpacked inside its folder."""
+"""Download and unpack published archives: resumable, with checksums, never outside the target folder."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ def fetch(
 ) -> Path:
     """Download a data set's archives into ``dest/archives`` and unpack them below ``dest``.
 
-    What is there already with the right checksum is not loaded again; what was cut short is taken up where it stopped.
+    An archive that has its checksum is not downloaded again; an interrupted download is resumed.
 
     Args:
         name: data set.
-        dest: the data root to be.
+        dest: the data root.
         progress: called with (file, bytes so far, bytes in all or 0).
         archives: default: those of its ``DatasetInfo``.
 
     Raises:
-        DataError: it may not be downloaded by a program, the server does not answer, or the checksum is wrong.
+        DataError: it has no archives, the server does not answer, or the checksum is wrong.
     """
     info = dataset_info.get(name)
     if not (archives := archives or info.archives):
@@ -62,7 +62,7 @@ def _short(error: Exception) -> str:
 def _download(archive: Archive, folder: Path, progress: Progress) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     partial_file = folder / f"{archive.name}.part"
-    pooch.get_logger().setLevel("WARNING")  # progress is told by ours
+    pooch.get_logger().setLevel("WARNING")  # ``progress`` reports instead
     try:
         found = pooch.retrieve(
             archive.url,
@@ -77,7 +77,7 @@ def _download(archive: Archive, folder: Path, progress: Progress) -> Path:
 
 
 def _resume(url: str, output: str, _: object, *, partial_file: Path, progress: Progress) -> None:
-    """Load what ``partial_file`` lacks, and hand it to pooch for its check."""
+    """Download the rest of ``partial_file`` and move it to ``output``, which pooch checks."""
     have = partial_file.stat().st_size if partial_file.exists() else 0
     wanted = {"Range": f"bytes={have}-"} if have else {}
     with requests.get(url, headers=wanted, stream=True, timeout=TIMEOUT) as answer:
@@ -102,7 +102,7 @@ def unpack(archive: Path, folder: Path) -> None:
         if zipfile.is_zipfile(archive):
             with zipfile.ZipFile(archive) as file:
                 _refuse_outside(file.namelist(), folder, archive)
-                file.extractall(folder)  # noqa: S202 - looked at one line above
+                file.extractall(folder)  # noqa: S202 - names checked one line above
         elif not hasattr(tarfile, "data_filter"):
             raise DataError(f"{archive}: this Python's tarfile cannot unpack safely; use 3.11.4 or newer")
         else:

@@ -1,4 +1,4 @@
-"""Finding and decoding the files of a data root, every fault named by its path; in threads, results in order."""
+"""Find and decode the files of a data root; every fault is named by its path. Ordered results from threads."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from repro.data.palette import VOC_CODING, Coding
 LOSSLESS = (".png", ".tif", ".tiff", ".bmp", ".gif")
 IMAGE_ENDINGS = (*LOSSLESS, ".jpg", ".jpeg", ".webp", ".ppm")
 MASK_ENDINGS = (*IMAGE_ENDINGS, ".mat")
-"""Lossy endings among them: such a mask is refused when it is read, with its reason, not passed over as missing."""
+"""Lossy endings included: such a mask is refused with the reason when it is read, not reported as missing."""
 _JUNK = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "__macosx"})
-"""Files and folders that desktops leave behind, in lower case; those that begin with a dot beside them."""
+"""Files and folders that desktops leave behind, in lower case; names that begin with a dot are junk too."""
 RESTORE = "restore it from the published archive"
 _UNKNOWN = -1
 _EIGHT_BITS, _SIXTEEN_BITS = 255.0, 65535.0
@@ -129,7 +129,7 @@ def pick(names: Sequence[str], found: dict[str, Path], folder: Path, what: str) 
 def read_image(path: Path) -> Bytes:
     """Decode a picture of a data set into RGB (h, w, 3) uint8, as ``to_rgb``; raise ``DataError`` naming the path.
 
-    A camera's note that a picture lies on its side is not followed: masks and boxes are drawn on the stored pixels.
+    The EXIF orientation is ignored: masks and boxes are drawn on the stored pixels.
     """
 
     def decode(image: Image.Image) -> Bytes:
@@ -283,10 +283,10 @@ _AHEAD = 4
 
 
 def ordered(function: Callable[[int], T], count: int, workers: int = 0) -> Iterator[T]:
-    """Yield ``function(0)``, ``function(1)``, ... while the next ones are worked on; memory stays bounded.
+    """Yield ``function(0)``, ``function(1)``, ... in order, computed ahead in threads; memory is bounded.
 
     Args:
-        function: called in threads; what it raises is raised here, in its turn.
+        function: called in threads; its exception is raised here, in order.
         count: number of calls.
         workers: threads; 0: one a core, eight at most.
     """

@@ -1,4 +1,4 @@
-"""Bytes to the values that networks see: mean and deviation by channel, padding at zero, on the images' device."""
+"""Normalisation of uint8 images by mean and standard deviation of each channel; padding is zero."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def normalise(
 
 
 def in_place(image: Array, mean: Sequence[float], std: Sequence[float], width: int) -> None:
-    """Normalise an image (h, w, 3) of floats where it lies, as ``normalise`` does; ``width``: the frame's."""
+    """Normalise an image (h, w, 3) of floats in place, as ``normalise`` does; ``width``: the frame's."""
     h, w, _ = image.shape
     factor, shift = _rows(tuple(mean), tuple(std), width, torch.device("cpu"))
     rows = torch.from_numpy(image).view(h, 3 * w)
@@ -50,7 +50,7 @@ def _rows(mean: tuple[float, ...], std: tuple[float, ...], w: int, device: torch
 
 
 def _blank(out: torch.Tensor, sizes: torch.Tensor) -> None:
-    """Zero what lies below and right of each image in place; one stroke where all have one size."""
+    """Zero the padding below and right of each image in place; at once where all have one size."""
     rows = sizes.tolist()
     for j, (h, w) in enumerate(rows[:1] if rows.count(rows[0]) == len(rows) else rows):
         part = out if rows.count(rows[0]) == len(rows) else out[j : j + 1]

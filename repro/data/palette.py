@@ -1,4 +1,4 @@
-"""The colours of VOC's masks, palette PNG files that carry them, and the ids that a palette's colours stand for."""
+"""Palette PNG files, and the class ids that the colours of a palette mean."""
 
 from __future__ import annotations
 

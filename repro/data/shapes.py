@@ -1,4 +1,4 @@
-"""Generated images in which only the outline of an object tells its class; integers only, the same on every machine."""
+"""Generated images whose objects differ in outline only; integer arithmetic, the same bytes on every machine."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ SENSOR: Final = 6  # each pixel adds two uniform draws in +-SENSOR
 class Split:
     """The images of the stream `seed`.
 
-    `coarse` labels are a hurried annotator's; `wide` images hold two scenes side by side, as a street scene does.
+    `coarse` labels imitate coarse annotation; `wide` images hold two scenes side by side, as a street scene does.
     """
 
     seed: int

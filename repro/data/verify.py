@@ -1,4 +1,4 @@
-"""Look at a data set whole: counts beside the paper's, every image with its labels, classes beside the published."""
+"""Check a whole data set: counts against the published ones, every image and its labels, pixel shares of classes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from repro.data.shares import Look, Published, faults, look
 
 Progress = Callable[[str, int, int], None]
 _JOINED = frozenset({"trainval"})
-"""Splits whose images are all read under other names."""
+"""Splits whose images are all checked in other splits."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Line:
     expected: int | None
     faults: tuple[str, ...] = ()
     refused: bool = False
-    """Whether it is there and cannot be loaded."""
+    """Whether its files exist and cannot be loaded."""
 
     @property
     def verdict(self) -> str:
@@ -48,19 +48,19 @@ class Line:
 
 @dataclass(frozen=True)
 class Report:
-    """What ``check`` found."""
+    """Result of ``check``."""
 
     dataset: str
     lines: tuple[Line, ...]
 
     @property
     def faults(self) -> tuple[str, ...]:
-        """Everything that is wrong, a sentence each and each once, files named by path."""
+        """All faults, one sentence each without repeats; files are named by path."""
         return tuple(dict.fromkeys(fault for line in self.lines for fault in line.faults))
 
     @property
     def ok(self) -> bool:
-        """Whether something is there, nothing is wrong with it, and every count is as published."""
+        """Whether some split is there, none has a fault, and every count is as published."""
         there = [line.verdict for line in self.lines if line.verdict != "absent"]
         return bool(there) and set(there) <= {"as published", "complete"}
 
@@ -99,7 +99,7 @@ def check(
 def _faults(
     info: DatasetInfo, data: Dataset, progress: Progress, workers: int, seen: dict[bytes, str]
 ) -> Iterator[str]:
-    """Yield a sentence for each image that cannot be used, then for the images together, then for a damaged store.
+    """Yield a sentence for each unusable image, for faults of the images together, and for a damaged store.
 
     ``seen`` holds the pictures of the splits before by the hash of their pixels.
     """
@@ -137,7 +137,7 @@ def _faults(
 
 
 def _labels(info: DatasetInfo, split: str, looks: list[Look]) -> Iterator[str]:
-    """Yield what is wrong with the labels of a split taken together, beside what was published of it."""
+    """Yield the faults of a split's labels together, compared with its published pixel counts."""
     own = info.pixels.get(split)
     known = own or next(iter(info.pixels.values()), None)
     reference = Published(known, scenes=info.scenes) if known else None
@@ -146,10 +146,10 @@ def _labels(info: DatasetInfo, split: str, looks: list[Look]) -> Iterator[str]:
 
 
 def _store(data: Dataset) -> Iterator[str]:
-    """Yield that the decoded store of a split is damaged, where there is one."""
+    """Yield a sentence if the store of a split is damaged."""
     try:
         store = kept(data)
-    except DataError:  # a file that is gone is named above; a cache in the data root by whoever writes there
+    except DataError:  # a missing file is reported above, a cache within the data root by ``open_store``
         return
     if store is not None and not store.verify():
         first = next(iter(store.damaged()), "its index")

@@ -1,4 +1,4 @@
-"""PASCAL VOC 2012 and its augmentation by SBD, in their published folders (section 4)."""
+"""PASCAL VOC 2012 and its augmentation by SBD, as published (section 4)."""
 
 from __future__ import annotations
 
