@@ -10,7 +10,7 @@ from itertools import groupby
 from repro.formatting import MINUS, duration, many, signed
 from repro.paper.audit.finding import Audit, Check, Reading
 from repro.report.table_view import CellView, Lack, Outcome, Provenance, Remaining, Span, TableView
-from repro.results import verdicts
+from repro.results import metrics, verdicts
 from repro.results.claims import ClaimView, Effect
 from repro.runner.budget import USUAL
 
@@ -128,7 +128,8 @@ PLURALS = {"holds": "hold", "fails": "fail", "matches": "match", "differs": "dif
 
 def unit(view: TableView) -> str:
     """Return the unit of a table's scores, as the end of a sentence; empty where it is no share."""
-    return "" if any(cell.metric == "train_loss" for cell in view.cells()) else "; scores in per cent"
+    units = {metrics.find(cell.metric).unit for cell in view.cells() if cell.metric}
+    return "; scores in per cent" if units <= {"%"} else ""
 
 
 def effect(found: Effect) -> str:

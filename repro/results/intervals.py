@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -18,9 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from repro.results.metrics import WITHIN
-
-Floats = NDArray[np.float64]
+from repro.results import metrics
+from repro.results.metrics import Floats
 
 RESAMPLES = 2000
 """Resamples of the images."""
@@ -93,53 +92,26 @@ def _sums(added: Floats, name: str, seed: int) -> Floats:
     return weights(images, name, seed) @ added
 
 
-def parts(metric: str, counts: Mapping[str, NDArray[Any]]) -> Floats:
-    """Return what an image adds to a metric's sums, (n, q): the metric is a function of the column sums alone."""
-    if metric == "miou":
-        return counts["classes"].reshape(len(counts["classes"]), -1).astype(np.float64)
-    if metric == "pixel_acc":
-        return np.asarray(counts["classes"].sum(axis=1)[:, [0, 2]], np.float64)
-    if metric == "top5_err":
-        right = counts["top5"][:, 1]
-        return np.stack([1.0 - right, np.ones(len(right))], axis=1)
-    if metric in {"field_area", "train_loss"}:
-        return np.asarray(counts["fields" if metric == "field_area" else "loss"], np.float64)
-    near = metric == "boundary_acc"
-    region = slice(None, WITHIN + 1) if near else slice(WITHIN + 1, None)
-    return np.asarray(counts["distance"][:, region].sum(axis=1), np.float64)
-
-
-def pooled(metric: str, sums: Floats) -> Floats:
-    """Return the metric from column sums (..., q), as ``metrics`` does for one set; nan where it is undefined."""
-    if metric != "miou":
-        return _ratio(sums[..., 0], sums[..., 1])
-    both, pred, label = np.moveaxis(sums.reshape(*sums.shape[:-1], -1, 3), -1, 0)
-    iou = _ratio(both, pred + label - both)
-    seen = ~np.isnan(iou)
-    return _ratio(np.where(seen, iou, 0.0).sum(axis=-1), seen.sum(axis=-1).astype(np.float64))
-
-
-def _ratio(right: Floats, seen: Floats) -> Floats:
-    out = np.full(np.shape(seen), math.nan)
-    np.divide(right, seen, out=out, where=np.asarray(seen) > 0)
-    return out
-
-
 def draw(metric: str, counts: Mapping[str, NDArray[Any]], name: str = "", seed: int = SEED) -> Draws:
     """Return a score and its resampled values, as fractions.
 
     Args:
-        metric: a metric of ``repro.results.metrics``.
+        metric: a name among ``metrics.METRICS``.
         counts: a record's raw counts.
         name: the test set; scores on the same one are paired.
         seed: of the bootstrap.
     """
-    added = parts(metric, counts)
-    images = len(added)
-    value = float(pooled(metric, added.sum(axis=0)))
+    chosen = metrics.find(metric)
+    return resample(chosen.reduce, chosen.of(counts), name, seed)
+
+
+def resample(reduce: Callable[[Floats], Floats], parts: Floats, name: str = "", seed: int = SEED) -> Draws:
+    """Return ``reduce`` of the sums over the images, and of their sums over each resample, from (n, q)."""
+    images = len(parts)
+    value = float(reduce(parts.sum(axis=0)))
     if images < FEWEST_IMAGES:
         return Draws(value, np.full(RESAMPLES, math.nan), images)
-    return Draws(value, pooled(metric, _sums(added, name, seed)), images)
+    return Draws(value, reduce(_sums(parts, name, seed)), images)
 
 
 def contrast(

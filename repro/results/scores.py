@@ -134,18 +134,18 @@ class Evidence:
         Raises:
             RecordError: counts or areas that cannot be read or trusted.
         """
-        read = {"field_area": _fields, "train_loss": _losses}.get(metric)
-        if read is None:
+        name = metrics.find(metric).counts
+        if name not in BESIDE:
             return self.counts(record)
-        if (record, metric) not in self._beside:
-            self._beside[record, metric] = read(record)
-        return self._beside[record, metric]
+        if (record, name) not in self._beside:
+            self._beside[record, name] = BESIDE[name](record)
+        return self._beside[record, name]
 
     def draws(self, record: Record, metric: str) -> intervals.Draws:
         """Return a record's score with its values on resampled images; records of one test set share the images."""
         if (record, metric) not in self._draws:
-            name = fingerprint(_part(record.meta.get("spec"), "test"))
-            self._draws[record, metric] = intervals.draw(metric, self.sums(record, metric) or {}, name)
+            sums = self.sums(record, metric) or {}
+            self._draws[record, metric] = intervals.draw(metric, sums, test_set(record))
         return self._draws[record, metric]
 
     def measure(self, key: str, place: str, metric: str) -> Measurement:
@@ -274,8 +274,14 @@ def _losses(record: Record) -> dict[str, NDArray[Any]] | None:
     return {"loss": np.array([(loss, 1.0) for loss in losses])} if losses else None
 
 
-def _part(tree: object, name: str) -> object:
-    return tree.get(name) if isinstance(tree, Mapping) else None
+BESIDE = {"fields": _fields, "loss": _losses}
+"""Counts that are no part of ``counts.npz``: name -> how they are read from a record's folder."""
+
+
+def test_set(record: Record) -> str:
+    """Return a text that is the same for records of one test set."""
+    spec = record.meta.get("spec")
+    return fingerprint(spec.get("test") if isinstance(spec, Mapping) else None)
 
 
 def fingerprint(value: Any) -> str:  # noqa: ANN401 - any part of record.json
