@@ -58,6 +58,31 @@ def test_matches_to_one_step(ours: float, matches: bool) -> None:
     assert cell.matches(ours) is matches
 
 
+@pytest.mark.parametrize(
+    ("row", "column", "ours", "verdict"),
+    [
+        ("# of Params (GCN)", "3", 260_694, "matches"),
+        ("# of Params (Conv)", "9", 3_483_648, "matches"),
+        ("# of Params (GCN)", "7", 609_000, "matches"),
+        ("# of Params (GCN)", "7", 609_001, "differs"),
+    ],
+)
+def test_counts_may_be_off_by_one_printed_place(row: str, column: str, ours: int, verdict: str) -> None:
+    """The paper truncates 260,694 and rounds 3,483,648 up: both are within 1K."""
+    cell = paper.printed(2, row, column)
+    assert cell is not None
+    assert cell.verdict(ours) == verdict
+    assert cell.in_unit(ours) == ours
+
+
+def test_layouts_differ_by_more_than_spaces() -> None:
+    """Spaces and case do not matter, numbers do; a number beside words has no verdict."""
+    cell = paper.Printed("7 x 7, 64, stride 2", None, "", 0.0)
+    assert cell.verdict("7x7, 64, Stride 2") == "matches"
+    assert cell.verdict("7 x 7, 64, stride 1") == "differs"
+    assert cell.verdict(3) == ""
+
+
 def test_cells_of_every_table() -> None:
     """Each table prints as many cells as the paper's has."""
     printed = {number: len(paper.cells(number)) for number in paper.numbers()}

@@ -32,8 +32,24 @@ class Printed:
     decimals: int = 0
 
     def matches(self, ours: float) -> bool:
-        """Tell whether ``ours`` rounds or truncates to the print: less than one step away."""
+        """Return whether a count differs by one step at most: the paper rounds some counts and truncates others."""
         return self.value is not None and abs(ours - self.value) <= self.step
+
+    def verdict(self, ours: float | str) -> str:
+        """Return ``matches`` or ``differs`` for a count, or for a layout up to spaces and case; empty for no number."""
+        if isinstance(ours, str):
+            return "matches" if _plain(ours) == _plain(self.text) else "differs"
+        if self.value is None:
+            return ""
+        return "matches" if self.matches(ours) else "differs"
+
+    def in_unit(self, ours: float) -> float:
+        """Return a count in the printed unit: parameters, or millions of multiply-adds."""
+        return ours / _UNITS[self.unit]
+
+
+def _plain(words: str) -> str:
+    return "".join(words.lower().split())
 
 
 @dataclass(frozen=True)

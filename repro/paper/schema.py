@@ -22,6 +22,10 @@ class Score:
     """A name among ``repro.results.metrics.METRICS``."""
 
 
+CONVENTION = "parameters without biases; a multiply-add is one operation; convolutions only where the paper says so"
+"""How every count is made that is compared with the paper."""
+
+
 @dataclass(frozen=True)
 class Cost:
     """A cell that needs arithmetic only.

@@ -130,13 +130,10 @@ def _count(view: CellView, cell: Cost | Layout, desk: Desk) -> Outcome:
     ours = desk.counts.get(key(cell))
     if ours is None:
         return Outcome("computed", "not run")
+    verdict = view.printed.verdict(ours) if view.printed else ""
     if isinstance(ours, str):
-        verdict = verdicts.text(ours, view.printed.text) if view.printed else ""
         return Outcome("computed", "computed", words=ours, verdict=verdict)
-    if view.printed is None or view.printed.value is None:
-        return Outcome("computed", "computed", float(ours))
-    verdict = verdicts.count(ours, view.printed.value, view.printed.step)
-    return Outcome("computed", "computed", float(ours), difference=ours - view.printed.value, verdict=verdict)
+    return Outcome("computed", "computed", float(ours), difference=ours - _printed(view), verdict=verdict)
 
 
 def _counted(cells: list[CellView], counts: Counts) -> str:

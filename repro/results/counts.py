@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from repro.paper.schema import CONVENTION
+
 
 @dataclass(frozen=True)
 class Counts:
@@ -14,7 +16,7 @@ class Counts:
 
     values: Mapping[str, int | str]
     torch: str = ""
-    convention: str = "weights without biases; one multiply-add is one operation; convolutions only"
+    convention: str = CONVENTION
     fault: str = ""
 
 
@@ -31,5 +33,4 @@ def load_counts(path: Path = STORED) -> Counts:
         values = {str(name): value for name, value in tree["counts"].items() if isinstance(value, int | str)}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         return Counts({}, fault=f"{path.name}: unreadable ({error}); write it again with: repro cost all --store")
-    default = Counts({})
-    return Counts(values, str(tree.get("torch", "")), str(tree.get("convention", default.convention)))
+    return Counts(values, str(tree.get("torch", "")), str(tree.get("convention", CONVENTION)))

@@ -47,22 +47,6 @@ FINDINGS = {
 """Verdicts of the audit, which holds the paper against itself and needs no record."""
 
 
-def count(ours: float, printed: float | None, step: float) -> str:
-    """Return the verdict of a count against the print, which may be off by one last printed place."""
-    if printed is None or not math.isfinite(ours):
-        return ""
-    return "matches" if abs(ours - printed) <= step else "differs"
-
-
-def text(ours: str, printed: str) -> str:
-    """Return the verdict of a layout against the print: equal but for spaces and case."""
-    return "matches" if _plain(ours) == _plain(printed) else "differs"
-
-
-def _plain(words: str) -> str:
-    return "".join(words.lower().split())
-
-
 def equivalence(values: Sequence[float], printed: float, margin: float = MARGIN, level: float = LEVEL) -> str:
     """Return ``within``, ``outside``, ``undecided`` or ``one seed`` for scores against a printed one.
 
