@@ -202,8 +202,7 @@ def _span(outcome: Outcome, start: Outcome | None, metric: str, evidence: Eviden
 
 
 def _draws(outcome: Outcome, metric: str, evidence: Evidence) -> Mapping[int, intervals.Draws]:
-    samples = outcome.measurement.samples if outcome.measurement else ()
-    return {sample.seed: evidence.draws(sample.record, metric) for sample in samples}
+    return evidence.draws_by_seed(outcome.measurement, metric) if outcome.measurement else {}
 
 
 def _ends(found: intervals.Interval) -> Span | None:

@@ -148,6 +148,10 @@ class Evidence:
             self._draws[record, metric] = intervals.draw(metric, sums, test_set(record))
         return self._draws[record, metric]
 
+    def draws_by_seed(self, found: Measurement, metric: str) -> dict[int, intervals.Draws]:
+        """Return the draws of every seed of a measurement."""
+        return {sample.seed: self.draws(sample.record, metric) for sample in found.samples}
+
     def measure(self, key: str, place: str, metric: str) -> Measurement:
         """Return what the records of ``place`` under ``key`` say in ``metric``."""
         asked = (key, place, metric)

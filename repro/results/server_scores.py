@@ -246,8 +246,9 @@ def read_note(path: Path) -> Submission:
         if found.date:
             dt.date.fromisoformat(found.date)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        said = (error.strerror if isinstance(error, OSError) else "") or error
-        raise AnswerError(f"{path}: is no note of repro submit ({said}); give the file beside the archive") from error
+        raise AnswerError(
+            f"{path}: is no note of repro submit ({sealed.cause(error)}); give the file beside the archive"
+        ) from error
     return found
 
 

@@ -6,7 +6,7 @@ from repro.config.experiment import Training
 from repro.config.networks import GCN, Conv1x1, Model
 from repro.paper.schema import Claim, Ref, Row, Score, Table, equivalent, exceeds, gains_more
 
-COLUMNS: dict[str, str] = {
+COLUMNS = {
     "Boundary (acc.)": "boundary_acc",
     "Internal (acc.)": "internal_acc",
     "Overall (IoU)": "miou",
