@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
@@ -91,9 +92,9 @@ def test_cells_of_every_table() -> None:
 
 def test_text() -> None:
     """A number of the text says its places; separators and the per cent sign are read."""
-    assert paper.said("voc_aug_train").value == 10_582
-    assert paper.said("cityscapes_coarse").value == 19_998
-    headline = paper.said("voc_test")
+    assert paper.text_number("voc_aug_train").value == 10_582
+    assert paper.text_number("cityscapes_coarse").value == 19_998
+    headline = paper.text_number("voc_test")
     assert (headline.value, headline.printed.unit) == (82.2, "%")
     assert {"abstract", "5"} <= set(headline.places)
 
@@ -101,7 +102,7 @@ def test_text() -> None:
 def test_unknown_number_of_the_text() -> None:
     """An unknown name is said by one sentence that names it."""
     with pytest.raises(PaperError, match=r"'nothing'.*add it under"):
-        paper.said("nothing")
+        paper.text_number("nothing")
 
 
 def test_difference_is_exact() -> None:
@@ -138,9 +139,34 @@ def test_claim_over_nothing() -> None:
         paper.number(1, "Score", "17")
 
 
+def check() -> tuple[str, ...]:
+    """Return the faults of ``printed.toml``, one sentence each: ragged rows, labels twice, words for numbers."""
+    return tuple(fault for number in paper.numbers() for fault in _faults(number, paper._data()["tables"][str(number)]))
+
+
+def _faults(number: int, block: dict[str, Any]) -> list[str]:
+    """Return the faults of one table."""
+    faults, labels = [], [row[0] for row in block["rows"]]
+    for label, *texts in block["rows"]:
+        if len(texts) != len(block["columns"]):
+            faults.append(f"table {number}, row {label!r}: {len(texts)} entries under {len(block['columns'])} columns")
+        if labels.count(label) > 1:
+            faults.append(f"table {number}: row {label!r} stands there twice")
+        if block["unit"] or label in block.get("units", {}):
+            faults += [
+                f"table {number}, row {label!r}: {text!r} is not a number"
+                for text in texts
+                if text and not paper._NUMBER.fullmatch(text)
+            ]
+    faults += [
+        f"table {number}: unit of an unknown row {label!r}" for label in block.get("units", {}) if label not in labels
+    ]
+    return faults
+
+
 def test_check_is_clean() -> None:
     """The file as it stands has no fault."""
-    assert paper.check() == ()
+    assert check() == ()
 
 
 @pytest.mark.parametrize(
@@ -155,7 +181,7 @@ def test_check_is_clean() -> None:
 def test_check_finds_typing_errors(monkeypatch: pytest.MonkeyPatch, block: dict[str, object], fault: str) -> None:
     """A ragged row, a row twice, a letter in a number and a unit for nothing are each named."""
     monkeypatch.setattr(paper, "_data", lambda: {"tables": {"3": block}, "text": {}})
-    assert any(fault in found and "table 3" in found for found in paper.check())
+    assert any(fault in found and "table 3" in found for found in check())
 
 
 def test_no_heavy_import() -> None:

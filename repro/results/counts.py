@@ -1,4 +1,4 @@
-"""Counts and layouts that ``repro cost`` read off the built modules and stored, so that a report needs no torch."""
+"""Counts and layouts of the built modules, stored by ``repro cost --store``: a report needs no torch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from repro.paper.schema import CONVENTION
 
 @dataclass(frozen=True)
 class Counts:
-    """What is stored: key of the cell -> integer or layout."""
+    """Stored counts: key of the cell -> integer or layout."""
 
     values: Mapping[str, int | str]
     torch: str = ""
@@ -21,11 +21,11 @@ class Counts:
 
 
 STORED = Path(__file__).with_name("counts.json")
-"""Every count and layout as read off the built modules; a test builds them anew and compares."""
+"""Every count and layout; a test rebuilds the modules and compares."""
 
 
 def load_counts(path: Path = STORED) -> Counts:
-    """Read stored counts; where the file is missing there are none, where it is damaged ``fault`` says so."""
+    """Read stored counts; there are none where the file is missing or damaged, and ``fault`` reports the damage."""
     if not path.exists():
         return Counts({})
     try:

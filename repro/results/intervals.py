@@ -22,15 +22,15 @@ from repro.results import metrics
 from repro.results.metrics import Floats
 
 RESAMPLES = 2000
-"""Resamples of the images."""
+"""Bootstrap resamples of the images."""
 REPEATS = 5
-"""Draws of the seeds' error for each of them."""
+"""Draws of the seeds' error for each resample."""
 _EXACT = 2.0**24
-"""Below it float32 holds every whole number."""
+"""Below it float32 represents every whole number."""
 FEWEST_IMAGES = 10
 """Fewer images give no interval: their bootstrap would be far too narrow."""
 SEED = 20170308
-"""Of the bootstrap itself, so that the same records give the same bytes."""
+"""Seed of the bootstrap: the same records give the same bytes."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def _single(images: int, name: str, seed: int) -> NDArray[np.float32]:
 
 
 def _sums(added: Floats, name: str, seed: int) -> Floats:
-    """Return the sums of every resample, (resamples, q), of what each image adds, (n, q).
+    """Return the sums of every resample, (resamples, q), from the summands of each image, (n, q).
 
     Whole numbers are multiplied in float32, twice as fast, where no sum can reach 2^24: every step is exact there, so
     the sums are those of float64, bit for bit.
@@ -160,7 +160,7 @@ def quantiles(values: Floats, at: Sequence[float]) -> Floats:
 
 
 def _units(terms: Sequence[tuple[float, Mapping[int, Draws]]]) -> tuple[list[tuple[Floats, Floats]], bool]:
-    """Return values (n,) and draws (n, resamples) of what varies on its own: the sum by seed, or each term alone."""
+    """Return values (n,) and draws (n, resamples) of the independent units: the sum by seed, or each term."""
     common = sorted(set.intersection(*(set(by_seed) for _, by_seed in terms)))
     enough = len(common) > 1 or any(len(by_seed) == 1 for _, by_seed in terms)
     if common and enough:
@@ -196,10 +196,10 @@ def _moved(units: list[tuple[Floats, Floats]], seed: int) -> Floats:
 
 
 def _share(units: list[tuple[Floats, Floats]], mean: Floats) -> float:
-    """Return the factor on the images' error that leaves out what the spread over seeds already holds.
+    """Return the factor on the images' error that removes the part included in the spread over seeds.
 
-    Networks of different seeds err on different images. That part of the images' error shrinks with the number of
-    seeds and is in their spread too; counting it twice would widen the interval.
+    Networks of different seeds err on different images. This part of the images' error falls with the number of seeds
+    and is in their spread too; counting it twice would widen the interval.
     """
     total = float(_variance(mean)) if np.isfinite(mean).any() else 0.0
     twice = 0.0
@@ -211,12 +211,12 @@ def _share(units: list[tuple[Floats, Floats]], mean: Floats) -> float:
 
 
 def _mean(values: Floats) -> float:
-    """Return the mean (n,) without what is nan; 0 for nothing else."""
+    """Return the mean of (n,) without nan; 0 where every value is nan."""
     if np.isfinite(values).all():
         return float(values.mean())
     return float(np.nanmean(values)) if np.isfinite(values).any() else 0.0
 
 
 def _variance(values: Floats) -> Floats:
-    """Return the variance along the last axis without what is nan; numpy's slower function only where there is some."""
+    """Return the variance along the last axis without nan; numpy's slower ``nanvar`` only where it is needed."""
     return np.asarray(values.var(axis=-1) if np.isfinite(values).all() else np.nanvar(values, axis=-1))
