@@ -103,10 +103,8 @@ def read(folder: Path) -> Areas | None:
 
 def _fault(tree: Any) -> str:  # noqa: ANN401 - a tree of plain values
     """Return why a tree holds no areas, empty where it does; it may raise as ``read`` expects."""
-    if type(tree["schema"]) is not int or tree["schema"] not in READABLE:
-        return f"schema {tree['schema']!r} is unknown to this version"
-    if tree["schema"] > 1 and (why := sealed.broken(tree)):
-        return f"it {why}"
+    if why := sealed.unreadable(tree, READABLE):
+        return why
     if not tree["fields"]:
         return "no field"
     if not all(type(side) is int and 0 < side <= _LARGEST for side in tree["size"]):

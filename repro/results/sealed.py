@@ -125,6 +125,15 @@ def broken(tree: Mapping[str, Any]) -> str:
     return "" if said == checksum(tree) else "was changed after it was written (its checksum differs)"
 
 
+def unreadable(tree: Mapping[str, Any], schemas: tuple[int, ...]) -> str:
+    """Return why a tree is of an unknown schema or was changed; empty where it is sound. Schema 1 has no checksum."""
+    schema = tree["schema"]
+    if type(schema) is not int or schema not in schemas:
+        return f"schema {schema!r} is unknown to this version"
+    why = broken(tree) if schema > 1 else ""
+    return why and f"it {why}"
+
+
 def checksum(tree: Mapping[str, Any]) -> str:
     """Return the sha256 of a tree's content, without ``CHECKSUM``, spaces and the order of fields."""
     rest = {name: value for name, value in tree.items() if name != CHECKSUM}

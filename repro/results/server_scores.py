@@ -103,11 +103,8 @@ def load(
 
 def _read(path: Path, place: str) -> Answer:
     tree = sealed.read(path)
-    if type(tree["schema"]) is not int or tree["schema"] not in READABLE:
-        msg = f"schema {tree['schema']!r} is unknown to this version"
-        raise AnswerError(msg)
-    if tree["schema"] > 1 and (why := sealed.broken(tree)):
-        raise AnswerError(f"it {why}")
+    if why := sealed.unreadable(tree, READABLE):
+        raise AnswerError(why)
     miou = float(tree["miou"])
     _check(miou)
     more = {name: str(tree.get(name, "")) for name in ("record", "record_sha256", "archive")}
