@@ -10,6 +10,7 @@ import click
 
 from repro import __version__
 from repro.cli.options import err
+from repro.config import console
 from repro.config.errors import is_ours
 from repro.training import process_group
 
@@ -38,6 +39,7 @@ SECTIONS: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "crf-grid": ("crf_grid:crf_grid", "try dense CRF parameters, best first"),
     },
     "Data, test servers, other machines": {
+        "cache": ("cache:cache", "decoded data sets on this disk: list, clear"),
         "data": ("data:data", "data sets: list, check, fetch, measure boundaries"),
         "submit": ("submit:submit", "write the archive that a test server takes, checked"),
         "score": ("submit:score", "enter what a test server answered"),
@@ -80,6 +82,10 @@ def app() -> None:
 
 def main() -> None:
     """Run the command line; a user's mistake is one sentence and exit code 2."""
+    console.run(lambda: _run)
+
+
+def _run() -> None:
     try:
         app(prog_name="repro", standalone_mode=False)
     except click.UsageError as error:
@@ -94,11 +100,8 @@ def main() -> None:
         if not is_ours(error):
             raise
         _refuse(str(error))
-    except (KeyboardInterrupt, click.Abort):
-        err.print("repro: stopped; what was finished is kept", style="yellow")
-        sys.exit(130)
-    except BrokenPipeError:
-        sys.exit(141)
+    except click.Abort as error:
+        raise KeyboardInterrupt from error
 
 
 def _said(error: click.UsageError) -> str:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
+
+from repro.config.console import clean
 
 if TYPE_CHECKING:
     from repro.config import profiles
@@ -29,8 +32,18 @@ PATH = click.Path(path_type=Path)
 FOLDER = click.Path(path_type=Path, file_okay=False)
 POSITIVE, NOT_NEGATIVE = click.IntRange(min=1), click.IntRange(min=0)
 
-out = Console(highlight=False, emoji=False, width=None if sys.stdout.isatty() else WIDE)
-err = Console(stderr=True, highlight=False, emoji=False)
+
+class CleanConsole(Console):
+    """A console that writes out control characters: names of files and of archive members come from anyone."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+        """Render, cleaning all text but rich's own controls."""
+        for part in super().render(renderable, options):
+            yield part if part.control else Segment(clean(part.text), part.style)
+
+
+out = CleanConsole(highlight=False, emoji=False, width=None if sys.stdout and sys.stdout.isatty() else WIDE)
+err = CleanConsole(stderr=True, highlight=False, emoji=False)
 
 
 def chain(*decorators: Callable[[F], F]) -> Callable[[F], F]:

@@ -1,8 +1,17 @@
 """`python -m repro.report`: render tables and claims from the records."""
 
-import sys
+from __future__ import annotations
 
-from repro.report.build import main
+from collections.abc import Callable
+
+from repro.config import console
+
+
+def _load() -> Callable[[], int]:
+    from repro.report.build import main
+
+    return main
+
 
 if __name__ == "__main__":
-    sys.exit(main())
+    console.run(_load)

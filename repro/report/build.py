@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
+from repro.config.console import clean
 from repro.config.errors import ReportError
 from repro.config.io import atomic_write
 from repro.config.profiles import PROFILES, Profile, get
@@ -92,7 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return _run(options)
     except ValueError as error:
-        sys.stderr.write(f"repro: {error}\n")
+        sys.stderr.write(f"repro: {clean(str(error))}\n")
         return 2
 
 
@@ -208,7 +209,7 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """End with the sentence and exit code 2."""
-        self.exit(2, f"repro: {message} (see {self.prog} --help)\n")
+        self.exit(2, f"repro: {clean(message)} (see {self.prog} --help)\n")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -1,4 +1,4 @@
-"""Being asked to stop: Ctrl-C, SIGTERM, and Slurm's warning before it takes a machine away (SIGUSR1)."""
+"""Being asked to stop: Ctrl-C, SIGTERM, a terminal that closes (SIGHUP), and Slurm's warning (SIGUSR1)."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-NAMES = ("SIGINT", "SIGTERM", "SIGUSR1")
+NAMES = ("SIGINT", "SIGTERM", "SIGUSR1", "SIGHUP")
 
 
 def numbers(*names: str) -> tuple[int, ...]:
-    """Return the numbers of those signals that this system knows."""
-    return tuple(int(getattr(signal, name)) for name in names or NAMES if hasattr(signal, name))
+    """Return the numbers of those signals that this system knows; without SIGHUP under ``nohup``, which ignores it."""
+    found = (getattr(signal, name) for name in names or NAMES if hasattr(signal, name))
+    return tuple(int(n) for n in found if n.name != "SIGHUP" or signal.getsignal(n) is not signal.SIG_IGN)
 
 
 class Interrupted(Exception):  # noqa: N818 - not an error: a stop that was asked for
@@ -64,8 +65,8 @@ def _interrupt(number: int, _: object) -> None:
 
 
 def interruptible() -> None:
-    """Let SIGTERM and SIGUSR1 raise ``Interrupted`` wherever no ``StopFlag`` holds them: work aside is tidied up."""
-    for number in numbers("SIGTERM", "SIGUSR1"):
+    """Let SIGTERM, SIGUSR1 and SIGHUP raise ``Interrupted`` where no ``StopFlag`` holds them, so that work is tidy."""
+    for number in numbers("SIGTERM", "SIGUSR1", "SIGHUP"):
         signal.signal(number, _interrupt)
 
 

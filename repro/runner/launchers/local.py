@@ -13,6 +13,7 @@ from dataclasses import replace
 from multiprocessing import connection, resource_tracker
 from typing import Any
 
+from repro.config import console
 from repro.config.experiment import Job
 from repro.config.machine import Machine, cores
 from repro.runner.launchers.budget import Budget
@@ -31,6 +32,7 @@ NO_MEMORY = ", out of memory? a smaller --jobs needs less"
 def _serve(pipe: Any, place: Machine, gpu: str | None) -> None:  # noqa: ANN401 - an end of a multiprocessing pipe
     """Be a worker: do jobs until there are no more. The parent alone answers Ctrl-C."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    console.survive()
     interruptible()
     if gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu
