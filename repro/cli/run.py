@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import signal
 import sys
 import tempfile
@@ -42,6 +41,7 @@ from repro.runner import budget as budget_module
 from repro.runner.budget import Estimates
 from repro.runner.launchers import Budget, Ended, Launcher, Local
 from repro.runner.launchers import budget as limit
+from repro.runner.leftovers import tidy_finished
 from repro.runner.plan import ENDED, Plan
 from repro.runner.progress import display
 from repro.runner.sources import known_here, partial_here
@@ -389,8 +389,7 @@ def _run(
     out: Console, request: Request, plan: Plan, jobs: tuple[Job, ...], launcher: Launcher, place: Machine
 ) -> list[Ended]:
     _writable(place)
-    for name in plan.done:  # a process that was killed between its record and this
-        shutil.rmtree(place.work / name, ignore_errors=True)
+    tidy_finished(plan.done, place)
     cached = len(plan.jobs) - len(plan.missing)
     out.print(
         f"[bold]{request.profile}[/]: {len(jobs)} runs to do ({cached} done before), {escape(launcher.about)}",

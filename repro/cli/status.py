@@ -62,7 +62,10 @@ def show_status(out: Console, request: Request, *, as_json: bool) -> None:
     """Print, by table, how many cells have a record; then what diverged, is unfinished or was passed over."""
     shelf = request.shelf
     filled = _filled(request)
-    work = sorted(path.name for path in Machine(runs=request.runs).work.glob("*/") if path.is_dir())
+    place = Machine(runs=request.runs)
+    folders = sorted(path.name for path in place.work.glob("*/") if path.is_dir())
+    finished = {r.name for r in shelf.records if r.place == "local"}
+    work = [name for name in folders if name not in finished]
     diverged = sorted(
         r.name for r in shelf.records if r.status == "diverged" and r.meta.get("profile") == request.profile
     )
@@ -80,6 +83,9 @@ def show_status(out: Console, request: Request, *, as_json: bool) -> None:
         out.print(f"diverged: {name} (its record says when; the tables show it as such)", soft_wrap=True, markup=False)
     for name in work:
         out.print(f"unfinished: {name} (the same repro run takes it up again)", soft_wrap=True, markup=False)
+    for name in sorted({*folders} & finished):
+        out.print(f"left by a killed process: {place.work / name} (the next repro run of {name} clears it)",
+                  soft_wrap=True, markup=False)  # fmt: skip
     for fault in shelf.passed_over:
         out.print(f"passed over: {fault}", style="yellow", soft_wrap=True, markup=False)
     if shelf.withdrawn:

@@ -1,9 +1,10 @@
-"""Write files whole or not at all (aside, through to the disk, then under their name); name what cannot be read."""
+"""Write files whole or not at all (aside, through to the disk, then under their name); name what cannot be read; locks."""
 
 from __future__ import annotations
 
 import errno
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,18 +14,83 @@ from repro.config.errors import DataError
 
 PARTIAL = ".partial"
 """Ending of a file that is being written; its name begins with a dot."""
+STALE_SECONDS = 3600.0
+"""Age of a partial file whose writer was killed: no write takes as long."""
 _NO_SYNC = {errno.EINVAL, errno.EACCES, errno.EPERM, errno.EBADF, errno.ENOTSUP}
 """Answers of file systems whose folders cannot be opened or synced."""
 
 
-def atomic_write(path: Path, data: bytes | str) -> None:
+_NO_LOCKS = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS}
+"""Answers of file systems without locks."""
+
+
+class LockError(OSError):
+    """A lock that cannot be had, for a reason in its ``strerror``; not because another process has it."""
+
+
+class HeldError(LockError):
+    """Another process has the lock."""
+
+
+@contextmanager
+def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
+    """Hold a lock file, which ends with the process that holds it, however it ends.
+
+    Raises:
+        HeldError: another process has it, unless this one is to ``wait``.
+        LockError: the file system has no locks, or a symbolic link stands there.
+        OSError: the file cannot be made.
+    """
+    import filelock
+
+    try:
+        if path.is_symlink():
+            raise LockError(errno.ELOOP, "its lock is a symbolic link, which is never followed: remove it", str(path))
+        lock = filelock.FileLock(path)
+        lock.acquire(blocking=wait)
+    except filelock.Timeout as error:
+        raise HeldError(errno.EAGAIN, "another process has it", str(path)) from error
+    except (OSError, NotImplementedError) as error:
+        if isinstance(error, OSError) and error.errno not in _NO_LOCKS:
+            raise
+        why = "its file system has no locks: use a folder on another disk"
+        raise LockError(errno.ENOLCK, why, str(path)) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def remedy(error: OSError, otherwise: str) -> str:
+    """Return why a file cannot be written and what helps: ``otherwise``, where it is not its lock that fails."""
+    if isinstance(error, LockError):
+        return f"({error.filename}: {error.strerror})"
+    return f"({error.strerror or error}); {otherwise}"
+
+
+def clear_partial(folder: Path, age: float = STALE_SECONDS) -> None:
+    """Remove the partial files in a folder that are older than ``age`` seconds: their writers were killed."""
+    for path in folder.glob(f".*{PARTIAL}"):
+        with suppress(OSError):
+            if time.time() - path.stat().st_mtime >= age:
+                path.unlink()
+
+
+def aside_of(target: Path) -> Path:
+    """Return a free name beside a file, to write it under first; what killed processes left there is removed."""
+    clear_partial(target.parent)
+    return target.with_name(f".{os.urandom(8).hex()}{PARTIAL}")
+
+
+def atomic_write(path: Path, data: bytes | str, *more: bytes) -> None:
     """Write a file as ``atomic_file`` does; text is written as UTF-8.
 
     Raises:
         OSError: as ``atomic_file``.
     """
     with atomic_file(path) as file:
-        file.write(data.encode() if isinstance(data, str) else data)
+        for part in (data.encode() if isinstance(data, str) else data, *more):
+            file.write(part)
 
 
 @contextmanager
@@ -45,7 +111,7 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
         if not os.access(target, os.W_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
         mode = target.stat().st_mode & 0o777
-    aside = target.with_name(f".{os.urandom(8).hex()}{PARTIAL}")
+    aside = aside_of(target)
     try:
         with aside.open("xb") as file:
             yield file

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import re
 import shutil
 import tempfile
 import zlib
@@ -12,12 +13,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import filelock
 import numpy as np
 from numpy.typing import NDArray
 
+from repro.config.console import clean
 from repro.config.errors import DataError
-from repro.config.io import reading, reason
+from repro.config.io import HeldError, locked, reading, reason, remedy
 from repro.data.dataset import IGNORE_INDEX, Bytes, Colour, Dataset, Item, Kind
 from repro.data.io import RESTORE, ordered
 
@@ -150,13 +151,14 @@ def open_store(
         return store
     try:
         cache.mkdir(parents=True, exist_ok=True)
-        with filelock.FileLock(cache / f"{folder.name}.lock"):
+        with locked(_lock(folder)):
+            _clear(folder)
             if (store := _existing(dataset, folder, stamps, say=True)) is not None:
                 return store
             _build(dataset, folder, stamps, progress, workers)
     except OSError as error:
-        msg = f"cache {cache} cannot be written ({reason(error)}); free space or name another by REPRO_CACHE"
-        raise DataError(msg) from error
+        why = remedy(error, "free space or name another by REPRO_CACHE")
+        raise DataError(f"cache {cache} cannot be written {why}") from error
     if (store := _existing(dataset, folder, stamps)) is None:
         raise DataError(f"store {folder} cannot be read back; check the disk, or name another cache by REPRO_CACHE")
     return store
@@ -168,9 +170,83 @@ def kept(dataset: Dataset, cache: Path | None = None) -> Store | None:
     return _existing(dataset, folder, stamps)
 
 
+def cache_folder() -> Path:
+    """Return the folder of stores: ``REPRO_CACHE``, or ``.cache/repro`` under the current folder."""
+    return Path(os.environ.get("REPRO_CACHE") or ".cache/repro").absolute()
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A folder of the cache: a store, or a part of one that a killed process left."""
+
+    path: Path
+    size: int
+    """Bytes in it."""
+    whole: bool
+    """Whether it is a store; else a part of one."""
+    in_use: bool = False
+    """Whether a process is decoding into it."""
+
+
+def contents(cache: Path) -> list[Kept]:
+    """Return what lies in a cache, by name.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    found = []
+    for path in sorted(cache.iterdir()) if cache.exists() else ():
+        whole = (path / INDEX).is_file() and not path.name.startswith(".")
+        if path.is_dir() and not path.is_symlink() and (whole or PART.fullmatch(path.name)):
+            size = sum(file.lstat().st_size for file in path.rglob("*") if file.is_file())
+            found.append(Kept(path, size, whole, not whole and _held(_lock_of(path))))
+    return found
+
+
+def remove(kept: Kept) -> bool:
+    """Remove a folder of the cache unless a process is decoding into it; say whether it is gone.
+
+    A training that has a store mapped keeps reading it.
+    """
+    try:
+        with locked(_lock_of(kept.path), wait=False):
+            shutil.rmtree(kept.path)
+    except HeldError:
+        return False
+    return True
+
+
+PART = re.compile(r"\.(?P<store>[A-Za-z0-9_]+-[A-Za-z0-9_]+-[0-9a-f]{8})\.(old\.)?[^.]+")
+"""Name of a folder aside, in which a store is decoded or out of which one was renamed."""
+
+
+def _lock_of(path: Path) -> Path:
+    found = PART.fullmatch(path.name)
+    return _lock(path.with_name(found["store"]) if found else path)
+
+
+def _held(lock: Path) -> bool:
+    try:
+        with locked(lock, wait=False):
+            return False
+    except HeldError:
+        return True
+
+
+def _lock(folder: Path) -> Path:
+    return folder.parent / f"{folder.name}.lock"
+
+
+def _clear(folder: Path) -> None:
+    """Remove the parts that killed processes left of a store whose lock is held."""
+    for path in folder.parent.glob(f".{folder.name}.*"):
+        shutil.rmtree(path, ignore_errors=True)
+        _LOG.warning("%s: a part of a store that a killed process left, removed", clean(str(path)))
+
+
 def _where(dataset: Dataset, cache: Path | None) -> tuple[Path, Path, Stamps]:
     """Return the folder of stores, the folder of this split's store, and the stamps of its files."""
-    cache = (cache or Path(os.environ.get("REPRO_CACHE") or ".cache/repro")).absolute()
+    cache = cache.absolute() if cache else cache_folder()
     _refuse_inside(cache, dataset.root)
     return cache, cache / _folder_name(dataset), Stamps.of(dataset)
 
@@ -188,7 +264,7 @@ def _restored(damaged: Store, i: int) -> Bytes:
     folder = damaged.folder
     name = f"store {folder} is damaged: image {damaged.ids[i]} does not have its checksum"
     try:
-        with filelock.FileLock(folder.parent / f"{folder.name}.lock"):
+        with locked(_lock(folder)):
             dataset = load(damaged.name, damaged.split, damaged.root)
             stamps = Stamps.of(dataset)
             store = _existing(dataset, folder, stamps)

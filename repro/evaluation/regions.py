@@ -15,12 +15,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import cv2
-import filelock
 import numpy as np
 from numpy.typing import NDArray
 
 from repro.config.errors import RegionError
-from repro.config.io import atomic_file, reason
+from repro.config.io import atomic_file, locked, reason
 from repro.data.cache import Store
 from repro.data.io import ordered
 
@@ -261,7 +260,7 @@ def stored_region_codes(
     areas = store.sizes.prod(axis=1)
     try:
         if (whole := _mapped(path, int(areas.sum()))) is None:
-            with filelock.FileLock(path.with_suffix(".lock")):
+            with locked(path.with_suffix(".lock")):
                 if (whole := _mapped(path, int(areas.sum()))) is None:
                     _write(path, store, rim, distance, background, threads)
                     whole = _mapped(path, int(areas.sum()))

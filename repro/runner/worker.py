@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import filelock
-
 from repro.config.errors import WorkError
 from repro.config.experiment import Run, source_names
 from repro.config.identity import conflicts
+from repro.config.io import HeldError, locked, remedy
 from repro.config.machine import Machine
 from repro.results import records
-from repro.runner import sources
+from repro.runner import leftovers, sources
 from repro.runner.job import Session, facts
 from repro.training.checkpoint import Spent
 from repro.training.signals import StopFlag
@@ -64,31 +62,20 @@ def held(name: str, place: Machine) -> Iterator[str]:
         WorkError: the folder of unfinished runs cannot be written.
         RecordError: there is a record that cannot be used.
     """
-    try:
-        (place.work / name).mkdir(parents=True, exist_ok=True)
-        lock = filelock.FileLock(place.work / f"{name}.lock")
-        lock.acquire(blocking=False)
-    except filelock.Timeout:
-        yield "busy"
-        return
-    except OSError as error:
-        raise WorkError(
-            f"{place.work}: cannot be written ({error.strerror or error}); choose another --runs folder"
-        ) from error
-    try:
+    lock = place.work / f"{name}.lock"
+    with ExitStack() as stack:
+        try:
+            (place.work / name).mkdir(parents=True, exist_ok=True)
+            stack.enter_context(locked(lock, wait=False))
+        except HeldError:
+            yield "busy"
+            return
+        except OSError as error:
+            why = remedy(error, "choose another --runs folder")
+            raise WorkError(f"{place.work}: cannot be written {why}") from error
         done = records.stands(place.local, name)
-        if done:
-            tidy(name, place)
+        (leftovers.tidy if done else leftovers.clear)(name, place)
         yield "ok" if done else "go"
-    finally:
-        lock.release()
-
-
-def tidy(name: str, place: Machine) -> None:
-    """Remove what a job leaves behind: its work folder, and a record that a killed process did not finish."""
-    shutil.rmtree(place.work / name, ignore_errors=True)
-    for partial in place.local.glob(f".{name}.*"):
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def perform(run: Run, seed: int, name: str, place: Machine, emit: Emit) -> Done:
@@ -116,7 +103,7 @@ def perform(run: Run, seed: int, name: str, place: Machine, emit: Emit) -> Done:
             files += [session.export()] if outcome.status == "ok" else []
         with StopFlag():  # half a record helps nobody; what was asked to stop is nearly done
             records.append(place.local, name, meta, counts, files)
-            tidy(name, place)
+            leftovers.tidy(name, place)
     said = "; ".join(session.weights_stride.remarks) if session.weights_stride else ""
     return Done(name, str(meta["status"]), _why(meta) or said, time.perf_counter() - began)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 import pickle
 import random
 import sys
@@ -20,7 +19,9 @@ import numpy as np
 import torch
 
 from repro.config import identity
+from repro.config.console import clean
 from repro.config.errors import CheckpointError
+from repro.config.io import atomic_write
 from repro.config.machine import peak_memory
 
 KEPT = 2
@@ -111,16 +112,9 @@ def write(target: Path, *parts: bytes) -> None:
     Raises:
         CheckpointError: the disk refuses; a file that was there before stays.
     """
-    partial = target.with_suffix(f".{os.getpid()}.partial")
     try:
-        with partial.open("wb") as file:
-            for part in parts:
-                file.write(part)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(target)
+        atomic_write(target, *parts)
     except OSError as error:
-        partial.unlink(missing_ok=True)
         raise _refused(target, error) from error
 
 
@@ -138,13 +132,16 @@ def _refused(path: Path, error: OSError) -> CheckpointError:
     return CheckpointError(f"{path}: cannot be written ({why}); what was written before is kept: make room, run again")
 
 
-def resume(work: Path, state: Mapping[str, Any], key: str, identity: Mapping[str, Any] | None = None) -> int:
+def resume(
+    work: Path, state: Mapping[str, Any], key: str, identity: Mapping[str, Any] | None = None, steps: int | None = None
+) -> int:
     """Load the newest sound checkpoint into ``state``; return its step, 0 where there is none.
 
-    A damaged file is said on standard error and the one before it is taken.
+    A damaged file is said on standard error and the one before it is taken. ``steps`` is the length of the run.
 
     Raises:
-        CheckpointError: a checkpoint belongs to another experiment, seed, data, start weights or arithmetic.
+        CheckpointError: a checkpoint belongs to another experiment, seed, data, start weights or arithmetic, or names a
+            step that the run does not have.
     """
     found = _all(work)
     for path in reversed(found):
@@ -153,17 +150,23 @@ def resume(work: Path, state: Mapping[str, Any], key: str, identity: Mapping[str
         except _UnsoundError as error:
             then = "there is none before it, the training begins anew"
             then = then if path == found[0] else "the one before it is taken"
-            sys.stderr.write(f"{path}: {error}, passed over; {then}\n")
+            sys.stderr.write(f"{clean(str(path))}: {error}, passed over; {then}\n")
             continue
         if loaded["key"] != key:
             msg = f"{path}: belongs to run {loaded['key']}, not to {key}; move the folder away"
             raise CheckpointError(msg)
         if identity is not None:
             _refuse_other(path, loaded.get("identity"), identity)
+        step = loaded["step"]
+        if not isinstance(step, int) or step < 0 or (steps is not None and step > steps):
+            raise CheckpointError(
+                f"{path}: names step {step} of a training of {steps}, which no training wrote; "
+                f"remove the folder {path.parent} to begin anew"
+            )
         for name, part in state.items():
             if name in loaded or name not in ADDED:
                 part.load_state_dict(loaded[name])
-        return int(loaded["step"])
+        return step
     return 0
 
 

@@ -150,7 +150,8 @@ class _Loop:
 
     def resume(self) -> int:
         """Take up the last checkpoint where there is one; return the step to go on from."""
-        step = _agreed(checkpoint.resume(self.work, self.state, self.run.key, self.identity), self.fabric, self.work)
+        found = checkpoint.resume(self.work, self.state, self.run.key, self.identity, self.run.steps)
+        step = _agreed(found, self.fabric, self.work)
         before = self.curve.cut(step) if self.fabric.is_global_zero else 0.0
         self.saved = self.shown = time.perf_counter()
         self.began = self.saved - before

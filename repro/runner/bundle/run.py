@@ -5,16 +5,17 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TextIO
 
-import filelock
 from rich.console import Console
 
 from repro.config import profiles
 from repro.config.errors import BundleError, DataError
 from repro.config.experiment import Job
+from repro.config.io import HeldError, locked
 from repro.config.machine import Machine, gpus
 from repro.data import load
 from repro.data.cache import open_store
@@ -108,21 +109,20 @@ def run(out: Console, how: How) -> int:
     unpacking.check_code(manifest)
     os.environ["REPRO_COMMIT"] = manifest.commit  # what the workers write into their records
     folder = how.work or unpacking.default_folder(manifest)
-    lock = filelock.FileLock(folder / "lock")
-    try:
-        how.out.mkdir(parents=True, exist_ok=True)
-        unpacking.own(folder)
-        lock.acquire(blocking=False)
-        log = _Log(out, how.out, how.began)
-    except filelock.Timeout as error:
-        raise BundleError(f"{folder}: another bundle run has it; wait for its end, or choose another --work") from error
-    except OSError as error:
-        raise BundleError(f"{error.filename}: cannot be written ({error.strerror or error})") from error
-    try:
+    with ExitStack() as stack:
+        try:
+            how.out.mkdir(parents=True, exist_ok=True)
+            unpacking.own(folder)
+            stack.enter_context(locked(folder / "lock", wait=False))
+            log = _Log(out, how.out, how.began)
+            stack.callback(log.close)
+        except HeldError as error:
+            raise BundleError(
+                f"{folder}: another bundle run has it; wait for its end, or choose another --work"
+            ) from error
+        except OSError as error:
+            raise BundleError(f"{error.filename}: cannot be written ({error.strerror or error})") from error
         return _Slot(log, how, unpacking.unpack(manifest, archives, folder)).run()
-    finally:
-        log.close()
-        lock.release()
 
 
 class _Slot:
