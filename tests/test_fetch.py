@@ -11,6 +11,7 @@ import threading
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import ClassVar
 
 import pytest
@@ -18,6 +19,7 @@ from data_files import noise
 
 from repro.config.dataset_info import DATASETS, Archive
 from repro.config.errors import DataError
+from repro.data import download
 from repro.data.download import fetch, unpack
 
 
@@ -222,3 +224,18 @@ def test_every_data_set_can_be_fetched_or_says_why_not() -> None:
         assert info.archives or info.by_hand
         for archive in info.archives:
             assert len(archive.known_hash) == len("md5:") + 32
+
+
+def test_more_than_there_is_room_for_is_refused_before_it_is_read(
+    server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On the disk, or of any archive: one sentence, and nothing is kept."""
+    archives = offer(server, zipped(CONTENT))
+    with monkeypatch.context() as patch:
+        patch.setattr(download.shutil, "disk_usage", lambda _: SimpleNamespace(free=10))
+        with pytest.raises(DataError, match=r"has room for 0\.0 GB; make room"):
+            fetch("coco", tmp_path, archives=archives)
+    monkeypatch.setattr(download, "LARGEST", 100)
+    with pytest.raises(DataError, match="sends more than any archive holds"):
+        fetch("coco", tmp_path, archives=archives)
+    assert not list(tmp_path.rglob("*.part"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tarfile
 import zipfile
 import zlib
@@ -18,6 +19,9 @@ from repro.config.errors import DataError
 
 CHUNK = 1 << 16
 TIMEOUT = (15, 60)
+LARGEST = 32 << 30
+"""Bytes; the largest archive, COCO's training images, has 13.5 GB."""
+_TOO_LARGE = "{} sends more than any archive holds; it is not the published file"
 Progress = Callable[[str, int, int], None]
 
 
@@ -71,6 +75,8 @@ def _download(archive: Archive, folder: Path, progress: Progress) -> Path:
             path=folder,
             downloader=partial(_resume, partial_file=partial_file, progress=progress),
         )
+    except DataError:
+        raise
     except ValueError as error:  # pooch's for a wrong checksum
         raise DataError(f"{archive.url} does not have its checksum {archive.known_hash}; run it again") from error
     return Path(found)
@@ -85,14 +91,29 @@ def _resume(url: str, output: str, _: object, *, partial_file: Path, progress: P
             answer.raise_for_status()
             go_on = answer.status_code == requests.codes.partial_content
             have = have if go_on else 0
-            total = have + int(answer.headers.get("Content-Length", 0))
+            total = have + _announced(answer)
+            if (room := shutil.disk_usage(partial_file.parent).free) < total - have:
+                raise DataError(
+                    f"{url} holds {total / 1e9:.1f} GB and {partial_file.parent} has room for {room / 1e9:.1f} GB; "
+                    "make room, or choose another --data-root"
+                )
             with partial_file.open("ab" if go_on else "wb") as file:
                 for chunk in answer.iter_content(CHUNK):
                     have += file.write(chunk)
+                    if have > LARGEST:
+                        raise DataError(_TOO_LARGE.format(url))
                     progress(partial_file.stem, have, total)
             if have < total:
                 raise OSError(f"the connection ended after {have} of {total} bytes")
     partial_file.replace(output)
+
+
+def _announced(answer: requests.Response) -> int:
+    """Return the bytes that a server says it will send, 0 where it does not; raise ``DataError`` for too many."""
+    word = answer.headers.get("Content-Length", "0")
+    if not (word.isascii() and word.isdigit()) or int(word[:20]) > LARGEST:
+        raise DataError(_TOO_LARGE.format(answer.url))
+    return int(word)
 
 
 def unpack(archive: Path, folder: Path) -> None:
