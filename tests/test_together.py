@@ -286,3 +286,55 @@ def test_the_group_is_read_from_torchrun_or_slurm() -> None:
     assert process_group.from_slurm(two_nodes)
     assert not process_group.from_slurm(two_nodes | _torchrun(1, 4, "1"))
     assert not process_group.read(two_nodes).leads
+
+
+@pytest.mark.parametrize(("variables", "said"), [
+    ({"WORLD_SIZE": "abc", "RANK": "0"}, "WORLD_SIZE is abc, not a number"),
+    ({"WORLD_SIZE": "0", "RANK": "0"}, "WORLD_SIZE is 0, not a number from 1"),
+    ({"WORLD_SIZE": "2", "RANK": "2"}, "RANK is 2, not a number from 0 to 1"),
+    ({"WORLD_SIZE": "2", "RANK": "-1"}, "RANK is -1"),
+    ({"WORLD_SIZE": "2", "RANK": ""}, "RANK is not set"),
+    ({"WORLD_SIZE": "2", "RANK": "0", "LOCAL_WORLD_SIZE": "4"}, "LOCAL_WORLD_SIZE is 4"),
+    ({"WORLD_SIZE": "\u0662", "RANK": "0"}, "WORLD_SIZE is"),
+    ({"SLURM_STEP_NUM_TASKS": "x"}, "SLURM_STEP_NUM_TASKS is x"),
+    *(({name: word for name, word in _srun(0, 2, "1").items() if name != lacking}, f"{lacking} is not set")
+      for lacking in ("SLURM_NODEID", "SLURM_LOCALID", "SLURM_PROCID")),
+])  # fmt: skip
+def test_a_group_that_is_half_described_is_one_sentence(variables: dict[str, str], said: str) -> None:
+    """The variable, its value and the remedy."""
+    with pytest.raises(SpecError, match=f"{said}.*unset"):
+        process_group.read(variables)
+
+
+def test_the_command_says_it_too(tmp_path: Path) -> None:
+    """Exit code 2 and one line."""
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "WORLD_SIZE": "abc", "RANK": "0"}
+    words = [sys.executable, "-m", "repro", "run", "table2", "--steps", "3"]
+    done = subprocess.run(words, cwd=tmp_path, env=env, capture_output=True, text=True, check=False, timeout=100)
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1), done.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs kill -9")
+@pytest.mark.parametrize("lost", [0, 1])
+def test_a_partner_that_is_killed_is_one_sentence(tmp_path: Path, cache: Path, lost: int) -> None:
+    """Either process of two: the other ends with the suite's sentence, not gloo's; the checkpoint is kept."""
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "REPRO_CACHE": str(cache)}
+    words = [sys.executable, "-m", "repro", "run", "table2", "--steps", "90000", "--only", "gcn-k3"]
+    port = _port()
+    both = [
+        subprocess.Popen([*words, "--checkpoint-seconds", "0"], cwd=tmp_path, env=env | _torchrun(rank, 2, port),
+                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        for rank in range(2)
+    ]  # fmt: skip
+    deadline = time.monotonic() + 200
+    while not list(tmp_path.glob("runs/local/.work/*/checkpoint-*.pt")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    both[lost].kill()
+    said = both[1 - lost].communicate(timeout=200)[0]
+    both[lost].communicate(timeout=10)
+    assert both[1 - lost].returncode == 1, said
+    assert "another process of the group ended during shapes-" in said
+    assert "gloo" not in said.lower()
+    assert "Traceback" not in said
+    assert list(tmp_path.glob("runs/local/.work/*/checkpoint-*.pt"))
+    assert not list(tmp_path.glob("runs/local/.work/*.error.txt"))

@@ -11,7 +11,7 @@ import click
 from repro import __version__
 from repro.cli.options import err
 from repro.config import console
-from repro.config.errors import is_ours
+from repro.config.errors import SpecError, is_ours
 from repro.training import process_group
 
 HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
@@ -112,6 +112,10 @@ def _said(error: click.UsageError) -> str:
 
 
 def _refuse(sentence: str) -> None:
-    if process_group.read().leads:  # of many processes, one speaks
+    try:
+        leads = process_group.read().leads
+    except SpecError:
+        leads = True
+    if leads:  # of many processes, one speaks
         err.print(f"repro: {' '.join(sentence.split())}", style="red", soft_wrap=True, markup=False)
     sys.exit(2)

@@ -7,6 +7,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from repro.config.errors import SpecError
+
 
 @dataclass(frozen=True)
 class Group:
@@ -44,12 +46,28 @@ def read(environment: Mapping[str, str] = os.environ) -> Group:
     """Return the group of this process: torchrun's variables, else those of a Slurm step, else it is alone.
 
     A batch script that Slurm started without srun has ``SLURM_NTASKS`` too, but no ``SLURM_STEP_NUM_TASKS``.
+
+    Raises:
+        SpecError: a variable is missing, no number, or out of range.
     """
+
+    def number(name: str, low: int, high: int = 10**6, default: int | None = None) -> int:
+        word = environment.get(name, "" if default is None else str(default)).strip()
+        if not word:
+            raise SpecError(f"{name} is not set, {other} is: {remedy}")
+        if not re.fullmatch(r"[0-9]{1,9}", word) or not low <= int(word) <= high:
+            raise SpecError(f"{name} is {word[:40]}, not a number from {low} to {high}: {remedy}")
+        return int(word)
+
     if "WORLD_SIZE" in environment and "RANK" in environment:
-        size = int(environment["WORLD_SIZE"])
-        return Group(int(environment["RANK"]), size, int(environment.get("LOCAL_WORLD_SIZE", size)))
-    size = int(environment.get("SLURM_STEP_NUM_TASKS", "1"))
+        other, remedy = "RANK", "start the processes by torchrun, or unset WORLD_SIZE and RANK"
+        size = number("WORLD_SIZE", 1)
+        return Group(number("RANK", 0, size - 1), size, number("LOCAL_WORLD_SIZE", 1, size, size))
+    other, remedy = "SLURM_STEP_NUM_TASKS", "start the tasks by srun, or unset SLURM_STEP_NUM_TASKS"
+    size = number("SLURM_STEP_NUM_TASKS", 1, default=1)
     if size == 1:
         return Group()
-    nodes = max(1, int(environment.get("SLURM_STEP_NUM_NODES", "1")))
-    return Group(int(environment["SLURM_PROCID"]), size, max(1, size // nodes))
+    nodes = number("SLURM_STEP_NUM_NODES", 1, default=1)
+    for name in ("SLURM_NODEID", "SLURM_LOCALID"):  # Lightning reads them
+        number(name, 0)
+    return Group(number("SLURM_PROCID", 0, size - 1), size, max(1, size // nodes))

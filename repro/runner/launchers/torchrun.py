@@ -11,7 +11,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from typing import Any
 
-from repro.config.errors import SpecError, is_ours
+from repro.config.errors import SpecError, WorkError, is_ours
 from repro.config.experiment import Job
 from repro.config.machine import Machine, cores
 from repro.runner.launchers.budget import Budget
@@ -29,6 +29,25 @@ def check(jobs: Iterable[Job], group: Group) -> None:
                 f"{job.name}: a batch of {job.run.recipe.batch_size} does not divide over {group.size} processes; "
                 "start a number that divides it"
             )
+
+
+LOST = (
+    "another process of the group ended {}; its own message says why, the last checkpoint is kept, and the same "
+    "command takes the run up again"
+)
+GROUP_FAULTS = ("gloo", "nccl", "connection closed by peer", "connection reset by peer", "connection refused",
+                "broken pipe", "socket timeout", "timed out waiting")  # fmt: skip
+"""Words of torch's backends where a process of the group is gone, in errors without a type of their own."""
+
+
+def partner_lost(error: BaseException) -> bool:
+    """Say whether an error comes from the exchange with another process."""
+    said = str(error).lower()
+    return (
+        isinstance(error, RuntimeError)
+        and not is_ours(error)
+        and (type(error).__name__.startswith("Dist") or any(words in said for words in GROUP_FAULTS))
+    )
 
 
 class Together:
@@ -53,8 +72,13 @@ class Together:
         from repro.training.distributed import open_fabric
 
         interruptible()
-        fabric = open_fabric(self.place)
-        todo: list[Job] = fabric.broadcast([job for job in jobs if job.name not in have])
+        try:
+            fabric = open_fabric(self.place)
+            todo: list[Job] = fabric.broadcast([job for job in jobs if job.name not in have])
+        except RuntimeError as error:
+            if not partner_lost(error):
+                raise
+            raise WorkError(LOST.format("before the first run")) from error
         order = Order(todo, have, watch, budget=self.budget)
         with self._alarm():
             try:
@@ -62,6 +86,10 @@ class Together:
             except Interrupted as stopped:  # between two jobs
                 if not self.over:
                     raise Stopped(stopped.number) from stopped
+            except RuntimeError as error:
+                if not partner_lost(error):
+                    raise
+                raise WorkError(LOST.format("between two runs")) from error
         if self.budget and self.over:
             order.postpone()
         return order.ended
@@ -112,7 +140,10 @@ class Together:
             self.signal = stopped.number or self.signal
             return Ended(job.name, "interrupted", "its checkpoint is kept; the same command takes it up again")
         except Exception as error:  # noqa: BLE001 - said, then every process ends
-            end = Ended(job.name, "error", str(error)) if is_ours(error) else failed(job, self.place, error)
+            if partner_lost(error):
+                end = Ended(job.name, "failed", LOST.format(f"during {job.name}"))
+            else:
+                end = Ended(job.name, "error", str(error)) if is_ours(error) else failed(job, self.place, error)
             if not self.group.leads:
                 sys.stderr.write(f"process {self.group.rank}: {end.message}\n")
             return end
