@@ -126,7 +126,7 @@ def test_a_log_is_trimmed_without_being_lost(tmp_path: Path, monkeypatch: pytest
     log = tmp_path / "log.jsonl"
     log.write_text('{"step": 10, "seconds": 1.0}\n{"step": 20, "seconds": 2.0}\n{"step": 3', encoding="utf-8")
     before = log.read_bytes()
-    monkeypatch.setattr(checkpoint.os, "fsync", lambda _: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    monkeypatch.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(OSError(28, "No space left on device")))
     with pytest.raises(CheckpointError, match="No space left"):
         Curve(log, None).cut(10)
     assert log.read_bytes() == before
