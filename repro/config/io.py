@@ -1,4 +1,4 @@
-"""Write files whole or not at all (aside, through to the disk, then under their name); name what cannot be read; locks."""
+"""Write files whole or not at all (aside, through to the disk, then under their name); locks; what cannot be read."""
 
 from __future__ import annotations
 
