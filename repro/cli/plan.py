@@ -279,7 +279,7 @@ def show_plan(
     for line, style in _lines(planned, times, out.width):
         out.print(line, style=style, soft_wrap=True, markup=False)
     _summary(out, planned, times, other, side)
-    if request.profile == "paper" or tflops:
+    if request.resolved.plans_compute or tflops:
         show_costs(out, planned, request.selected, request.resolved, pace)
     elif planned.missing:
         out.print(

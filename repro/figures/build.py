@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from repro.config.errors import FigureError
 from repro.config.io import atomic_write
 from repro.config.machine import Machine
-from repro.config.profiles import Profile
+from repro.config.profiles import DEFAULT, Profile
 from repro.figures import all_figures, inputs, style
 from repro.paper.schema import Figure as FigureSpec
 from repro.results import records
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
 
 
-DEFAULT_PROFILE = "shapes"
 FIGURES, LOCAL = Path("figures"), Path("build/figures")
 
 
@@ -32,7 +31,7 @@ class Request:
     """What the user asked for, as typed."""
 
     names: tuple[str, ...]
-    profile: str = DEFAULT_PROFILE
+    profile: str = DEFAULT
     runs: Path = Path("runs")
     out: Path | None = None
     local: bool = False
@@ -68,7 +67,7 @@ class Request:
     def folder(self, place: str, profile: Profile | None) -> Path:
         """Return where a figure goes: the project's folder, one for local records, one for each other profile."""
         out = self.out or (LOCAL if place == "local" else FIGURES)
-        return out if profile is None or profile.name == DEFAULT_PROFILE else out / profile.name
+        return profile.folder(out) if profile else out
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import NoReturn
 
 from repro.config.errors import ReportError
 from repro.config.io import atomic_write
-from repro.config.profiles import PROFILES, Profile, get
+from repro.config.profiles import DEFAULT, PROFILES, Profile, get
 from repro.figures import all_figures
 from repro.paper.tables import all_tables, paper_tables
 from repro.report import dataframe, latex, markdown
@@ -83,7 +83,6 @@ def differing(folder: Path, texts: Mapping[str, str]) -> Iterable[str]:
 
 
 DEFAULT_FORMATS = ("md", "tex", "csv")
-DEFAULT_PROFILE = "shapes"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -109,7 +108,7 @@ def _run(options: argparse.Namespace) -> int:
     stale: list[Path] = []
     shown: dict[Path, Page] = {}
     for profile in _profiles(options.profile, shelf):
-        folder = out if profile.name == DEFAULT_PROFILE else out / profile.name
+        folder = profile.folder(out)
         page = build(profile, shelf, counts, numbers, places)
         page = shown[folder] = replace(page, pictures=_pictures(folder, profile, options.figures))
         texts = page_texts(page, _formats(options.format))
@@ -155,7 +154,7 @@ def _lacking(shown: Iterable[Page]) -> tuple[Remaining, ...]:
 
 def _pictures(folder: Path, profile: Profile, figures: Path) -> tuple[Picture, ...]:
     """Return the figures that were drawn for a profile, the paper's first; paths are from the report's folder."""
-    own = figures if profile.name == DEFAULT_PROFILE else figures / profile.name
+    own = profile.folder(figures)
     found = [(figure, own / f"{figure.name}.pdf") for figure in all_figures().values()]
     return tuple(
         Picture(
@@ -181,7 +180,7 @@ def _profiles(name: str, shelf: Shelf) -> list[Profile]:
     """Return the profile asked for; by default the first one and every other that has records."""
     if name:
         return [get(name)]
-    seen = {str(record.meta.get("profile")) for record in shelf.records} | {DEFAULT_PROFILE}
+    seen = {str(record.meta.get("profile")) for record in shelf.records} | {DEFAULT}
     return [profile for known, profile in PROFILES.items() if known in seen]
 
 

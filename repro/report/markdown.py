@@ -48,7 +48,7 @@ def _about(view: TableView) -> str:
     printed = f" Printed in {section}{escape(view.where)}." if view.where else ""
     printed = f" {words.OWN}" if view.own else printed
     apart = " Scores stand for trends only, never beside the paper's in absolute terms."
-    apart = apart if view.scored and view.profile != "paper" else ""
+    apart = apart if view.scored and not view.comparable else ""
     return f"Profile **{escape(view.profile)}**: {escape(view.about)}.{printed}{apart}"
 
 

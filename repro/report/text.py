@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable
 from itertools import groupby
 
+from repro.config.profiles import DEFAULT
 from repro.formatting import MINUS, duration, many, signed
 from repro.paper.audit.finding import Audit, Check, Reading
 from repro.report.table_view import CellView, Lack, Outcome, Provenance, Remaining, Span, TableView
@@ -292,7 +293,7 @@ def aimed(found: Remaining) -> str:
         return f"Nothing: every cell has its {found.seeds} seeds."
     times = f" Times are of one process ({found.source})." if found.whole.seconds else ""
     words = f"--seeds {found.seeds}"
-    if found.profile != "shapes":  # the command's default
+    if found.profile != DEFAULT:
         words = f"--profile {found.profile} {words}"
     return (
         f"Counted up to {found.seeds} seeds a cell, first stages of training included.{times} "

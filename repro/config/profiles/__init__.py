@@ -12,11 +12,12 @@ from repro.config.profiles.camvid import CAMVID, CAMVID_HALF, CAMVID_SHORT
 from repro.config.profiles.paper import PAPER
 from repro.config.profiles.shapes import SHAPES
 
-__all__ = ["CAMVID", "CAMVID_HALF", "CAMVID_SHORT", "PAPER", "PROFILES", "SHAPES", "Profile", "Role", "get"]
+__all__ = ["CAMVID", "CAMVID_HALF", "CAMVID_SHORT", "DEFAULT", "PAPER", "PROFILES", "SHAPES", "Profile", "Role", "get"]
 
 PROFILES: Mapping[str, Profile] = {
     profile.name: profile for profile in (SHAPES, CAMVID_HALF, CAMVID_SHORT, CAMVID, PAPER)
 }
+DEFAULT = next(name for name, profile in PROFILES.items() if profile.default)
 
 
 def get(name: str, *, steps: int | None = None, recipe: str = "", stride_in: str | None = None) -> Profile:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from repro.config.errors import SpecError
 from repro.config.experiment import CRF, Evaluation, Recipe, Run, Source, Start, Training
@@ -62,6 +63,12 @@ class Profile:
     """The recipe of every role that has none of its own; empty: the first."""
     stride_in: str | None = None
     """Convolution of a bottleneck that carries the stride, ``conv1`` or ``conv2``; None: as the spec says (conv1)."""
+    default: bool = False
+    """Used where no profile is named; its tables and figures lie in the output folder itself."""
+    comparable_with_paper: bool = False
+    """Trained and tested on the paper's data: scores are compared with the reported ones in absolute terms."""
+    plans_compute: bool = False
+    """Whether ``repro plan`` shows the operations and hours of every run: its runs take GPU days."""
     _runs: dict[tuple[int, int], tuple[Training, Evaluation | None, Run | None]] = field(
         init=False, repr=False, compare=False, default_factory=dict
     )
@@ -85,6 +92,10 @@ class Profile:
         recipe = f"recipe {self.recipe}" if self.recipe and self.recipe != next(iter(self.recipes)) else ""
         placed = f"stride in {self.stride_in}" if self.stride_in not in (None, PLACINGS[0]) else ""
         return "; ".join(part for part in (cut, recipe, placed) if part)
+
+    def folder(self, root: Path) -> Path:
+        """Return the folder of its tables or figures: a subfolder of ``root``, or ``root`` for the default profile."""
+        return root if self.default else root / self.name
 
     def resolve(self, training: Training, evaluation: Evaluation | None = None) -> Run | None:
         """Return the run that fills a cell here, or None where this profile has no such data.
