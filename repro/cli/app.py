@@ -10,7 +10,7 @@ import click
 
 from repro import __version__
 from repro.cli.options import err
-from repro.config.errors import is_ours
+from repro.config.errors import is_ours, near
 from repro.training import process_group
 
 HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
@@ -26,7 +26,7 @@ SECTIONS: Mapping[str, Mapping[str, tuple[str, str]]] = {
     "Measure and draw": {
         "run": ("run:run", "train and evaluate what has no record yet"),
         "figure": ("figure:figure", "draw a figure from the networks and the records"),
-        "report": ("report:report", "render tables and the claims board from the records"),
+        "report": ("repro.report.build:command", "render tables and the claims board from the records"),
         "vrf-area": ("receptive_field:vrf_area", "how large the valid receptive fields are, against k"),
         "verify": ("verify:verify", "make records anew and say whether they come out the same"),
         "retract": ("status:retract", "withdraw a wrong record, with the reason"),
@@ -44,8 +44,8 @@ SECTIONS: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "bundle": ("bundle:bundle", "a short slot on a machine without network: make, run, merge"),
     },
 }
-"""What `repro --help` shows under which heading, in the order of use: of each command its module and function here, and
-its line. A module is imported when its command is called, so that the help needs none of them."""
+"""Headings of `repro --help`: of each command its module (here, or a whole path) and function, and its line. A module
+is imported when its command is called, so that the help needs none of them."""
 
 
 class Sections(click.Group):
@@ -60,9 +60,24 @@ class Sections(click.Group):
         for commands in SECTIONS.values():
             if cmd_name in commands:
                 module, _, function = commands[cmd_name][0].partition(":")
-                command: click.Command = getattr(import_module(f"{__package__}.{module}"), function)
+                path = module if "." in module else f"{__package__}.{module}"
+                command: click.Command = getattr(import_module(path), function)
                 return command
         return None
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command that is named; of a table, a figure or a near miss, name the command in the error."""
+        name = args[0]
+        if self.get_command(ctx, name) is None and not name.startswith("-"):
+            from repro.figures import figure_docs
+            from repro.paper.tables import table_docs
+
+            kind = "run" if name in table_docs() else "figure" if name in figure_docs() else ""
+            more = f"; did you mean repro {kind} {name}?" if kind else near(name, self.list_commands(ctx))
+            ctx.fail(f"No such command {name!r}{more}")
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write each command with its line below its heading."""

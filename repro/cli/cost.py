@@ -36,7 +36,7 @@ from repro.runner.plan import make_plan
 @click.option("--fvcore", is_flag=True, help="count multiply-adds with fvcore, a second opinion")
 @click.option("--store", is_flag=True, help="write all counts to the file that the report reads")
 def cost(*, tables: tuple[str, ...], as_json: bool, fvcore: bool, store: bool) -> None:
-    """Count parameters and multiply-adds of the paper's networks and compare them with the print."""
+    """Count parameters and multiply-adds of the paper's networks and compare them with the reported ones."""
     if store:
         out.print(f"{store_counts()} counts stored")
     if not show(out, tables, as_json=as_json, fvcore=fvcore):

@@ -22,7 +22,6 @@ from rich.table import Table as Grid
 from repro.cli import options
 from repro.cli.options import PATH, out
 from repro.config.errors import DataError
-from repro.config.machine import from_environment
 from repro.data import NAMES, camvid, counts, splits
 from repro.data.dataset import Bytes
 from repro.data.io import IMAGE_ENDINGS, LOSSLESS, list_folder, ordered, pick, read_ids, read_list
@@ -30,6 +29,9 @@ from repro.data.palette import VOC_CODING, Coding
 from repro.data.verify import Line
 from repro.data.verify import check as look
 from repro.evaluation import regions
+from repro.formatting import many
+
+NAME = click.argument("name", type=options.Choice(NAMES), metavar="NAME")
 
 
 @click.group()
@@ -45,7 +47,7 @@ def data_list(*, as_json: bool) -> None:
 
 
 @data.command("check", short_help="is a data set whole? counted against the paper")
-@click.argument("name")
+@NAME
 @options.data_root
 @options.as_json
 def data_check(*, name: str, data_root: Path | None, as_json: bool) -> None:
@@ -63,13 +65,13 @@ def data_check(*, name: str, data_root: Path | None, as_json: bool) -> None:
 )
 @options.as_json
 def data_boundary(*, folder: Path, listed: Path | None, without: Path | None, within: int, as_json: bool) -> None:
-    """Measure the share of boundary pixels (Table 5) in FOLDER, PNG masks of class ids, in every reading of it."""
+    """Measure the share of boundary pixels (Table 5) in FOLDER, PNG masks of class ids, by every interpretation."""
     show_boundary(out, folder, listed, without, within, as_json=as_json)
 
 
 @data.command("fetch", short_help="download VOC, SBD or COCO, with checksums")
-@click.argument("name")
-@click.option("--data-root", type=PATH, required=True, help="where to put it")
+@NAME
+@click.option("--data-root", type=PATH, envvar="REPRO_DATA", show_envvar=True, required=True, help="where to put it")
 def data_fetch(*, name: str, data_root: Path) -> None:
     """Download what may be downloaded of NAME, with checksums; an interrupted download goes on."""
     fetch_dataset(out, name, data_root)
@@ -119,8 +121,8 @@ def show_boundary(
         out.print_json(json.dumps(tree))
         return
     grid = Grid("distance", "void rim", "all pixels pooled", "mean of the masks", box=None, padding=(0, 2, 0, 0),
-                title=f"{len(paths):,} masks: scored pixels within {within} of another label", title_justify="left",
-                title_style="")  # fmt: skip
+                title=f"{many(len(paths), 'mask')}: scored pixels within {within} of another label",
+                title_justify="left", title_style="")  # fmt: skip
     for share in shares:
         rim = "is an edge" if share.rim == "edge" else "filled first"
         grid.add_row(share.distance, rim, f"{100 * share.pooled:.2f} %", f"{100 * share.mean:.2f} %")
@@ -201,9 +203,8 @@ def list_datasets(out: Console, *, as_json: bool) -> None:
 
 def check_dataset(out: Console, name: str, data_root: Path | None, *, as_json: bool) -> bool:
     """Read a whole data set and print counts, verdicts and faults; return whether all is well."""
-    root, _ = from_environment(data_root, None)
     with _bars(out, quiet=as_json) as progress:
-        report = look(name, root, progress)
+        report = look(name, data_root, progress)
     if as_json:
         tree = {"dataset": name, "ok": report.ok,
                 "lines": [asdict(line) | {"verdict": line.verdict} for line in report.lines]}  # fmt: skip

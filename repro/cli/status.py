@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table as Grid
 
 from repro.cli import options
-from repro.cli.options import Request, make_request, out
+from repro.cli.options import Request, out
 from repro.config.errors import RecordError
 from repro.config.machine import Machine
 from repro.formatting import many
@@ -21,21 +21,20 @@ from repro.results.records import Shelf, Withdrawal
 
 
 @click.command()
-@click.argument("tables", nargs=-1, metavar="[TABLE...]")
+@options.some_tables
 @options.profile
 @options.seeds
 @click.option("--records", "listed", is_flag=True, help="list every record of the profile, withdrawn ones too")
 @options.runs
 @options.as_json
-def status(*, tables: tuple[str, ...], listed: bool, as_json: bool, **words: Any) -> None:  # noqa: ANN401 - as above
+def status(*, tables: tuple[str, ...], listed: bool, as_json: bool, **words: Any) -> None:  # noqa: ANN401 - the fields of Request
     """Say what has been run, what is unfinished and what was passed over."""
-    words |= {"tables": tables or ("all",), "steps": None, "recipe": "", "stride_in": None}
     show = listing if listed else show_status
-    show(out, make_request(words), as_json=as_json)
+    show(out, options.make(Request, words, tables=tables or ("all",)), as_json=as_json)
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", shell_complete=options.complete_keys)
 @click.option("--why", default="", help="the reason, kept beside the record")
 @click.option("--undo", is_flag=True, help="restore what was withdrawn")
 @click.option("--reference", is_flag=True, help="the project's record, not this machine's")

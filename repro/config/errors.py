@@ -2,6 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+
+def near(word: str, known: Iterable[str]) -> str:
+    """Return ``; did you mean X?`` for the known word that a mistyped one is nearest to; empty where none is near."""
+    from difflib import get_close_matches
+
+    found = get_close_matches(word.lower(), list(known), 1)
+    return f"; did you mean {found[0]}?" if found else ""
+
 
 class WorkError(ValueError):
     """A job that cannot be done as asked, in one sentence."""

@@ -10,7 +10,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from repro.config.errors import FigureError
+from repro.config.errors import FigureError, near
 from repro.config.io import atomic_write
 from repro.config.machine import Machine
 from repro.config.profiles import DEFAULT, Profile
@@ -50,7 +50,9 @@ class Request:
         words = [word.strip() for name in self.names for word in name.lower().split(",") if word.strip()]
         words = [f"figure{word}" if word.isdigit() else word for word in words]
         if unknown := [word for word in words if word not in known and word != "all"]:
-            raise FigureError(f"{unknown[0]!r} is no figure; choose from {', '.join(known)}, or all")
+            raise FigureError(
+                f"{unknown[0]!r} is no figure; choose from {', '.join(known)}, or all{near(unknown[0], known)}"
+            )
         chosen = [name for word in words for name in (known if word == "all" else [word])]
         return [known[name] for name in dict.fromkeys(chosen)]
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from repro.config.experiment import Training
-from repro.config.machine import from_environment
 from repro.config.networks import GCN, Conv1x1, Model
 from repro.figures import style
 from repro.paper.schema import Figure as FigureSpec
@@ -174,7 +173,7 @@ def compute(material: Material, data_root: Path | None, device: str = "cpu") -> 
 
     baseline, gcn = (trained_model.load(record, device_of(device)) for record in with_weights(material))
     test = baseline.run.test
-    dataset = data.load(test.dataset, test.split, from_environment(data_root, None)[0])
+    dataset = data.load(test.dataset, test.split, data_root)
     i, at, area = chosen(dataset)
     image, _ = dataset.read(i)
     large = np.asarray(cv2.resize(image, None, fx=ENLARGED, fy=ENLARGED, interpolation=cv2.INTER_LINEAR), np.uint8)

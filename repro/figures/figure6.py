@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from repro.config.experiment import Training
-from repro.config.machine import from_environment
 from repro.config.networks import GCN, Conv1x1, Model
 from repro.figures import style
 from repro.paper.schema import Figure as FigureSpec
@@ -134,7 +133,7 @@ def compute(material: Material, data_root: Path | None, device: str = "cpu") -> 
     scores = [image_iou(material.evidence.counts(model.record)["classes"]) for model in models]
     chosen = at_percentiles(scores[-1] - scores[0])
     test = models[0].run.test
-    dataset = data.load(test.dataset, test.split, from_environment(data_root, None)[0])
+    dataset = data.load(test.dataset, test.split, data_root)
     rows, seen = [], set()
     for percentile, i in zip(PERCENTILES, chosen, strict=True):
         image, truth = dataset.read(i)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from repro.config.errors import FigureError
 from repro.config.experiment import Training
-from repro.config.machine import from_environment
 from repro.config.networks import GCN, Conv1x1, Model
 from repro.figures import style
 from repro.figures.style import Band, draw_band
@@ -145,7 +144,7 @@ def _measured(material: Material, record: Record, data_root: Path | None, device
         )
     model = trained_model.load(found, device_of(device))
     test = model.run.test
-    dataset = data.load(test.dataset, test.split, from_environment(data_root, None)[0])
+    dataset = data.load(test.dataset, test.split, data_root)
     items = ((i, *dataset.read(i)) for i in range(len(dataset)))
     counts = evaluate_images(model.predictor, items, len(model.classes), background=background_of(model.classes))
     stored, now = (float(c[..., 0].sum()) for c in (material.evidence.counts(record)["classes"], counts["classes"]))

@@ -179,7 +179,7 @@ def audited(audit: Audit) -> str:
     tally = audit.tally()
     questions = len({reading.question for reading in audit.readings})
     return (
-        f"{len(audit.findings)} comparisons of the paper with itself: {tally['disagrees']} disagree, "
+        f"{many(len(audit.findings), 'comparison')} of the paper with itself: {tally['disagrees']} disagree, "
         f"{tally['open']} are left open, {tally['agrees']} agree; and {questions} open questions, "
         "each with the printed numbers that its readings reproduce and break."
     )
@@ -188,7 +188,7 @@ def audited(audit: Audit) -> str:
 def summary(found: Counter[str]) -> str:
     """Return how many claims have which verdict, in one sentence; empty for none."""
     said = ", ".join(counted(found[word], word) for word in verdicts.CLAIMS if found[word])
-    return f"{sum(found.values())} claims: {said}." if said else ""
+    return f"{many(sum(found.values()), 'claim')}: {said}." if said else ""
 
 
 def counted(number: int, word: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from repro.config.errors import SpecError
+from repro.config.errors import SpecError, near
 from repro.config.experiment import CRF, Evaluation, Recipe, Run, Source, Start, Training
 from repro.config.networks import GCN, PAPER_CHANNELS, Classifier, Model
 from repro.formatting import many
@@ -79,6 +79,7 @@ class Profile:
         if self.recipe and self.recipe not in self.recipes:
             raise SpecError(
                 f"recipe {self.recipe!r} is not one of profile {self.name}; choose from {', '.join(self.recipes)}"
+                f"{near(self.recipe, self.recipes)}"
             )
         if self.steps is not None and self.steps < 1:
             raise SpecError(f"steps {self.steps}: give a positive number, or none for the profile's own length")
