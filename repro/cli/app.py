@@ -10,7 +10,7 @@ import click
 
 from repro import __version__
 from repro.cli.options import err
-from repro.config.errors import is_ours, near
+from repro.config.errors import is_ours, lacking, near
 from repro.training import process_group
 
 HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
@@ -109,6 +109,10 @@ def main() -> None:
         if not is_ours(error):
             raise
         _refuse(str(error))
+    except ModuleNotFoundError as error:
+        if not lacking(error):
+            raise
+        _refuse(lacking(error))
     except (KeyboardInterrupt, click.Abort):
         err.print("repro: stopped; what was finished is kept", style="yellow")
         sys.exit(130)

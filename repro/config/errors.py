@@ -13,6 +13,23 @@ def near(word: str, known: Iterable[str]) -> str:
     return f"; did you mean {found[0]}?" if found else ""
 
 
+EXTRAS = {
+    "filelock": "train", "lightning_fabric": "train",
+    "cityscapesscripts": "data", "pooch": "data", "pycocotools": "data", "requests": "data",
+    "pydensecrf": "crf",
+    "matplotlib": "figures", "seaborn": "figures",
+    "fvcore": "counts",
+    "ray": "ray",
+}  # fmt: skip
+"""Module -> the extra of this package that installs it."""
+
+
+def lacking(error: ImportError) -> str:
+    """Return the sentence on a module of an extra that is not installed; empty for any other module."""
+    name = (error.name or "").partition(".")[0]
+    return f'{name} is not installed here; pip install "gcn-repro[{EXTRAS[name]}]"' if name in EXTRAS else ""
+
+
 class WorkError(ValueError):
     """A job that cannot be done as asked, in one sentence."""
 

@@ -6,7 +6,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from repro.config.errors import DataError
+from repro.config.errors import DataError, lacking
 from repro.data.dataset import IGNORE_INDEX, Dataset, concatenate
 
 __all__ = ["IGNORE_INDEX", "NAMES", "DataError", "Dataset", "concatenate", "counts", "load", "splits"]
@@ -39,7 +39,10 @@ def _module(dataset: str) -> Any:  # noqa: ANN401 - a loader: SPLITS, CLASSES an
     """Import a loader when it is asked for: no data set pays for another's libraries."""
     if dataset not in NAMES:
         raise DataError(f"data set {dataset!r} is unknown; choose from {', '.join(NAMES)}")
-    return import_module(f"repro.data.{dataset}")
+    try:
+        return import_module(f"repro.data.{dataset}")
+    except ModuleNotFoundError as error:
+        raise DataError(f"{dataset}: {lacking(error) or error}") from error
 
 
 def _load_mix(names: list[str], parts: list[str], root: Path | None) -> Dataset:
