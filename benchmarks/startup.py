@@ -20,10 +20,11 @@ ROOT = Path(__file__).parent.parent
 TRAINING = """
 import sys
 from pathlib import Path
-from repro import profiles, worker
-from repro.config.experiment import folder_name
+from repro.config import profiles
+from repro.config.experiment import Training, folder_name
 from repro.config.machine import Machine
-from repro.config.experiment import GCN, Model, Training
+from repro.config.networks import GCN, Model
+from repro.runner import worker
 
 def stop(event):
     if event["phase"] == "train" and "step" in event:

@@ -382,7 +382,7 @@ def test_the_command_line_says_how_often_to_save_and_whether_to_capture(
 ) -> None:
     """Both options reach the machine that jobs are given; left out, every half minute and captured."""
     places: list[Machine] = []
-    monkeypatch.setattr(run_module, "_launcher", lambda _r, _h, _j, place: places.append(place))
+    monkeypatch.setattr(run_module, "_launcher", lambda _r, _h, _j, place, *_: places.append(place))
     monkeypatch.setattr(run_module, "_run", lambda *_: [])
     for words in ([], ["--checkpoint-seconds", "2.5", "--no-graph"], ["--checkpoint-seconds", "inf", "--graph"]):
         done = CliRunner().invoke(app, ["run", "table2", "--steps", "3", "--runs", str(tmp_path), *words])
