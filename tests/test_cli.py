@@ -126,11 +126,11 @@ def test_planning_starts_without_what_reads_images_and_counts() -> None:
         (("run", "table2", "--only", "gnc"), "no run of this plan"),
         (
             ("run", "table2", "--data-root", "/nowhere"),
-            "'REPRO_DATA'): Directory '/nowhere' does not exist",
+            "Directory '/nowhere' does not exist",
         ),
         (
             ("run", "table2", "--weights", "/nowhere"),
-            "'REPRO_WEIGHTS'): File '/nowhere' does not exist",
+            "File '/nowhere' does not exist",
         ),
         (("retract", "nothing", "--why", "x"), "no record of this name"),
         (("run", "table2", "--colour", "red"), "No such option"),

@@ -17,14 +17,14 @@ HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 SECTIONS: Mapping[str, Mapping[str, tuple[str, str]]] = {
     "Ask": {
         "list": ("list:list_", "every table and figure, a line each"),
-        "plan": ("plan:plan", "what is missing, what shares a training, what it will cost"),
-        "status": ("status:status", "what has been run, what is unfinished"),
-        "cost": ("cost:cost", "parameters and multiply-adds beside the printed ones"),
+        "plan": ("plan:plan", "missing runs, shared trainings, expected cost"),
+        "status": ("status:status", "finished and unfinished runs"),
+        "cost": ("cost:cost", "parameters and multiply-adds beside the reported ones"),
         "claims": ("claims:claims", "which sentences of the paper hold, fail or stay undecided"),
         "audit": ("claims:audit", "the paper against itself"),
     },
     "Measure and draw": {
-        "run": ("run:run", "train and evaluate what has no record yet"),
+        "run": ("run:run", "train and evaluate the cells without a record"),
         "figure": ("figure:figure", "draw a figure from the networks and the records"),
         "report": ("repro.report.build:command", "render tables and the claims board from the records"),
         "vrf-area": ("receptive_field:vrf_area", "how large the valid receptive fields are, against k"),
@@ -40,7 +40,7 @@ SECTIONS: Mapping[str, Mapping[str, tuple[str, str]]] = {
     "Data, test servers, other machines": {
         "data": ("data:data", "data sets: list, check, fetch, measure boundaries"),
         "submit": ("submit:submit", "write the archive that a test server takes, checked"),
-        "score": ("submit:score", "enter what a test server answered"),
+        "score": ("submit:score", "enter the answer of a test server"),
         "bundle": ("bundle:bundle", "a short slot on a machine without network: make, run, merge"),
     },
 }
@@ -121,7 +121,7 @@ def main() -> None:
 
 
 def _said(error: click.UsageError) -> str:
-    """Return what was wrong with the words; a number below zero is read as an option, and no argument is one."""
+    """Return the error; a number below zero is parsed as an option, and no argument is one."""
     if isinstance(error, click.NoSuchOption) and error.option_name[1:2].isdigit():
         return f"{error.option_name!r}: no argument of this command may be below zero"
     return error.format_message().rstrip(".")

@@ -34,7 +34,7 @@ def bundle() -> None:
 @bundle.command("make", short_help="write code, data, weights and the plan into one archive or several")
 @options.request
 @click.option("--only", default="", help="only runs whose name contains one of these, comma-separated")
-@click.option("--missing", is_flag=True, help="leave out what has a record in runs/local")
+@click.option("--missing", is_flag=True, help="leave out runs with a record in runs/local")
 @options.data_root
 @options.weights
 @options.cache
@@ -74,7 +74,7 @@ def bundle_run(
 ) -> None:
     """Verify and unpack the parts of a bundle, run its jobs by priority, archive each record as it ends.
 
-    The parts may come in several calls; what was unpacked and finished stays in the folder of --work.
+    The parts may come in several calls; unpacked files and finished runs stay in the folder of --work.
     """
     began = time.monotonic()
     from repro.runner.bundle import packages
@@ -117,10 +117,10 @@ def make_bundle(
     priority: str,
     missing: bool,
 ) -> None:
-    """Write the bundle of a plan and say what is in it.
+    """Write the bundle of a plan and print its content.
 
     Raises:
-        SpecError, BundleError, DataError, WorkError: what was asked for cannot be carried.
+        SpecError, BundleError, DataError, WorkError: a run, data or weights cannot be carried.
     """
     shelf = request.shelf
     plan = request.plan(Shelf(()))
@@ -179,10 +179,10 @@ def _words(text: str) -> tuple[str, ...]:
 
 
 def merge_bundles(out: Console, archives: Sequence[Path], runs: Path, into: str) -> None:
-    """Adopt what came back and say how it stands beside what was here.
+    """Adopt the records of a slot and print them beside those that are here.
 
     Raises:
-        BundleError: something that came cannot be trusted, or contradicts what stands here.
+        BundleError: a record cannot be trusted, or contradicts one that is here.
     """
     done = adopt(archives, runs, into)
     for path in done.unsummed:

@@ -1,4 +1,4 @@
-"""`repro claims` and `repro audit`: which sentences hold on the records, and where the paper disagrees with itself."""
+"""`repro claims` and `repro audit`: verdicts of the paper's sentences on the records, and its own consistency."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def claims(
 def audit(*, tables: tuple[str, ...], wanted: tuple[str, ...], as_json: bool) -> None:
     """Check the paper against itself: arithmetic disagreements, and interpretations of open questions.
 
-    TABLE is table2, 2, 1,3-5 or all; all where none is named, and what concerns no table too.
+    TABLE is table2, 2, 1,3-5 or all; all where none is named, with the findings on no table.
     """
     check_paper(out, tables, wanted or FINDINGS, as_json=as_json)
 

@@ -1,4 +1,4 @@
-"""`repro cost`: every count that the paper prints beside the same count of the built modules."""
+"""`repro cost`: every count that the paper reports beside the same count of the built modules."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ CONVENTION = "parameters without biases; a multiply-add is one operation; convol
 
 @dataclass(frozen=True)
 class Counted:
-    """One count cell: where it stands, what is printed, what the modules have."""
+    """One count cell: its place, the reported count, the count of the modules."""
 
     table: int
     row: str
@@ -130,7 +130,7 @@ def _grid(out: Console, found: list[Counted]) -> None:
 
 
 def _ours(cell: Counted) -> str:
-    """Return our count in the printed unit: whole parameters, or millions of multiply-adds."""
+    """Return our count in the reported unit: whole parameters, or millions of multiply-adds."""
     if isinstance(cell.ours, str):
         return cell.ours
     found = paper.printed(cell.table, cell.row.partition(",")[0], cell.column)

@@ -64,7 +64,7 @@ def grid() -> Iterator[CRF]:
 
 
 def show(out: Console, key: str, images: int, data_root: Path | None, runs: Path, *, as_json: bool) -> None:
-    """Print the parameters by what they score on the last training split of a network, best first.
+    """Print the parameters by their score on the last training split of a network, best first.
 
     Raises:
         RecordError: there is no such record, or its weights are not here.

@@ -73,7 +73,7 @@ def data_boundary(*, folder: Path, listed: Path | None, without: Path | None, wi
 @NAME
 @click.option("--data-root", type=PATH, envvar="REPRO_DATA", show_envvar=True, required=True, help="where to put it")
 def data_fetch(*, name: str, data_root: Path) -> None:
-    """Download what may be downloaded of NAME, with checksums; an interrupted download goes on."""
+    """Download the free parts of NAME, with checksums; an interrupted download goes on."""
     fetch_dataset(out, name, data_root)
 
 
@@ -91,7 +91,7 @@ def codings() -> tuple[Coding, ...]:
 
 @dataclass(frozen=True)
 class Share:
-    """One reading: the share of scored pixels in the region, pooled over all masks, and the mean of the masks'."""
+    """One interpretation: the share of scored pixels in the region, pooled over all masks, and the masks' mean."""
 
     distance: str
     rim: str
@@ -165,7 +165,7 @@ def _files(folder: Path) -> dict[str, Path]:
 
 
 def counted(labels: Bytes, within: int) -> list[tuple[int, int]]:
-    """Return the pixels in the region and the scored ones of a mask (h, w), for each reading."""
+    """Return the pixels in the region and the scored ones of a mask (h, w), for each interpretation."""
     scored = int((labels != regions.VOID).sum())
     return [
         (int(regions.boundary_band(labels, within, rim, distance).sum()), scored)
@@ -174,7 +174,7 @@ def counted(labels: Bytes, within: int) -> list[tuple[int, int]]:
 
 
 def pooled(counts: list[list[tuple[int, int]]]) -> Iterator[Share]:
-    """Yield the shares of each reading; masks that are void all over have none and are left out of the mean."""
+    """Yield the shares of each interpretation; masks that are void all over have none and are left out of the mean."""
     table = np.array(counts, np.float64)
     table = table[table[:, 0, 1] > 0]
     if not len(table):
@@ -220,7 +220,7 @@ def check_dataset(out: Console, name: str, data_root: Path | None, *, as_json: b
 
 @contextmanager
 def _bars(out: Console, *, quiet: bool = False) -> Iterator[Callable[[str, int, int], None]]:
-    """Yield what is told (name, done, all or 0) and shows one bar a name; nothing where the output is no terminal."""
+    """Yield a callback (name, done, all or 0) that shows one bar a name; no bars where the output is no terminal."""
     with Progress(console=out, disable=quiet or not out.is_terminal) as bar:
         tasks: dict[str, TaskID] = {}
 

@@ -36,7 +36,7 @@ from repro.runner.plan import Place, Plan, make_plan
 @click.option("--launch-us", type=FINITE, help="microseconds of a launched operation  [default: 10, assumed]")
 @options.choice("--device", DEVICES, "device whose times are expected")
 def plan(*, as_json: bool, tflops: float, launch_us: float | None, device: Device, **words: Any) -> None:  # noqa: ANN401 - the fields of Request
-    """Say which cells are missing, which share a training, and what each will cost, before anything runs.
+    """Print the missing runs, the trainings that cells share, and the expected cost, before anything runs.
 
     TABLE is table2, 2, 1,3-5 or all.
     """
@@ -76,7 +76,7 @@ def speed(
 
 
 def show_costs(out: Console, planned: Plan, tables: Iterable[Table], profile: Profile, pace: Speed | None) -> None:
-    """Print data, parameters, multiply-adds and hours of every run, then the sums and what is submitted."""
+    """Print data, parameters, multiply-adds and hours of every run, then the sums and the submitted cells."""
     head = ("run", "data", "parameters", "multiply-adds", "FLOP", *(["hours"] if pace else []))
     grid = Grid(*head, box=None, padding=(0, 2, 0, 0))
     for i, column in enumerate(grid.columns):
@@ -88,7 +88,7 @@ def show_costs(out: Console, planned: Plan, tables: Iterable[Table], profile: Pr
         grid.add_row(job.name, data, *(_numbers(found, pace) if found else ()))
     hours = f"; hours at {pace.tflops:g} TFLOP/s, at least the launches'" if pace else ""
     out.print(
-        f"\n[bold]what the runs compute[/] (multiply-adds: one training image; FLOP: training and evaluation{hours})",
+        f"\n[bold]operations of the runs[/] (multiply-adds: one training image; FLOP: training and evaluation{hours})",
         soft_wrap=True,
     )
     out.print(grid)
@@ -126,7 +126,7 @@ def _sums(planned: Plan, pace: Speed | None) -> Iterator[str]:
 
 
 def stored(storage: budget.Storage) -> str:
-    """Return in a sentence what some runs store."""
+    """Return the storage of some runs in a sentence."""
     rest = f" ({', '.join(storage.unknown)} not counted)" if storage.unknown else ""
     return (
         f"storage: weights {metric(storage.weights)}B; two checkpoints of the largest training "
@@ -209,7 +209,7 @@ INDENT = "    "
 
 @dataclass(frozen=True)
 class Processes:
-    """How many processes ``repro run`` starts, and what bounds their number; empty where only the runs do."""
+    """How many processes ``repro run`` starts, and the bound of their number; empty where that is the runs."""
 
     count: int
     why: str = ""
@@ -250,7 +250,7 @@ def show_plan(
     launch_us: float | None = None,
     device: Device = "auto",
 ) -> None:
-    """Print the plan: each run once, the cells that it fills, its length, its expected time, and what it computes."""
+    """Print the plan: each run once, the cells that it fills, its length, its expected time, and its operations."""
     shelf = request.shelf
     planned = request.plan(shelf)
     here = kind(device)

@@ -79,7 +79,7 @@ def vrf(*, target: Path, **words: Any) -> None:  # noqa: ANN401 - the fields of 
     help="pixels that an image's largest object needs",
 )
 @occlusion
-@click.option("--again", is_flag=True, help="measure anew what is stored already")
+@click.option("--again", is_flag=True, help="measure stored fields again")
 @options.device
 def vrf_area(*, again: bool, device: str, **words: Any) -> None:  # noqa: ANN401 - the fields of Request and Settings
     """Measure the areas of valid receptive fields of trained networks, and store them beside their records.
@@ -93,7 +93,7 @@ def vrf_area(*, again: bool, device: str, **words: Any) -> None:  # noqa: ANN401
 def show_areas(
     out: Console, request: Request, settings: Settings, *, again: bool = False, device: str = "auto"
 ) -> None:
-    """Measure what is not yet stored with these settings, one record after the other, and say each area.
+    """Measure the fields that are not stored with these settings, record by record, and print each area.
 
     Raises:
         RecordError: a record is missing, or its weights are not on this machine; the sentence names the command.
@@ -217,7 +217,7 @@ def _short(name: str) -> str:
 
 
 def _check(request: FieldRequest, image: Bytes, at: Position) -> None:
-    """Refuse what no measurement can have before one begins, in the picture's own pixels."""
+    """Refuse a position outside the picture and an even occluder, in the picture's own pixels."""
     height, width = image.shape[:2]
     if not (0 <= at[0] < width and 0 <= at[1] < height):
         raise VRFError(

@@ -1,4 +1,4 @@
-"""`repro run`: do what is missing, show it as it goes, then the tables."""
+"""`repro run`: run the missing jobs with a live display, then print the tables."""
 
 from __future__ import annotations
 
@@ -84,9 +84,9 @@ MOST_THREADS = 1024
 @click.option("--allow-partial", is_flag=True, help="run although splits hold fewer images than are published")
 @click.option("--address", default="", help="host:port of the Ray cluster's head, or auto")
 def run(**words: Any) -> None:  # noqa: ANN401 - the fields of Request and How
-    """Train and evaluate what has no record yet, then show the tables.
+    """Train and evaluate the cells without a record, then print the tables.
 
-    TABLE is table2, 2, 1,3-5 or all. Ctrl-C keeps what is finished; the same command goes on from there.
+    TABLE is table2, 2, 1,3-5 or all. Ctrl-C keeps finished runs; the same command goes on from there.
     """
     sys.exit(start(out, options.make(Request, words), options.make(How, words)))
 
@@ -124,17 +124,17 @@ Arrange = Callable[[tuple[Job, ...]], Iterable[Job]]
 
 
 def start(out: Console, request: Request, how: How, arrange: Arrange = tuple) -> int:
-    """Run what is missing and show the tables; return the exit code.
+    """Run the missing jobs and print the tables; return the exit code.
 
     Args:
         out: where to print.
         request: tables, profile, seeds and folders.
-        how: where and with what to run.
+        how: machine and launcher.
         arrange: puts the jobs in the order of their urgency; those that a job builds on are run before it in any case.
 
     Returns:
-        0: all ran (a diverged run counts: it is a result); 1: a run failed or was stopped; 2: a mistake in what was
-        asked; 128 and the signal's number: stopped (Ctrl-C: 130, the time limit: 143, as by SIGTERM).
+        0: all ran (a diverged run counts: it is a result); 1: a run failed or was stopped; 2: a mistake in the
+        command; 128 and the signal's number: stopped (Ctrl-C: 130, the time limit: 143, as by SIGTERM).
     """
     members = process_group.read()
     out = out if members.leads else Console(quiet=True)
@@ -193,7 +193,7 @@ def _budget(how: How, shelf: Shelf, plan: Plan, jobs: tuple[Job, ...], place: Ma
 
 
 def _wished(request: Request, shelf: Shelf, place: Machine) -> Sources:
-    """Return the fingerprints of the data and weights that are named now; nothing where no record could differ."""
+    """Return the fingerprints of the data and weights that are named now; empty where no record could differ."""
     runs = request.plan(shelf).cells.values()
     mine = any(r.place == "local" and r.meta.get("profile") == request.profile for r in shelf.records)
     return known_here({name for run in runs if run for name in source_names(run)}, place) if mine else {}
@@ -255,7 +255,7 @@ def _machine(request: Request, how: How) -> Machine:
 def _launcher(
     request: Request, how: How, jobs: tuple[Job, ...], place: Machine, shelf: Shelf, budget: Budget | None
 ) -> Launcher:
-    """Return what runs the jobs; raise ``SpecError`` where what was asked for cannot be, before anything is trained."""
+    """Return the launcher of the jobs; raise ``SpecError`` for options that exclude each other or this machine."""
     members = process_group.read()
     if how.address and how.launcher != "ray":
         raise SpecError(f"--address {how.address}: only --launcher ray has an address; add it")
@@ -322,12 +322,12 @@ def _on_gpu(how: How, here: tuple[str, ...]) -> bool:
 
 
 def _wanted(plan: Plan, only: str) -> tuple[Job, ...]:
-    """Return the missing jobs, or those of them whose names match, with what they build on."""
+    """Return the missing jobs, or those of them whose names match, with the jobs that they build on."""
     return tuple(job for job in _chosen(plan, only) if job.name not in plan.done)
 
 
 def _chosen(plan: Plan, only: str) -> tuple[Job, ...]:
-    """Return all jobs, or those whose names match with what they build on, done before or not."""
+    """Return all jobs, or those whose names match with the jobs that they build on, done before or not."""
     if not only:
         return plan.jobs
     words = [word.strip() for word in only.split(",") if word.strip()]

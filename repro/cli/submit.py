@@ -1,4 +1,4 @@
-"""`repro submit` and `repro score`: archives for test servers, and what the servers answered."""
+"""`repro submit` and `repro score`: archives for test servers, and the servers' answers."""
 
 from __future__ import annotations
 
@@ -70,10 +70,10 @@ def submit(*, target: Path | None, archive: Path | None, **words: Any) -> None: 
 @click.argument("key")
 @click.argument("miou", type=options.Number(0, 100))
 @click.option("--date", default="", help="day of the answer, such as 2026-11-21; today where it is left out")
-@click.option("--note", type=options.FILE, help="what repro submit wrote beside the archive, on another machine")
+@click.option("--note", type=options.FILE, help="note of repro submit beside the archive, from another machine")
 @options.runs
 def score(*, key: str, miou: float, date: str, note: Path | None, runs: Path) -> None:
-    """Enter what a test server answered, in per cent; Tables 8 and 10 show it.
+    """Enter the answer of a test server, in per cent; Tables 8 and 10 show it.
 
     KEY is the one that repro submit printed, on this machine unless a --note is given. repro retract withdraws an
     answer.
@@ -111,7 +111,7 @@ def enter_score(out: Console, key: str, miou: float, date: str, runs: Path, note
         miou: in per cent, as the server prints it.
         date: its day; empty: today.
         runs: folder of the records.
-        note: what ``repro submit`` wrote beside the archive, where that was on another machine.
+        note: the file that ``repro submit`` wrote beside the archive, where that was on another machine.
 
     Raises:
         AnswerError: the key is of no table's run, no archive of it was written, or the score or the day is impossible.
@@ -267,7 +267,7 @@ def _softmax(predictor: Predictor, dataset: Dataset) -> Iterator[tuple[NDArray[n
 
 
 def _describe(path: Path, run: Run, model: Trained, images: int) -> Submission:
-    """Write beside the archive what it holds, so that an answer can be traced to the network; return it."""
+    """Write the archive's content beside it, so that an answer can be traced to the network; return it."""
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     today = dt.datetime.now(tz=dt.UTC).date().isoformat()

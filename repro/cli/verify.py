@@ -1,4 +1,4 @@
-"""`repro verify`: make records anew, from their weights or by training again, and say how close the outcome comes."""
+"""`repro verify`: make records again, from their weights or by training, and compare the outcome."""
 
 from __future__ import annotations
 
@@ -81,11 +81,11 @@ class Verified:
     points: float = math.nan
     """Largest difference of a score, in points."""
     why: str = ""
-    """What was different from the first time, or why it could not be made."""
+    """Differences from the first time, or the reason why it could not be made."""
 
     @property
     def sentence(self) -> str:
-        """The line that is printed."""
+        """The line of the terminal."""
         off = "" if self.verdict in {"same bits", "not made"} else f" {self.points:.2f} points"
         return f"{self.name}: {self.how}, {self.verdict}{off}" + (f" ({self.why})" if self.why else "")
 
@@ -185,7 +185,7 @@ def _as_made(record: Record, place: Machine) -> dict[str, Any]:
 
 
 def _groups(chosen: Iterable[Record], place: Machine) -> list[tuple[dict[str, Any], list[Record]]]:
-    """Return records by what they were made with."""
+    """Return records by their settings."""
     found: list[tuple[dict[str, Any], list[Record]]] = []
     for record in chosen:
         settings = _as_made(record, place)
@@ -277,7 +277,7 @@ def compared(
 
 
 def _differences(first: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """Return in words what was different the first time: arithmetic, device, versions."""
+    """Return the differences from the first time in words: arithmetic, device, versions."""
     found = identity.changes(replace(identity.read(first), parent=""), replace(identity.read(now), parent=""))
     names = (name for name in ("device", "torch", "git_commit") if first.get(name) != now.get(name))
     return found + [f"{name} {first.get(name)} there, {now.get(name)} here" for name in names]

@@ -1,4 +1,4 @@
-"""Errors that are meant for a user, each one sentence, told from faults of the code or of a library."""
+"""Errors for the user, each one sentence, apart from faults of the code or of a library."""
 
 from __future__ import annotations
 
@@ -64,11 +64,11 @@ class CRFError(ValueError):
 
 
 class DataError(ValueError):
-    """Data that cannot be used as asked: what, where and what to do, in one sentence."""
+    """Data that cannot be used as asked, in one sentence: the thing, the place and the remedy."""
 
 
 class AbsentError(DataError):
-    """A data set or split that was never put here, which is no fault of what was."""
+    """A data set or split that is absent; the ones that are present have no fault."""
 
 
 class SubmissionError(DataError):

@@ -42,13 +42,13 @@ class Machine:
     weights: Path | None = None
     """ImageNet weights (safetensors, torchvision's names) for profiles that start from them."""
     stride_in: str | None = None
-    """Convolution that carries a bottleneck's stride in ``weights``, as the user says; None: nothing was said."""
+    """Convolution that carries a bottleneck's stride in ``weights``, as the user says; None: not given."""
     device: Device = "auto"
     precision: Width = "auto"
     threads: int = 1
     """Of torch: they change the last bits of a CPU's sums, so they belong to the run, see ``Profile.threads``."""
     cores: int = 1
-    """The job's share of the cores, for what changes no bit: the dense CRF, OpenCV, batches made ahead, regions."""
+    """The job's share of the cores, for work that changes no bit: dense CRF, OpenCV, batches made ahead, regions."""
     per_gpu: int = 1
     """Processes that share the GPU, and its memory evenly."""
     checkpoint_seconds: float = CHECKPOINT_SECONDS

@@ -1,4 +1,4 @@
-"""What "train on VOC" means at each scale: paper, camvid, camvid_short, camvid_half, shapes."""
+"""Data, networks and recipes at each scale: paper, camvid, camvid_short, camvid_half, shapes."""
 
 from __future__ import annotations
 

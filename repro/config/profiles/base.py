@@ -1,4 +1,4 @@
-"""One scale at which every table can be run: which data and networks stand for the paper's."""
+"""One scale at which every table can be run: the data and networks that stand for the paper's."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PLACINGS = ("conv1", "conv2")
 
 @dataclass(frozen=True)
 class Role:
-    """The data that plays one role, how much of it is seen, and what it is tested on."""
+    """The data that plays one role, the images seen in a training, and the test data."""
 
     train: tuple[Source, ...]
     test: Source
@@ -45,7 +45,7 @@ class Profile:
     recipes: Mapping[str, Recipe]
     """By name; the first is the default."""
     tests: Mapping[str, Source]
-    """Roles of ``Evaluation.data``: what replaces a role's own test split."""
+    """Roles of ``Evaluation.data``: the source that replaces a role's own test split."""
     largest_k: int = 99
     """Cells of the last feature map: a larger kernel is cut to it."""
     last_channels: int = PAPER_CHANNELS
@@ -72,7 +72,7 @@ class Profile:
     _runs: dict[tuple[int, int], tuple[Training, Evaluation | None, Run | None]] = field(
         init=False, repr=False, compare=False, default_factory=dict
     )
-    """What was resolved, by identity: equal numbers of two kinds (1 and 1.0) are two keys."""
+    """Resolved runs, by identity: equal numbers of two kinds (1 and 1.0) are two keys."""
 
     def __post_init__(self) -> None:
         """Refuse a recipe that the profile does not have, a length below 1, and an unknown placing of the stride."""
@@ -88,7 +88,7 @@ class Profile:
 
     @property
     def variant(self) -> str:
-        """What its trainings differ in from the profile's own, for a table's title; empty where they do not."""
+        """Differences of its trainings from the profile's own, for a table's title; empty where there are none."""
         cut = "" if self.steps is None else f"every training cut to {many(self.steps, 'step')}"
         recipe = f"recipe {self.recipe}" if self.recipe and self.recipe != next(iter(self.recipes)) else ""
         placed = f"stride in {self.stride_in}" if self.stride_in not in (None, PLACINGS[0]) else ""

@@ -1,4 +1,4 @@
-"""Profile ``paper``: the data, networks and recipes as printed."""
+"""Profile ``paper``: the data, networks and recipes as reported."""
 
 from __future__ import annotations
 
