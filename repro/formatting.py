@@ -21,17 +21,17 @@ PREFIXES = ("", "k", "M", "G", "T", "P", "E")
 
 
 def metric(number: float) -> str:
-    """Return a number with one decimal and the prefix that suits it, such as ``58.7 M``."""
+    """Return a number with one decimal and an SI prefix, such as ``58.7 M``."""
     size = min(max(0, int(math.log10(number) // 3)), len(PREFIXES) - 1) if number > 0 else 0
     return f"{number / 1000**size:,.1f} {PREFIXES[size]}".rstrip()
 
 
-DASH = "–"  # noqa: RUF001 - an en dash stands for "nothing to show"
+DASH = "–"  # noqa: RUF001 - an en dash marks a missing number
 MINUS = "−"  # noqa: RUF001 - a minus sign lines up with the plus
 
 
 def signed(value: float, decimals: int = 1) -> str:
-    """Return a difference with its sign; a dash for nan. What rounds to nothing has no sign."""
+    """Return a difference with its sign; a dash for nan. A value that rounds to 0 has no sign."""
     if not math.isfinite(value):
         return DASH
     text = f"{abs(value):,.{decimals}f}"
@@ -44,7 +44,7 @@ HOUR = 3600.0
 
 
 def duration(seconds: float) -> str:
-    """Return a length of time to two digits or so: ``40 s``, ``12 min``, ``3.5 h``, ``4.2 days``."""
+    """Return a duration to about two digits: ``40 s``, ``12 min``, ``3.5 h``, ``4.2 days``."""
     for size, unit, most in ((1.0, "s", 90), (60.0, "min", 90), (HOUR, "h", 48)):
         if seconds < most * size:
             whole = seconds / size

@@ -159,6 +159,21 @@ def test_csv_has_the_promised_columns(view: TableView) -> None:
     assert head[:10] == ["table", "row", "column", "printed", "ours", "std", "n", "status", "verdict", "runs"]
 
 
+def test_the_long_frame_has_types(view: TableView) -> None:
+    """Numbers are numbers, one that is missing is none; a table without any cell has no rows and covers nothing."""
+    frame = dataframe.long_frame((view, replace(view, number=3, rows=())))
+    assert list(frame["table"]) == ["2"] * 6
+    assert [str(kind) for kind in frame.dtypes[["value", "std", "difference"]]] == ["float64"] * 3
+    assert frame.loc[frame["kind"] == "score", "n"].tolist() == [3, 3, 2, 0]
+    assert frame.loc[frame["kind"] == "cost", "n"].isna().all()
+    assert frame.loc[frame["status"] == "diverged", "value"].isna().all()
+    found = dataframe.coverage((view, replace(view, number=3, rows=())))
+    assert found.loc["2"].tolist()[:2] == [6, 5]
+    assert found.loc["3"].tolist() == [0, 0, ""]
+    empty = dataframe.render_csv(replace(view, rows=()))
+    assert empty.splitlines() == [",".join(dataframe.COLUMNS)]
+
+
 def test_a_cut_training_is_said_in_the_title(tmp_path: Path) -> None:
     """`--steps`: the heading of every format says it, CSV and JSON in a field of their own; counts are not cut."""
     cut = replace(simulate.PROFILE, steps=3, stride_in="conv2")

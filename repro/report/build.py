@@ -1,4 +1,4 @@
-"""Render tables and the claims board from records: ``python -m repro.report``. It reads no clock and needs no torch."""
+"""Render tables and claims from records: ``python -m repro.report``; needs no torch."""
 
 from __future__ import annotations
 
@@ -170,12 +170,12 @@ def _run(options: Options) -> int:
 
 
 def _put(folder: Path, texts: Mapping[str, str], *, check: bool) -> list[Path]:
-    """Write what differs, or only name it; return it either way."""
+    """Write the files that differ, unless ``check``; return their paths."""
     return [folder / name for name in differing(folder, texts)] if check else write(folder, texts)
 
 
 def _renew(page: Path | None, shown: Mapping[Path, Page], *, check: bool) -> list[Path]:
-    """Renew the claims between the marks of a page: ``README.md`` by default, where it has them."""
+    """Renew the claims between the marks of a Markdown file: ``README.md`` by default, where it has them."""
     path = page or Path("README.md")
     try:
         text = path.read_text(encoding="utf-8")
@@ -194,7 +194,7 @@ def _renew(page: Path | None, shown: Mapping[Path, Page], *, check: bool) -> lis
 
 
 def _lacking(shown: Iterable[Page]) -> tuple[Remaining, ...]:
-    """Return what was not run: of each page its own profile first, then of others what no page tells itself."""
+    """Return missing runs: of each report's own profile first, then of other profiles that have no report."""
     own = {lack.profile: lack for page in shown for lack in page.lacks[:1]}
     others = {lack.profile: lack for page in shown for lack in page.lacks[1:]}
     return tuple({**own, **others, **own}.values())
@@ -233,7 +233,7 @@ def _profiles(name: str | None, shelf: Shelf) -> list[Profile]:
 
 
 def _chosen(names: Sequence[str]) -> set[str]:
-    """Return what was selected by the stem of its files: ``table2``, ``audit``."""
+    """Return the stems of the selected files: ``table2``, ``audit``."""
     known = {name: name for name in (*(table.name for table in all_tables().values()), "audit")}
     short = {str(number): all_tables()[number].name for number in paper_tables()}
     if unknown := [name for name in names if name not in known | short]:

@@ -1,4 +1,4 @@
-"""Lay what was measured beside what the paper prints: a table's spec and the records become a ``TableView``."""
+"""Compare a table with its records: the spec, the reported numbers and the measurements become a ``TableView``."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from repro.results import intervals, metrics, verdicts
 from repro.results.claims import POINTS, Desk, judge
 from repro.results.counts import Counts
 from repro.results.records import Record, Shelf
-from repro.results.scores import Evidence, fingerprint
+from repro.results.scores import Evidence, Measurement, fingerprint
 
 KINDS: Mapping[type, Kind] = {Score: "score", Cost: "cost", Layout: "layout", Cited: "cited", Submitted: "submitted"}
 
@@ -32,7 +32,7 @@ def compare(
     tables: Mapping[int, Table] | None = None,
     places: tuple[str, ...] = ("reference",),
 ) -> TableView:
-    """Return everything that a rendered table shows.
+    """Return a table with its measurements, claims, notes and provenance.
 
     Args:
         table: the spec.
@@ -68,7 +68,7 @@ def compare(
 
 
 def _rows(table: Table, desk: Desk, places: tuple[str, ...]) -> tuple[RowView, ...]:
-    """Return the rows with what was measured, and the gains; in a table of the suite's own the intervals too."""
+    """Return the rows with measurements and gains; in an additional table with intervals too."""
     rows = with_gains(tuple(_row(table, row, desk, places) for row in table.rows))
     return with_spans(rows, desk.evidence) if table.own else rows
 
@@ -110,7 +110,7 @@ def _score(view: CellView, cell: Score, run_key: str | None, desk: Desk, place: 
 
 
 def _answered(view: CellView, cell: Submitted, desk: Desk) -> Outcome:
-    """Return the test server's answer with its day, or that there is none yet."""
+    """Return the test server's answer with its date, or that there is none yet."""
     answer = desk.answer(cell)
     if answer is None:
         return Outcome("server", "awaiting the test server")
@@ -148,9 +148,16 @@ def _counted(cells: list[CellView], counts: Counts) -> str:
 def _problems(cells: list[CellView], counts: Counts) -> Iterable[str]:
     if counts.fault:
         yield counts.fault
+    for _, _, found in _measured(cells):
+        yield from found.faults
+
+
+def _measured(cells: Iterable[CellView]) -> Iterator[tuple[CellView, str, Measurement]]:
+    """Yield every measurement of some cells, with its place."""
     for cell in cells:
         for outcome in cell.outcomes:
-            yield from outcome.measurement.faults if outcome.measurement else ()
+            if outcome.measurement:
+                yield cell, outcome.place, outcome.measurement
 
 
 def with_gains(rows: tuple[RowView, ...]) -> tuple[RowView, ...]:
@@ -174,7 +181,7 @@ def _gain(cell: CellView, base: CellView | None) -> CellView:
 
 
 def with_spans(rows: tuple[RowView, ...], evidence: Evidence) -> tuple[RowView, ...]:
-    """Give every score and every gain its interval: what stands in place of a printed number to compare with."""
+    """Give every score and every gain its interval, for there is no reported number to compare with."""
     return tuple(
         RowView(row.label, tuple(_spanned(cell, _base(cell, row, rows), evidence) for cell in row.cells))
         for row in rows
@@ -207,7 +214,7 @@ def _ends(found: intervals.Interval) -> Span | None:
 
 
 def _possible(span: Span | None, metric: str) -> Span | None:
-    """Return an interval without what no score can be: a share ends at 0 and at 100, a loss at 0."""
+    """Clip an interval to possible scores: a share to 0..100, a loss to 0 and above."""
     most = math.inf if metric == "train_loss" else POINTS
     return span and (max(0.0, span[0]), min(most, span[1]))
 
@@ -242,18 +249,16 @@ def _other_data(cells: Iterable[CellView]) -> Iterator[str]:
     """Name the scores that come from other data or start weights than the table's, and both fingerprints."""
     used: dict[str, Sources] = {}
     apart: dict[tuple[str, str], list[str]] = {}
-    for cell in cells:
-        for outcome in cell.outcomes:
-            for sample in outcome.measurement.samples if outcome.measurement else ():
-                used[outcome.place] = {**used.get(outcome.place, {}), **sample.record.identity.sources}
-    for cell in cells:
-        for outcome in cell.outcomes:
-            for sample in outcome.measurement.other_data if outcome.measurement else ():
-                theirs, ours = sample.record.identity.sources, used.get(outcome.place, {})
-                names = conflicts(theirs, ours)
-                what = shown(theirs, names) + (f" instead of {shown(ours, names)}" if names else "")
-                text = f"{_at(cell)} {sample.value:.1f} (seed {sample.seed})"
-                apart.setdefault((outcome.place, what), []).append(text)
+    for _, place, found in _measured(cells):
+        for sample in found.samples:
+            used[place] = {**used.get(place, {}), **sample.record.identity.sources}
+    for cell, place, found in _measured(cells):
+        for sample in found.other_data:
+            theirs, ours = sample.record.identity.sources, used.get(place, {})
+            names = conflicts(theirs, ours)
+            what = shown(theirs, names) + (f" instead of {shown(ours, names)}" if names else "")
+            text = f"{_at(cell)} {sample.value:.1f} (seed {sample.seed})"
+            apart.setdefault((place, what), []).append(text)
     for (place, what), scores in apart.items():
         yield f"other data ({place}), {what}: {'; '.join(scores)}; not pooled or compared with the rest"
     here, there = used.get("local", {}), used.get("reference", {})
@@ -265,30 +270,27 @@ def _other_data(cells: Iterable[CellView]) -> Iterator[str]:
 
 
 def _other_arithmetic(cells: Iterable[CellView]) -> Iterator[str]:
-    """Lay scores of one seed that two devices or precisions gave beside each other."""
-    for cell in cells:
-        for outcome in cell.outcomes:
-            found = outcome.measurement
-            taken = {sample.seed: sample for sample in found.samples} if found else {}
-            for sample in found.other_arithmetic if found else ():
-                if sample.seed in taken:
-                    ours = taken[sample.seed]
-                    yield (
-                        f"{_at(cell)}, seed {sample.seed}, twice ({outcome.place}): {ours.value:.1f} by "
-                        f"{_by(ours.record.identity)}, {sample.value:.1f} by {_by(sample.record.identity)}; "
-                        "the first counts"
-                    )
+    """Compare scores of one seed from two devices or precisions."""
+    for cell, place, found in _measured(cells):
+        used = {sample.seed: sample for sample in found.samples}
+        for sample in found.other_arithmetic:
+            if sample.seed in used:
+                ours = used[sample.seed]
+                yield (
+                    f"{_at(cell)}, seed {sample.seed}, twice ({place}): {ours.value:.1f} by "
+                    f"{_by(ours.record.identity)}, {sample.value:.1f} by {_by(sample.record.identity)}; "
+                    "the first counts"
+                )
 
 
 def _partial(cells: Iterable[CellView]) -> Iterator[str]:
     """Name the splits that hold fewer images than are published, by place."""
-    found: dict[str, dict[str, None]] = {}
-    for cell in cells:
-        for outcome in cell.outcomes:
-            for sample in outcome.measurement.samples if outcome.measurement else ():
-                if words := shortfall(sample.record.meta.get("partial")):
-                    found.setdefault(outcome.place, {})[words] = None
-    for place, said in found.items():
+    fewer: dict[str, dict[str, None]] = {}
+    for _, place, found in _measured(cells):
+        for sample in found.samples:
+            if words := shortfall(sample.record.meta.get("partial")):
+                fewer.setdefault(place, {})[words] = None
+    for place, said in fewer.items():
         yield f"fewer images than published ({place}): {'; '.join(said)}"
 
 
@@ -302,7 +304,7 @@ def _by(identity: Identity) -> str:
 
 
 def _widths(table: Table, profile: Profile) -> Iterator[str]:
-    """Say what the printed m of a stack stands for where the backbone is narrower than the paper's (Table 4)."""
+    """State the m of a stack where the backbone is narrower than the paper's (Table 4)."""
     models = [score.training.model for score in table.scores()]
     heads = [model.head for model in models if isinstance(model, Model)]
     printed = sorted({head.m for head in heads if isinstance(head, Stack)}, reverse=True)
@@ -316,17 +318,16 @@ def _widths(table: Table, profile: Profile) -> Iterator[str]:
 
 
 def _boundary(table: Table, cells: Iterable[CellView]) -> Iterator[str]:
-    """Say how the boundary region is taken and which share of the scored pixels it has, by place (Table 5)."""
-    found = [score.evaluation for score in table.scores() if score.metric == "boundary_acc"]
+    """State the definition of the boundary region and its share of the scored pixels, by place (Table 5)."""
+    evaluations = [score.evaluation for score in table.scores() if score.metric == "boundary_acc"]
     shares: dict[str, float] = {}
-    for cell in cells:
-        for outcome in cell.outcomes if cell.metric == "boundary_acc" else ():
-            samples = outcome.measurement.samples if outcome.measurement else ()
-            if samples and outcome.place not in shares:  # of the labels alone, so that any record tells it
-                shares[outcome.place] = metrics.boundary_share(samples[0].record.counts()["distance"])
-    if found:
+    for cell, place, found in _measured(cells):
+        if cell.metric == "boundary_acc" and found.samples and place not in shares:
+            # A property of the labels alone: the same in every record.
+            shares[place] = metrics.boundary_share(found.samples[0].record.counts()["distance"])
+    if evaluations:
         share = "; ".join(f"{100 * share:.1f} % of the scored pixels ({place})" for place, share in shares.items())
-        yield f"boundary: {_region(found[0])}{f': {share}' if share else ''}"
+        yield f"boundary: {_region(evaluations[0])}{f': {share}' if share else ''}"
 
 
 def _region(evaluation: Evaluation) -> str:
@@ -335,7 +336,7 @@ def _region(evaluation: Evaluation) -> str:
 
 
 def _readings(table: Table, counts: Mapping[str, int | str]) -> Iterator[str]:
-    """Lay every reading of a printed count beside the print, and say which one is taken (Table 11)."""
+    """Compare every interpretation of a reported count with the paper, and mark the default (Table 11)."""
     for reading in table.readings:
         ours, printed = counts.get(key(reading.cost)), paper.printed(table.number, reading.at.row, reading.at.column)
         if isinstance(ours, int) and printed is not None and printed.value is not None:
@@ -348,9 +349,8 @@ def _readings(table: Table, counts: Mapping[str, int | str]) -> Iterator[str]:
 
 def records_of(cells: Iterable[CellView], place: str) -> tuple[Record, ...]:
     """Return the records of a place behind some cells, by name, each once."""
-    outcomes = (outcome for cell in cells for outcome in cell.outcomes if outcome.place == place)
-    found = {record.name: record for o in outcomes if o.measurement for record in o.measurement.records}
-    return tuple(found[name] for name in sorted(found))
+    named = {record.name: record for _, at, found in _measured(cells) if at == place for record in found.records}
+    return tuple(named[name] for name in sorted(named))
 
 
 def provenance(place: str, records: tuple[Record, ...]) -> Provenance | None:

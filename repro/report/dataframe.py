@@ -1,58 +1,101 @@
-"""Tables as CSV in long form, one line for each cell and place, and as JSON."""
+"""A table as one long frame, a row for each cell and place; from it the CSV file and the coverage; and all as JSON."""
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import io
 import json
 import math
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from repro.report.table_view import CellView, Outcome, TableView
+import pandas as pd
+
+from repro.report.table_view import TableView
+from repro.report.text import counted
 from repro.results.records import Record
 
+UNITS = {"score": "%", "cost": "count", "layout": "layer"}
+TYPES = {
+    "table": "str", "row": "str", "column": "str", "kind": "str", "printed": "str", "value": "float64",
+    "words": "str", "std": "float64", "n": "Int64", "status": "str", "verdict": "str", "runs": "str",
+    "difference": "float64", "unit": "str", "diverged": "Int64", "profile": "str", "place": "str", "key": "str",
+    "cut_to_steps": "Int64",
+}  # fmt: skip
+"""Columns of the long frame; a number that is missing is NaN or NA, never 0."""
 COLUMNS = (
     "table", "row", "column", "printed", "ours", "std", "n", "status", "verdict", "runs",
     "difference", "unit", "diverged", "profile", "place", "key", "cut_to_steps",
 )  # fmt: skip
-UNITS = {"score": "%", "cost": "count", "layout": "layer"}
+"""Columns of a CSV file: ``ours`` is the value, or the words of a layout."""
+
+
+def long_frame(views: Sequence[TableView]) -> pd.DataFrame:
+    """Return one row for each cell and place, in the order of the tables; numbers in full, in the unit named."""
+    lines = [line for view in views for line in _lines(view)]
+    return pd.DataFrame(lines, columns=list(TYPES)).astype(TYPES)
+
+
+def _lines(view: TableView) -> Iterator[dict[str, object]]:
+    for cell in view.cells():
+        for outcome in cell.outcomes:
+            found = outcome.measurement
+            yield {
+                "table": _name(view),
+                "row": cell.row,
+                "column": cell.column,
+                "kind": cell.kind,
+                "printed": cell.printed.text if cell.printed else "",
+                "value": outcome.value,
+                "words": outcome.words,
+                "std": found.std if found else math.nan,
+                "n": len(found.samples) if found else None,
+                "status": outcome.status,
+                "verdict": outcome.verdict,
+                "runs": " ".join(record.name for record in found.records) if found else "",
+                "difference": outcome.difference,
+                "unit": "loss x 100" if cell.metric == "train_loss" else UNITS.get(cell.kind, ""),
+                "diverged": len(found.diverged) if found else None,
+                "profile": view.profile,
+                "place": outcome.place,
+                "key": cell.key,
+                "cut_to_steps": view.cut if cell.kind == "score" else None,
+            }
 
 
 def render_csv(view: TableView) -> str:
-    """Return one table; numbers in full, in the unit named; empty where there is none, never 0 for it."""
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for cell in view.cells():
-        for outcome in cell.outcomes:
-            writer.writerow([_safe(text) for text in _line(view, cell, outcome)])
-    return stream.getvalue()
+    """Return one table; scores with four places, counts without; empty where there is no number."""
+    frame = long_frame((view,))
+    for name in ("value", "std", "difference"):
+        frame[name] = [number(value, kind) for value, kind in zip(frame[name], frame["kind"], strict=True)]
+    frame["ours"] = frame["words"].where(frame["words"] != "", frame["value"])
+    texts = [name for name in COLUMNS if TYPES.get(name, "str") == "str"]
+    frame[texts] = frame[texts].map(_safe)
+    text: str = frame.to_csv(columns=COLUMNS, index=False, lineterminator="\n")
+    return text
 
 
-def _line(view: TableView, cell: CellView, outcome: Outcome) -> list[str]:
-    found = outcome.measurement
-    runs = " ".join(record.name for record in found.records) if found else ""
-    return [
-        str(view.own or view.number),
-        cell.row,
-        cell.column,
-        cell.printed.text if cell.printed else "",
-        outcome.words or number(outcome.value, cell.kind),
-        number(found.std) if found else "",
-        str(len(found.samples)) if found else "",
-        outcome.status,
-        outcome.verdict,
-        runs,
-        number(outcome.difference, cell.kind),
-        "loss x 100" if cell.metric == "train_loss" else UNITS.get(cell.kind, ""),
-        str(len(found.diverged)) if found else "",
-        view.profile,
-        outcome.place,
-        cell.key,
-        "" if view.cut is None or cell.kind != "score" else str(view.cut),
-    ]
+EMPTY = {"cells": 0, "filled": 0, "verdicts": ""}
+FILLED = ("measured", "computed", "cited")
+
+
+def coverage(views: Sequence[TableView]) -> pd.DataFrame:
+    """Return a row for each table: its cells, how many are filled, and how many have which verdict."""
+    cells = long_frame(views).drop_duplicates(["table", "row", "column"])  # the first place of each cell
+    cells["filled"] = cells["status"].isin(FILLED)
+    cells["word"] = cells["verdict"].where(cells["verdict"] != "", cells["status"])
+    found = cells.groupby("table", sort=False).agg(
+        cells=("filled", "size"), filled=("filled", "sum"), verdicts=("word", _tally)
+    )
+    return found.reindex([_name(view) for view in views]).fillna(EMPTY).astype({"cells": int, "filled": int})
+
+
+def _tally(words: pd.Series) -> str:
+    return ", ".join(counted(n, word) for word, n in Counter(words).items())
+
+
+def _name(view: TableView) -> str:
+    return str(view.own or view.number)
 
 
 def number(value: float, kind: str = "score") -> str:
@@ -73,7 +116,7 @@ def _safe(text: str) -> str:
 
 
 DECIMALS = 6
-"""Places kept: what lies beyond differs between processors."""
+"""Decimals kept: later ones differ between processors."""
 
 
 def render_json(views: tuple[TableView, ...], **others: Any) -> str:  # noqa: ANN401 - any frozen values

@@ -11,11 +11,15 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
+import markupsafe
+from jinja2 import Environment
+from markupsafe import Markup
+
 from repro.paper.audit.finding import Audit
 from repro.report import text as words
-from repro.report.markdown import METHOD, OTHERS, WHY_OTHERS
 from repro.report.page import Page
 from repro.report.table_view import CellView, Outcome, RowView, TableView
+from repro.report.templating import environment
 from repro.results import verdicts
 from repro.results.records import Record
 
@@ -31,20 +35,15 @@ FACTS = (
 
 
 @cache
-def _template() -> Any:  # noqa: ANN401 - jinja2's, which only this format imports
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    loader = PackageLoader("repro.report", "templates")
-    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    return environment.get_template("page.html.j2")
+def _environment() -> Environment:
+    return environment(markupsafe.escape)
 
 
 def render(page: Page) -> str:
     """Return the page of one profile with its figures in it; everything that comes from records is escaped."""
-    from markupsafe import Markup
-
-    raw = {name: Markup(_file(f"page.{name}")) for name in ("css", "js")}  # noqa: S704 - our own two files
-    text: str = _template().render(**_context(page), **_beside(page), **_helpers(), **raw)
+    raw = {name: Markup(_file(f"page.{name}")) for name in ("css", "js")}  # noqa: S704 - two files of this package
+    template = _environment().get_template("page.html.j2")
+    text = template.render(**_context(page), **_beside(page), **_helpers(), **raw)
     return "\n".join(line for line in text.splitlines() if line.strip()) + "\n"
 
 
@@ -76,7 +75,7 @@ def _context(page: Page) -> dict[str, Any]:
 
 
 def _beside(page: Page) -> dict[str, Any]:
-    """Return what stands beside the tables: the first words, what is not run, the figures, the words and the method."""
+    """Return the content beside the tables: summary, missing runs, figures, glossary and method."""
     return {
         "glance": words.glance(page.views, page.lacks),
         "aimed": words.aimed(page.lacks[0]).replace("`", "") if page.lacks else "",
@@ -85,8 +84,8 @@ def _beside(page: Page) -> dict[str, Any]:
         "elsewhere": [text for other in page.lacks[1:] if (text := words.whole(other))],
         "pictures": [(one, base64.b64encode(one.png).decode()) for one in page.pictures if one.png],
         "vocabulary": [pair for book in BOOKS for pair in book.items()],
-        "why_others": f"{OTHERS} {WHY_OTHERS}",
-        "method": METHOD,
+        "why_others": f"{words.OTHERS} {words.WHY_OTHERS}",
+        "method": words.METHOD,
     }
 
 
@@ -125,7 +124,7 @@ def _printed_value(cell: CellView) -> str:
 
 
 def _sort_value(cell: CellView) -> str:
-    """Return what a column of a printed table is sorted by: what was measured, else what is printed."""
+    """Return the sort key of a cell: the measured value, else the reported one."""
     found = [outcome.value for outcome in cell.outcomes if math.isfinite(outcome.value)]
     return f"{found[0]:.6g}" if found else _printed_value(cell) or (cell.printed.text if cell.printed else "")
 
@@ -149,7 +148,7 @@ def _used(views: tuple[TableView, ...], audit: Audit) -> list[str]:
 
 
 def _runs(cells: Iterable[CellView]) -> tuple[list[dict[str, Any]], dict[tuple[str, str], str]]:
-    """Return what a cell opens to, once for all cells of one key and place, and where each is."""
+    """Return the details of runs, once for all cells of one key and place, and the id of each."""
     runs: list[dict[str, Any]] = []
     ids: dict[tuple[str, str], str] = {}
     for cell in cells:
@@ -184,13 +183,11 @@ POINTS = 100
 Curve = list[tuple[float, float]]
 
 
-def draw(records: tuple[Record, ...]) -> Any:  # noqa: ANN401 - markupsafe's text, imported only here
+def draw(records: tuple[Record, ...]) -> Markup:
     """Return the curves, one line a seed, as markup of numbers alone; empty where nothing was logged."""
-    from markupsafe import Markup
-
     curves = [(record.seed, points) for record in records if (points := _thin(_points(record)))]
     if not curves:
-        return ""
+        return Markup()
     top = max(loss for _, points in curves for _, loss in points)
     last = max(step for _, points in curves for step, _ in points)
     lines = "".join(_line(points, top, last) for _, points in curves)

@@ -1,4 +1,4 @@
-"""What was not run, and what it would cost: from the times of records, and from counted multiply-adds."""
+"""Missing runs and their expected cost, from the times of records and from counted multiply-adds."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from repro.runner.budget import Estimates
 from repro.runner.plan import make_plan
 
 SEEDS = 3
-"""Seeds aimed at: from one there is no verdict, and from two the intervals are several times as wide."""
+"""Seeds aimed at: one gives no verdict, and with two the intervals are several times as wide."""
 
 
 def remaining(

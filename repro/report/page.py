@@ -1,4 +1,4 @@
-"""The page of one profile from its records: every table beside the print, and what concerns no single one."""
+"""The report of one profile: every table compared with its records, and faults, audit, missing runs and figures."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from repro.runner.plan import fills
 
 @dataclass(frozen=True)
 class Page:
-    """What the index, the LaTeX document and the HTML page show."""
+    """Content of the index, the LaTeX document and the HTML page of one profile."""
 
     views: tuple[TableView, ...]
     faults: tuple[str, ...] = ()
@@ -35,7 +35,7 @@ class Page:
     audit: Audit = field(default_factory=Audit)
     """The paper against itself."""
     lacks: tuple[Remaining, ...] = ()
-    """What this profile was not run on, then what others were not."""
+    """Missing runs of this profile, then of others."""
     pictures: tuple[Picture, ...] = ()
     """Figures in their order."""
 
@@ -46,7 +46,7 @@ class Page:
 
     @property
     def about(self) -> str:
-        """What the profile is, in a few words."""
+        """Description of the profile in a few words."""
         return self.views[0].about if self.views else ""
 
     @property
@@ -61,12 +61,12 @@ class Page:
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """What is wrong with records, in tables or outside of them, each sentence once."""
+        """Faults of records, in tables or outside of them, each sentence once."""
         return tuple(dict.fromkeys((*self.faults, *(problem for view in self.views for problem in view.problems))))
 
 
 FULL_SCALE = "paper"
-"""The profile whose cost every page tells, run or not."""
+"""Profile whose cost is in every report, run or not."""
 
 
 def read(runs: Path, *, local: bool = False) -> Shelf:
@@ -111,7 +111,7 @@ def _stray(record: Record) -> str:
 
 
 def _usual(profile: Profile) -> list[int]:
-    """Return the numbers of all tables: the paper's, and of the suite's own those that a profile has the data for."""
+    """Return the numbers of all tables: the paper's, and the additional ones that a profile has data for."""
     return [number for number, table in all_tables().items() if not table.own or fills(profile, table)]
 
 

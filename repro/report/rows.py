@@ -1,77 +1,85 @@
-"""A table's lines of text, before any format: each printed row becomes what is printed, measured, and between them."""
+"""A table's lines of text before any format: for each row of the paper the lines reported, measured, and compared."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 from repro.formatting import signed
 from repro.report import text as words
 from repro.report.table_view import CellView, Outcome, RowView, TableView
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 Pairs = tuple[tuple[CellView, Outcome | None], ...]
+Texts = tuple[str, ...]
+Line = tuple[str, ...]
+"""Content of the line, a text for each number, the verdict."""
 
 
-@dataclass(frozen=True)
-class Line:
-    """One line: the printed row it belongs to (named on its first line only), what it shows, its cells.
+def layout(view: TableView, *, stacked: bool = False) -> pd.DataFrame:
+    """Return the lines of a table as a frame of text.
 
-    A line without cells has its verdict across the whole table.
-    """
-
-    head: str
-    what: str
-    cells: tuple[str, ...]
-    verdict: str = ""
-
-
-@dataclass(frozen=True)
-class Grid:
-    """A header over lines; ``tall`` tables have one printed column and stand one row a line."""
-
-    header: tuple[str, ...]
-    lines: tuple[Line, ...]
-    tall: bool = False
-
-
-def layout(view: TableView, *, stacked: bool = False) -> Grid:
-    """Return the lines of a table.
+    Its columns have a kind and a name: the ``label`` of the row (on its first line only), ``what`` the line shows,
+    the columns of ``number``, the ``verdict``. A table of one column has one line a row, and no ``what``.
 
     Args:
         view: the table.
-        stacked: put spreads on a line of their own, for narrow pages.
+        stacked: put spreads on a line of their own, and verdicts on a line without numbers, for narrow pages.
     """
+    import pandas as pd  # after a start that `repro run --help` does not wait for
+
     if len(view.columns) == 1:
-        return _tall(view)
-    lines = tuple(line for row in view.rows for line in _lines(row, view, stacked=stacked))
-    return Grid((view.corner, "", *view.columns, *(() if stacked else ("verdict",))), lines)
+        scored = any(cell.kind == "score" for cell in view.cells())
+        places = view.places if scored else ("server",)
+        heads = [("label", view.corner)]
+        names: Texts = ("paper", *(places if scored else ("ours",)), "difference")
+        lines = [(row.label, *_tall_line(row, places)) for row in view.rows]
+    else:
+        heads = [("label", view.corner), ("what", "")]
+        names = view.columns
+        lines = [
+            ("" if i else row.label, *line)
+            for row in view.rows
+            for i, line in enumerate(_lines(row, view, stacked=stacked))
+        ]
+    columns = [*heads, *(("number", name) for name in names), ("verdict", "verdict")]
+    return pd.DataFrame(lines, columns=pd.MultiIndex.from_tuples(columns, names=["kind", "name"]), dtype=object)
 
 
-def _lines(row: RowView, view: TableView, *, stacked: bool) -> list[Line]:
-    printed = tuple(cell.printed.text if cell.printed else "" for cell in row.cells)
-    lines = [] if view.own else [Line(row.label, "paper", printed, "cited" if _cited(row) else "")]
+def texts(grid: pd.DataFrame) -> Iterator[list[tuple[str, str]]]:
+    """Yield each line of a table as the kind and the text of its columns."""
+    kinds = grid.columns.get_level_values("kind")
+    for line in grid.to_numpy().tolist():
+        yield list(zip(kinds, line, strict=True))
+
+
+def _lines(row: RowView, view: TableView, *, stacked: bool) -> Iterator[Line]:
+    if not view.own:
+        reported = (cell.printed.text if cell.printed else "" for cell in row.cells)
+        yield "paper", *reported, "cited" if _cited(row) and not stacked else ""
     for place in _places(row, view):
         pairs = tuple(zip(row.cells, (cell.outcome(place) for cell in row.cells), strict=True))
-        lines += _stack(row, place, pairs) if stacked else _flat(row, place, pairs)
-    return [replace(lines[0], head=row.label), *lines[1:]] if lines else []
+        yield from _stack(row, place, pairs) if stacked else _flat(row, place, pairs)
 
 
-def _flat(row: RowView, place: str, pairs: Pairs) -> list[Line]:
-    """Return what was measured with its spread in the same cell."""
+def _flat(row: RowView, place: str, pairs: Pairs) -> Iterator[Line]:
+    """Yield the measured line, its spread in the same cell, and the lines of comparison that have any text."""
     verdict = verdicts([outcome for _, outcome in pairs if outcome])
     extra = [
         ("difference", _each(pairs, words.difference)),
         (f"gain{_from(row)}, paper / here", _each(pairs, _gains)),
     ]
     extra += _spans(row, pairs)
-    lines = [Line("", _name(place), _each(pairs, words.measured), verdict)]
-    return lines + [Line("", what, texts) for what, texts in extra if any(texts)]
+    yield _name(place), *_each(pairs, words.measured), verdict
+    yield from ((what, *found, "") for what, found in extra if any(found))
 
 
-def _spans(row: RowView, pairs: Pairs) -> list[tuple[str, tuple[str, ...]]]:
-    """Return the lines of intervals, which only cells without a print have."""
+def _spans(row: RowView, pairs: Pairs) -> list[tuple[str, Texts]]:
+    """Return the lines of intervals, which only cells of additional tables have."""
     gains = _each(pairs, lambda _, o: signed(o.gain) if o.span and math.isfinite(o.gain) else "")
     return [
         ("95 % interval", _each(pairs, lambda _, o: words.span(o.span))),
@@ -80,21 +88,21 @@ def _spans(row: RowView, pairs: Pairs) -> list[tuple[str, tuple[str, ...]]]:
     ]
 
 
-def _ends(row: RowView, pairs: Pairs) -> list[tuple[str, tuple[str, ...]]]:
+def _ends(row: RowView, pairs: Pairs) -> list[tuple[str, Texts]]:
     """Return the lines of intervals with each end on a line of its own."""
-    lines: list[tuple[str, tuple[str, ...]]] = []
-    for what, texts in _spans(row, pairs):
+    lines: list[tuple[str, Texts]] = []
+    for what, found in _spans(row, pairs):
         if "interval" not in what:
-            lines.append((what, texts))
+            lines.append((what, found))
             continue
-        parts = [text.strip("[]").partition(", ") for text in texts]
+        parts = [text.strip("[]").partition(", ") for text in found]
         lines.append((f"{what.replace(' interval', '')}, from", tuple(part[0] for part in parts)))
         lines.append(("to", tuple(part[2] for part in parts)))
     return lines
 
 
-def _stack(row: RowView, place: str, pairs: Pairs) -> list[Line]:
-    """Return the same with every number alone in its cell, verdict and seeds on a line across the table."""
+def _stack(row: RowView, place: str, pairs: Pairs) -> Iterator[Line]:
+    """Yield the same with every number alone in its cell, verdict and seeds on a line across the table."""
     counted = [words.seeds(outcome) for _, outcome in pairs if outcome]
     same = len(set(counted)) == 1
     extra = [
@@ -105,12 +113,11 @@ def _stack(row: RowView, place: str, pairs: Pairs) -> list[Line]:
         ("gain, here", _each(pairs, lambda cell, outcome: _gains(cell, outcome).partition(" / ")[2])),
         *_ends(row, pairs),
     ]
-    lines = [Line("", _name(place), _each(pairs, words.value))]
-    lines += [Line("", what, texts) for what, texts in extra if any(texts)]
+    yield _name(place), *_each(pairs, words.value), ""
+    yield from ((what, *found, "") for what, found in extra if any(found))
     verdict = verdicts([outcome for _, outcome in pairs if outcome])
-    if {verdict} == {outcome.status for _, outcome in pairs if outcome}:
-        return lines
-    return [*lines, Line("", "verdict", (), verdict + (f"; seeds {counted[0]} each" if same and counted[0] else ""))]
+    if {verdict} != {outcome.status for _, outcome in pairs if outcome}:
+        yield "verdict", *("" for _ in pairs), verdict + (f"; seeds {counted[0]} each" if same and counted[0] else "")
 
 
 def _places(row: RowView, view: TableView) -> tuple[str, ...]:
@@ -128,12 +135,12 @@ def _cited(row: RowView) -> bool:
     return all(cell.kind == "cited" for cell in row.cells)
 
 
-def _each(pairs: Pairs, text: Callable[[CellView, Outcome], str]) -> tuple[str, ...]:
+def _each(pairs: Pairs, text: Callable[[CellView, Outcome], str]) -> Texts:
     return tuple(text(cell, outcome) if outcome else "" for cell, outcome in pairs)
 
 
 def _gains(cell: CellView, outcome: Outcome) -> str:
-    """Return the gain over the line's first score, as printed and as measured; empty where one is unknown."""
+    """Return the gain over the line's first score, reported and measured; empty where one is unknown."""
     if not (math.isfinite(outcome.gain) and math.isfinite(cell.gain_printed)) or math.isfinite(outcome.difference):
         return ""
     return f"{signed(cell.gain_printed)} / {signed(outcome.gain)}"
@@ -153,17 +160,10 @@ def verdicts(outcomes: list[Outcome]) -> str:
     return ", ".join(words.counted(n, word) for word, n in found.items())
 
 
-def _tall(view: TableView) -> Grid:
-    scored = any(cell.kind == "score" for cell in view.cells())
-    places = view.places if scored else ("ours",)
-    lines = tuple(_tall_line(row, view.places if scored else ("server",)) for row in view.rows)
-    return Grid((view.corner, "paper", *places, "difference", "verdict"), lines, tall=True)
-
-
 def _tall_line(row: RowView, places: tuple[str, ...]) -> Line:
     cell = row.cells[0]
     found = [cell.outcome(place) for place in places]
     shown = [words.measured(cell, o) if o and o.status != "awaiting the test server" else "" for o in found]
     apart = ", ".join(text for outcome in found if outcome and (text := words.difference(cell, outcome)))
     verdict = "cited" if cell.kind == "cited" else verdicts([outcome for outcome in found if outcome])
-    return Line(row.label, "", (cell.printed.text if cell.printed else "", *shown, apart), verdict)
+    return cell.printed.text if cell.printed else "", *shown, apart, verdict

@@ -1,9 +1,10 @@
-"""What a rendered table is made of: frozen values that hold every number, word and record that it shows."""
+"""Frozen values that a rendered table is made of: its numbers, words and records."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Literal
 
 from repro.config.profiles import PROFILES
@@ -18,9 +19,9 @@ Kind = Literal["score", "cost", "layout", "cited", "submitted", "empty"]
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one place (``reference``, ``local``, or ``computed`` for counts) has for a cell.
+    """Result of a cell in one place: ``reference``, ``local``, or ``computed`` for counts.
 
-    ``value`` and ``difference`` (ours minus printed) are in the printed unit: points for scores, units for counts.
+    ``value`` and ``difference`` (ours minus reported) are in the reported unit: points for scores, units for counts.
     """
 
     place: str
@@ -34,14 +35,14 @@ class Outcome:
     verdict: str = ""
     measurement: Measurement | None = None
     span: Span | None = None
-    """95 % interval of the value; only where there is no print to compare with."""
+    """95 % interval of the value; only in additional tables, which have no reported number."""
     gain_span: Span | None = None
     """95 % interval of the gain, over the seeds that both share; as above."""
 
 
 @dataclass(frozen=True)
 class CellView:
-    """One printed cell and what stands beside it."""
+    """A cell of a table: the reported number and our results."""
 
     row: str
     column: str
@@ -59,7 +60,7 @@ class CellView:
 
 @dataclass(frozen=True)
 class RowView:
-    """One printed row."""
+    """A row of a table."""
 
     label: str
     cells: tuple[CellView, ...]
@@ -67,7 +68,7 @@ class RowView:
 
 @dataclass(frozen=True)
 class Lack:
-    """What one table, or all of them together, still need: runs without a record, and their expected length."""
+    """Missing runs of one table, or of all together, and their expected length."""
 
     name: str
     label: str
@@ -89,25 +90,30 @@ class Lack:
 
 @dataclass(frozen=True)
 class Remaining:
-    """What a profile still lacks: by table, and in all, where a run that several tables share counts once."""
+    """Missing runs of a profile: by table, and in all, where a run that several tables share counts once."""
 
     profile: str
     seeds: int
     tables: tuple[Lack, ...]
     whole: Lack
     source: str = ""
-    """Whose times the expected ones are."""
+    """Source of the times that the estimate is made from."""
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A drawn figure: its name and title, its number in the paper (0 for the suite's own), where its PDF lies."""
+    """A drawn figure: its name and title, its number in the paper (0 for an additional one), where its PDF lies."""
 
     name: str
     title: str
     number: int
     pdf: str
     png: bytes = b""
+
+    @property
+    def png_path(self) -> str:
+        """Where its PNG lies: beside the PDF."""
+        return PurePosixPath(self.pdf).with_suffix(".png").as_posix()
 
     @property
     def label(self) -> str:
@@ -117,7 +123,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where the numbers of one place come from; every field is sorted and free of repeats."""
+    """Provenance of the numbers of one place; every field is sorted and free of repeats."""
 
     place: str
     recipes: tuple[str, ...]
@@ -133,7 +139,7 @@ class Provenance:
 
 @dataclass(frozen=True)
 class TableView:
-    """One table as printed, with everything that was measured for it in one profile."""
+    """A table of the paper, or an additional one, with all results of one profile."""
 
     number: int
     title: str
@@ -149,12 +155,12 @@ class TableView:
     counted: str = ""
     """How counts were made; empty where the table has none."""
     notes: tuple[str, ...] = ()
-    """What has to be known to read the cells, a sentence each."""
+    """Notes below the table, a sentence each."""
     problems: tuple[str, ...] = ()
     own: str = ""
-    """Name of a table of the suite's own, which the paper does not print."""
+    """Name of an additional table (not in the paper)."""
     cut: int | None = None
-    """Steps that every training was cut to (``--steps``), which the title says too; None: none was cut."""
+    """Steps that every training was cut to (``--steps``); None: none was cut."""
 
     @property
     def name(self) -> str:

@@ -1,9 +1,9 @@
-"""Show tables in the terminal: printed, reference and local side by side, then the claims."""
+"""Show tables in the terminal: reported, reference and local side by side, then the claims."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Literal
 
 from rich import box
 from rich.console import Console
@@ -17,12 +17,15 @@ from repro.paper.schema import Table
 from repro.paper.tables import all_tables
 from repro.report import compare
 from repro.report import text as words
-from repro.report.rows import Grid, layout
+from repro.report.rows import layout, texts
 from repro.report.table_view import TableView
 from repro.results.claims import ClaimView
 from repro.results.counts import load_counts
 from repro.results.records import Shelf
 from repro.results.scores import Evidence
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 COLOURS = {"matches": "green", "holds": "green", "within": "green", "differs": "red", "fails": "red",
            "outside": "red", "diverged": "yellow"}  # fmt: skip
@@ -63,50 +66,51 @@ def show(out: Console, view: TableView) -> None:
         out.print(escape(problem), style="yellow", soft_wrap=True)
 
 
-def _parts(out: Console, grid: Grid) -> Iterator[Grid]:
+def _parts(out: Console, grid: pd.DataFrame) -> Iterator[pd.DataFrame]:
     """Yield a table as it fits the terminal: whole, or a few columns at a time, for a number must never be cut."""
-    columns = grid.header[2:-1]
-    if grid.tall or _fits(out, grid):
+    kinds = grid.columns.get_level_values("kind")
+    if "what" not in kinds or _fits(out, grid):
         yield grid
         return
-    start = 0
-    while start < len(columns):
-        end = len(columns)
-        while end > start + 1 and not _fits(out, _slice(grid, start, end)):
+    start, count = 0, sum(kinds == "number")
+    while start < count:
+        end = count
+        while end > start + 1 and not _fits(out, _part(grid, start, end)):
             end -= 1
-        yield _slice(grid, start, end)
+        yield _part(grid, start, end)
         start = end
 
 
-def _fits(out: Console, grid: Grid) -> bool:
-    """Say whether a table has room where its verdicts alone may be broken between words."""
-    lines = tuple(replace(line, verdict=max(line.verdict.split(), key=len, default="")) for line in grid.lines)
-    frame = _frame(replace(grid, lines=lines))
+def _part(grid: pd.DataFrame, start: int, end: int) -> pd.DataFrame:
+    """Return some of the columns of numbers; the verdict stands with the last of them."""
+    kinds = grid.columns.get_level_values("kind")
+    numbers = [i for i, kind in enumerate(kinds) if kind == "number"]
+    hidden = {*numbers[:start], *numbers[end:]}
+    part = grid.iloc[:, [i for i in range(len(kinds)) if i not in hidden]]
+    return part if end == len(numbers) else part.drop(columns="verdict", level="kind")
+
+
+def _fits(out: Console, grid: pd.DataFrame) -> bool:
+    """Return whether a table fits the width if only its verdicts are broken between words."""
+    frame = _frame(grid, lambda verdict: max(verdict.split(), key=len, default=""))
     return Measurement.get(out, out.options.update(width=UNBOUNDED), frame).maximum <= out.width
 
 
-def _slice(grid: Grid, start: int, end: int) -> Grid:
-    """Return some columns of a table; the verdict stands with the last of them."""
-    last = end == len(grid.header) - 3
-    lines = tuple(
-        replace(line, cells=line.cells[start:end], verdict=line.verdict if last else "") for line in grid.lines
-    )
-    return Grid((*grid.header[:2], *grid.header[2 + start : 2 + end], grid.header[-1] if last else ""), lines)
-
-
-def _frame(grid: Grid, *, wrapped: bool = False) -> Frame:
+def _frame(grid: pd.DataFrame, shorten: Callable[[str], str] = str, *, wrapped: bool = False) -> Frame:
     frame = Frame(box=box.SIMPLE_HEAD, pad_edge=False)
-    for i, name in enumerate(grid.header):
-        frame.add_column(
-            escape(name),
-            justify="right" if 1 < i < len(grid.header) - 1 else "left",
-            no_wrap=not wrapped and i < len(grid.header) - 1,
-            overflow="fold",
-        )
-    for line in grid.lines:
-        middle = [] if grid.tall else [f"[dim]{escape(line.what)}[/]"]
-        frame.add_row(f"[bold]{escape(line.head)}[/]", *middle, *map(escape, line.cells), _coloured(line.verdict))
+    for kind, name in grid.columns:
+        justify: Literal["left", "right"] = "right" if kind == "number" else "left"
+        frame.add_column(escape(name), justify=justify, no_wrap=not wrapped and kind != "verdict", overflow="fold")
+    for line in texts(grid):
+        frame.add_row(*(_styled(kind, shorten(text) if kind == "verdict" else text) for kind, text in line))
     return frame
+
+
+def _styled(kind: str, text: str) -> str:
+    if kind == "verdict":
+        return _coloured(text)
+    style = {"label": "bold", "what": "dim"}.get(kind)
+    return f"[{style}]{escape(text)}[/]" if style else escape(text)
 
 
 def _coloured(word: str) -> str:

@@ -1,4 +1,4 @@
-"""Numbers and sentences as every format shows them: scores, intervals, claims, provenance, what was not run."""
+"""Numbers and sentences of every format: scores, intervals, claims, provenance, missing runs."""
 
 from __future__ import annotations
 
@@ -15,14 +15,35 @@ from repro.results import verdicts
 from repro.results.claims import ClaimView, Effect
 from repro.runner.budget import USUAL
 
+SOURCE = (
+    "Computed from what the paper prints, from the suite's specs and from the cost of the networks (in closed form, or "
+    "as stored from the built modules). No training and no record enters."
+)
+LEGEND = "In brackets: what the reading gives. The reading that the suite takes by default is marked."
+
+
+METHOD = (
+    "A comparison is a weighted sum of cells, computed by seed and from the stored counts of every image. Its "
+    "95 % interval adds two errors: the mean over seeds moves by Student's t of their spread, and the images "
+    "by the bootstrap (2,000 resamples by numpy's multinomial, the same for all cells; the tests hold it "
+    "against scipy's). All cells share seeds and images unless a note says otherwise. A claim "
+    "that makes several comparisons holds when each is shown at 95 %: all must be, so no correction is due. It "
+    "fails when one is refuted, and for that each interval is widened by the number of comparisons "
+    "(Bonferroni). Claims are not corrected against one another. With one seed the interval is over images "
+    "only, and no verdict is given. Sums of counts are exact."
+)
+
+OTHERS = "Records that no table shows"
+WHY_OTHERS = "(another length or recipe, a figure's own, or a spec that is no more)"
+
 
 def decimals(cell: CellView) -> int:
-    """Return the printed precision of a cell: one place where nothing is printed."""
+    """Return the reported decimals of a cell: one where the paper reports no number."""
     return cell.printed.decimals if cell.printed and cell.printed.value is not None else 1
 
 
 def value(cell: CellView, outcome: Outcome) -> str:
-    """Return what was measured without its spread, or the status where there is no number."""
+    """Return the measured value without its spread, or the status where there is no number."""
     if outcome.words:
         return outcome.words
     if not math.isfinite(outcome.value):
@@ -33,7 +54,7 @@ def value(cell: CellView, outcome: Outcome) -> str:
 
 
 def count(cell: CellView, number: float) -> str:
-    """Return a count in the printed unit: whole parameters, or millions of multiply-adds."""
+    """Return a count in the reported unit: whole parameters, or millions of multiply-adds."""
     if cell.printed and cell.printed.unit == "MFLOPs":
         return f"{number / 1e6:,.0f}"
     return f"{number:,.0f}"
@@ -50,7 +71,7 @@ def stated(outcome: Outcome) -> str:
 
 
 def seeds(outcome: Outcome) -> str:
-    """Return the number of seeds behind a mean, and what became of the others."""
+    """Return the number of seeds behind a mean, and of those that diverged or were interrupted."""
     found = outcome.measurement
     if found is None or not found.samples:
         return ""
@@ -92,7 +113,7 @@ def measured(cell: CellView, outcome: Outcome) -> str:
 
 
 def difference(cell: CellView, outcome: Outcome) -> str:
-    """Return ours minus printed, in the printed unit; empty where the two are not comparable."""
+    """Return ours minus reported, in the reported unit; empty where the two are not comparable."""
     if not math.isfinite(outcome.difference):
         return ""
     if cell.kind != "cost":
@@ -112,7 +133,7 @@ def unit(view: TableView) -> str:
 
 
 def effect(found: Effect) -> str:
-    """Return a comparison's estimate and interval, with what it has to exceed."""
+    """Return a comparison's estimate and interval, or the cells that it is missing."""
     if found.missing:
         return "missing: " + ", ".join(found.missing)
     if found.exact:
@@ -124,7 +145,7 @@ def effect(found: Effect) -> str:
 
 
 def evidence(claim: ClaimView) -> str:
-    """Return what decided a claim, in one line."""
+    """Return the evidence that decided a claim, in one line."""
     found = claim.deciding
     if found is None:
         return claim.note
@@ -157,7 +178,7 @@ def origin(found: Provenance) -> str:
 
 
 def checks(found: Iterable[Check]) -> str:
-    """Return printed numbers by their place, each with what the reading gives: ``table 2: 260K (260,694), ...``."""
+    """Return reported numbers by table or section, each with the computed one: ``table 2: 260K (260,694), ...``."""
     parts = []
     for place, group in groupby(found, key=lambda check: check.place):
         parts.append(f"{place}: {', '.join(map(_checked, group))}")
@@ -170,7 +191,7 @@ def _checked(check: Check) -> str:
 
 
 def reproduced(reading: Reading) -> str:
-    """Return how many of the printed numbers that it was held against a reading gives, such as ``10 of 12``."""
+    """Return how many of the reported numbers an interpretation reproduces, such as ``10 of 12``."""
     return f"{len(reading.reproduces)} of {len(reading.reproduces) + len(reading.breaks)}"
 
 
@@ -202,7 +223,7 @@ def after(number: int, word: str) -> str:
 
 
 def glance(views: tuple[TableView, ...], lacks: tuple[Remaining, ...] = ()) -> tuple[str, ...]:
-    """Return what the tables come to: a sentence on claims, on counts, on scores, and on what was not run."""
+    """Return a summary of the tables: a sentence on claims, on counts, on scores, and on missing runs."""
     claims = Counter(claim.verdict for view in views for claim in view.claims)
     cells = [cell for view in views for cell in view.cells() if cell.outcomes]
     counts = Counter(cell.outcomes[0].verdict for cell in cells if cell.kind in {"cost", "layout"} and cell.printed)
@@ -233,7 +254,7 @@ def _of_seeds(found: list[int]) -> str:
 
 
 def _against(outcomes: list[Outcome]) -> str:
-    """Return how scores stand to the print, or that they do not."""
+    """Return the verdicts of scores against the paper, or that they are not comparable."""
     verdict = Counter(o.verdict for o in outcomes if o.verdict)
     if set(verdict) == {"not comparable"}:
         return "; none of them is comparable with the print, the claims speak"
@@ -255,7 +276,7 @@ def _lacking(lack: Lack) -> tuple[str, str, str]:
 
 
 def cost(lack: Lack) -> str:
-    """Return the expected time of one process, and what is not known; operations where no time is."""
+    """Return the expected time of one process and the runs of unknown time; operations where no time is known."""
     if not lack.runs:
         return "no training"
     parts = [duration(lack.seconds)] if lack.seconds else []
@@ -275,7 +296,7 @@ def _operations(lack: Lack) -> str:
 
 
 def whole(found: Remaining) -> str:
-    """Return what another profile lacks in one sentence; empty where it lacks nothing."""
+    """Return the missing runs of another profile in one sentence; empty where there are none."""
     lack, seeds = found.whole, found.seeds
     if not lack.runs:
         return ""
@@ -288,7 +309,7 @@ def whole(found: Remaining) -> str:
 
 
 def aimed(found: Remaining) -> str:
-    """Return what the lines of ``lacking`` count, in one sentence."""
+    """Return the target that ``lacking`` counts up to, in one sentence."""
     if not (found.whole.runs or found.whole.empty):
         return f"Nothing: every cell has its {found.seeds} seeds."
     times = f" Times are of one process ({found.source})." if found.whole.seconds else ""
@@ -302,7 +323,7 @@ def aimed(found: Remaining) -> str:
 
 
 def runs(lack: Lack) -> str:
-    """Return how many runs are to be done, and what they cost."""
+    """Return the number and cost of missing runs."""
     if not lack.runs:
         return "nothing"
     return f"{many(lack.runs, 'run')}, {cost(lack)}"
