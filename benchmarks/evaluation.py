@@ -4,9 +4,9 @@
 
 One image of 512 x 512, 21 classes. The forward pass is that of the ResNet-50 GCN k=7 + BR as `repro run` evaluates it
 (bf16 where the processor multiplies it, channels last, all threads); counting is everything after the label map:
-confusion counts, counts by distance and by object size, with the places (distance and size bins) that are kept beside
-the store; ``places`` is what making them costs, in the first evaluation of a split. ``usual``: torch's argmax of logits
-in the default layout, then numpy's bincount. Labels are blobs with a void rim, as VOC's.
+confusion counts, counts by distance and by object size, with the region codes (distance and size bins) stored with the
+images; ``places`` is their computation, in the first evaluation of a split. ``usual``: torch's argmax of logits in the
+default layout, then numpy's bincount. Labels are blobs with a void rim, as VOC's.
 """
 
 from __future__ import annotations
@@ -54,11 +54,11 @@ def ways(labels: Map, pred: Map) -> dict[str, Callable[[], Any]]:
         matrix = bincount(labels, default.argmax(1)[0].numpy())
         return np.stack([matrix.diagonal(), matrix.sum(axis=0), matrix.sum(axis=1)], axis=1)
 
-    kept = regions.places(labels)
+    kept = regions.region_codes(labels)
 
     def counting() -> None:
         class_counts(labels, pred, CLASSES)
-        regions.place_counts(labels, pred, kept)
+        regions.region_counts(labels, pred, kept)
 
     assert (ours() == usual()).all()
     return {
@@ -66,7 +66,7 @@ def ways(labels: Map, pred: Map) -> dict[str, Callable[[], Any]]:
         "logits to counts, usual": usual,
         "forward": lambda: network.labels([image]),
         "counting": counting,
-        "places": lambda: regions.places(labels),
+        "places": lambda: regions.region_codes(labels),
     }
 
 

@@ -44,11 +44,11 @@ def turns(backbone: str, pairs: list[Pair], num_classes: int, rounds: int) -> li
     assert isinstance(net, Network)
     predictor = Predictor(net.eval(), partial(normalise, mean=MEAN, std=STD))
     items = [(i, image, labels) for i, (image, labels) in enumerate(pairs)]
-    places = [regions.places(labels, "edge", "euclidean", 0) for _, labels in pairs]
+    codes = [regions.region_codes(labels, "edge", "euclidean", 0) for _, labels in pairs]
     found = take_turns(
         {
             "without": lambda: without(predictor, items, num_classes),
-            "with regions": lambda: evaluate_images(predictor, items, num_classes, places=places),
+            "with regions": lambda: evaluate_images(predictor, items, num_classes, codes=codes),
             "with regions, the first time": lambda: evaluate_images(predictor, items, num_classes),
         },
         rounds,

@@ -47,7 +47,7 @@ def main() -> None:
     ways: dict[str, Callable[[], Any]] = {
         "ours, band": lambda: regions.boundary_band(labels),
         "ours, bins": lambda: regions.distance_bins(labels),
-        "ours, bins, sizes and counts": lambda: regions.place_counts(labels, pred, regions.places(labels)),
+        "ours, bins, sizes and counts": lambda: regions.region_counts(labels, pred, regions.region_codes(labels)),
         "opencv precise, one transform": lambda: precise(scored),
         "opencv precise, each label": lambda: by_label(labels, precise),
         "scipy, one transform": lambda: ndimage.distance_transform_edt(scored),

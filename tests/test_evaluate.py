@@ -186,10 +186,10 @@ def test_counts_kept_on_a_device_are_those_of_each_image() -> None:
     tally, expected = Tally(4, torch.device("cpu")), {"classes": [], "distance": [], "size": []}
     for seed, (count, h, w) in enumerate([(3, 30, 41), (1, 7, 5), (2, 64, 33), (2, 1, 1)]):
         labels, pred = _maps(count, h, w, seed)
-        places = np.stack([regions.places(image) for image in labels])
+        places = np.stack([regions.region_codes(image) for image in labels])
         tally.add(labels, torch.from_numpy(pred), places)
         for one, guess, where in zip(labels, pred, places, strict=True):
-            near, large = regions.place_counts(one, guess, where)
+            near, large = regions.region_counts(one, guess, where)
             for name, counts in zip(expected, (class_counts(one, guess, 4), near, large), strict=True):
                 expected[name].append(counts)
     found = tally.counts()
@@ -212,7 +212,7 @@ def test_several_images_a_pass_have_the_counts_of_one(protocol: Evaluation, monk
     items = list(zip(range(10), images, labels, strict=True))
 
     def begin(_: int, truth: np.ndarray) -> partial[np.ndarray]:
-        return partial(regions.places, truth)
+        return partial(regions.region_codes, truth)
 
     steps: dict[str, list[int]] = {"several": [], "one": []}
     monkeypatch.setattr(evaluator, "pixels_at_once", lambda _: 3 * 18 * 27)
@@ -234,7 +234,7 @@ def test_what_cannot_be_counted_is_said_on_a_device_too() -> None:
             predictor,
             [(0, image, labels)],
             num_classes,
-            lambda _, truth: partial(regions.places, truth),
+            lambda _, truth: partial(regions.region_codes, truth),
             lambda _: None,
         )
 

@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 import pytest
 import simulate
+from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.figure import Figure as Drawing
 from matplotlib.patches import FancyBboxPatch
 from matplotlib.text import Text
@@ -43,7 +44,6 @@ from repro.figures import (
     figure6,
     inputs,
     network_diagram,
-    size_profile,
     style,
     training_curves,
 )
@@ -58,7 +58,7 @@ from repro.results import field_areas
 from repro.results.field_areas import Areas, Field, Settings
 
 SMALL = Map(64, 12, 12)
-PLOTS = ("kernel_curve", "field_area", "boundary_profile", "training_curves", "class_gains")
+PLOTS = ("kernel_curve", "field_area", "boundary_profile", "training_curves", "class_gains", "size_profile")
 HEADS = (GCN(7), Conv1x1(), Conv(7), Stack(7))
 TABLES = {number: all_tables()[number] for number in (1, 2, 5)}
 
@@ -211,12 +211,14 @@ def plots(runs: Path) -> dict[str, Drawing]:
     """Return the plots of made-up records."""
     request = build.Request((), runs=runs)
     evidence, profile = request.evidence(), profiles.get("shapes")
-    makers = {name: import_module(f"repro.figures.{name}").compute for name in PLOTS} | {
-        "size_profile": lambda material: size_profile.compute(material, None)
-    }
     return {
-        name: diagram(name, make(inputs.gather(all_figures()[name], profile, evidence, ("reference",))))
-        for name, make in makers.items()
+        name: diagram(
+            name,
+            import_module(f"repro.figures.{name}").compute(
+                inputs.gather(all_figures()[name], profile, evidence, ("reference",))
+            ),
+        )
+        for name in PLOTS
     }
 
 
@@ -296,6 +298,32 @@ def test_gains_add_up(runs: Path) -> None:
     base, gcn, refined = (part.found.mean for part in material.shown)
     assert shown.series[0].gains[-1].estimate == pytest.approx(gcn - base)
     assert shown.series[1].gains[-1].estimate == pytest.approx(refined - gcn)
+
+
+def test_intervals_drawn_are_those_computed(runs: Path) -> None:
+    """The plots draw the stored ends of every interval; seaborn computes none."""
+    evidence = build.Request((), runs=runs).evidence()
+    found: dict[str, Any] = {}
+    for name in ("kernel_curve", "class_gains", "boundary_profile"):
+        material = inputs.gather(all_figures()[name], profiles.get("shapes"), evidence, ("reference",))
+        found[name] = import_module(f"repro.figures.{name}").compute(material)
+    axes = diagram("kernel_curve", found["kernel_curve"]).axes[1]
+    lines = next(collection for collection in axes.collections if isinstance(collection, LineCollection))
+    ends = [end for point in found["kernel_curve"].points for end in (point.low, point.high)]
+    assert np.ravel(lines.get_segments())[1::2] == pytest.approx(ends)
+    axes = diagram("class_gains", found["class_gains"]).axes[0]
+    lines = next(collection for collection in axes.collections if isinstance(collection, LineCollection))
+    gains = [(g.low, g.high) for series in found["class_gains"].series for g in series.gains]
+    assert sorted(map(tuple, np.array(lines.get_segments())[..., 0])) == pytest.approx(np.array(sorted(gains)))
+    for axes, bands in zip(
+        diagram("boundary_profile", found["boundary_profile"]).axes,
+        (found["boundary_profile"].accuracy, found["boundary_profile"].gain),
+        strict=True,
+    ):
+        filled = [c for c in axes.collections if isinstance(c, PolyCollection)]
+        for area, band in zip(filled, bands, strict=True):
+            y = area.get_paths()[0].vertices[:, 1]
+            assert (y.min(), y.max()) == pytest.approx((min(band.low), max(band.high)))
 
 
 def test_a_class_of_a_record_is_no_formula() -> None:
@@ -423,7 +451,7 @@ def test_smoothing_is_the_mean_of_the_window() -> None:
     """Each value is the mean of itself and those before it within 2 % of the training."""
     loss = [float(i % 7) for i in range(150)]
     slow = [float(np.mean(loss[max(0, i - 2) : i + 1])) for i in range(150)]
-    assert training_curves.smooth(loss) == pytest.approx(slow)
+    assert training_curves.smooth(loss).tolist() == pytest.approx(slow)
 
 
 def _modules() -> Iterator[str]:

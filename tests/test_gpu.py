@@ -320,10 +320,10 @@ def test_counts_on_the_gpu_are_those_of_each_image() -> None:
         labels = np.where(labels == 12, 255, labels).astype(np.uint8)
         pred = np.where(random.random(labels.shape) < 0.3, random.integers(0, 12, labels.shape), labels)
         pred = np.where(pred == 255, 3, pred).astype(np.uint8)
-        places = np.stack([regions.places(image, background=None) for image in labels])
+        places = np.stack([regions.region_codes(image, background=None) for image in labels])
         tally.add(labels, torch.from_numpy(pred).to(device), places)
         for one, guess, where in zip(labels, pred, places, strict=True):
-            expected.append((class_counts(one, guess, 12), *regions.place_counts(one, guess, where)))
+            expected.append((class_counts(one, guess, 12), *regions.region_counts(one, guess, where)))
     for found, parts in zip(tally.counts().values(), zip(*expected, strict=True), strict=True):
         np.testing.assert_array_equal(found, np.array(parts))
 

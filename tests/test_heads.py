@@ -1,20 +1,89 @@
-"""Tests of the four heads of Figure 4."""
+"""The heads of Figure 4: shapes, linearity, counts, names; every one of ``HEADS`` is tested."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
 from repro.config.errors import SpecError
-from repro.config.networks import GCN, Conv, Conv1x1, Head, Stack
+from repro.config.hashing import canonical
+from repro.config.networks import GCN, HEADS, Conv, Conv1x1, Convolution, Head, Model, Stack, head_name
+from repro.figures import style
+from repro.models import flops
 from repro.models.heads import build_head, head_at, init_head, scaled
+from repro.paper.audit import closed_form
+from repro.paper.schema import Cost
+from repro.results.restore import NOUNS
 
-HEADS: list[Head] = [GCN(7), Conv1x1(), Conv(5), Stack(7, 1024), Stack(3, 512), GCN(15)]
+NAMES: dict[Head, tuple[str, str]] = {
+    GCN(7): ("gcn-k7", "GCN k=7"),
+    GCN(15): ("gcn-k15", "GCN k=15"),
+    Conv1x1(): ("base", "baseline 1×1"),
+    Conv(5): ("conv-k5", "Conv k=5"),
+    Stack(7): ("stack-k7", "Stack k=7"),
+    Stack(7, 1024): ("stack-k7-m1024", "Stack k=7, m=1024"),
+    Stack(3, 512): ("conv-k3", "Conv k=3"),
+}
+"""Every type of head at some size: its slug and its label."""
+SAMPLES = list(NAMES)
+
+
+def test_every_head_is_tested() -> None:
+    """The tests below see every row of ``HEADS``; two rows share no slug and no label."""
+    assert {type(head) for head in SAMPLES} == set(HEADS)
+    assert len({row.slug for row in HEADS.values()}) == len({row.label for row in HEADS.values()}) == len(HEADS)
+
+
+@pytest.mark.parametrize("head", SAMPLES, ids=str)
+def test_names(head: Head) -> None:
+    """A head has its slug, its label, a style, and the tree of its key gives it back."""
+    slug, label = NAMES[head]
+    assert head_name(head) == slug
+    assert style.label(Model(head)) == label
+    assert style.label(Model(head, refine=True), size=False) == f"{label.partition(' k=')[0]} + BR"
+    assert style.FAMILIES[style.family(Model(head))]
+    tree = canonical(head)
+    assert NOUNS[tree.pop("type")](**tree) == head.normal()
+
+
+def test_name_of_four_sizes() -> None:
+    """The sizes of the stages stand in a slug one after the other."""
+    assert head_name(GCN((15, 11, 9, 7))) == "gcn-k15_11_9_7"
+
+
+@pytest.mark.parametrize("head", SAMPLES, ids=str)
+def test_closed_form_against_the_module(head: Head) -> None:
+    """Parameters and multiply-adds agree at another width, number of classes and map."""
+    assert closed_form.head_params(head, 1024, 19) == flops.head_params(head, 1024, 19)
+    macs = closed_form.count(Cost(head, "macs", 1024, 19, size=320))
+    assert macs == flops.head_macs(head, 1024, 19, 10, 10)
+
+
+@dataclass(frozen=True)
+class Unregistered(Head):
+    """A head without a row."""
+
+    def convolutions(self, in_channels: int, num_classes: int) -> tuple[Convolution, ...]:
+        """Return one convolution."""
+        return (Convolution(1, 1, in_channels, num_classes),)
+
+
+@pytest.mark.parametrize("head", [Unregistered(), "gcn", GCN], ids=str)
+def test_an_unknown_head_is_refused(head: Any) -> None:
+    """No network can be specified with it, nothing names, counts or builds it."""
+    for use in (Model, head_name, closed_form.head_params):
+        with pytest.raises(SpecError, match=r"unknown; choose one of .*, or add its row"):
+            use(head)
+    with pytest.raises(SpecError, match="no builder; add its case"):
+        build_head(head, 8, 2)
 
 
 @pytest.mark.parametrize("channels", [32, 160])
-@pytest.mark.parametrize("head", HEADS, ids=str)
+@pytest.mark.parametrize("head", SAMPLES, ids=str)
 def test_every_map_keeps_height_and_width(head: Head, channels: int) -> None:
     """(n, in_channels, h, w) becomes (n, num_classes, h, w), and no map in between has another size."""
     module = build_head(head, channels, 5)
@@ -26,7 +95,7 @@ def test_every_map_keeps_height_and_width(head: Head, channels: int) -> None:
     assert set(sizes) == {(9, 14)}
 
 
-@pytest.mark.parametrize("head", HEADS, ids=str)
+@pytest.mark.parametrize("head", SAMPLES, ids=str)
 def test_no_bias_and_no_non_linearity(head: Head) -> None:
     """A head is linear: f(a x + b y) = a f(x) + b f(y)."""
     module = build_head(head, 16, 3).double()

@@ -9,7 +9,7 @@ from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from repro.config.networks import GCN, Classifier, Conv, Conv1x1, Head, Model, Stack
-from repro.models import Network, backbone_parameters, build, head_parameters
+from repro.models import Network, build
 from repro.models.blocks import BoundaryRefinement
 from repro.models.network import STAGES
 
@@ -154,15 +154,6 @@ def test_fixed_deconvolutions_have_no_gradient() -> None:
     net = network(deconv="fixed")
     ups = [module for module in net.modules() if isinstance(module, nn.ConvTranspose2d)]
     assert not any(up.weight.requires_grad for up in ups)
-
-
-def test_parameters_split_in_two() -> None:
-    """Backbone and head parameters are disjoint and together all of them, for networks and classifiers."""
-    for net in (network(refine=True), build(Classifier("small"), 5)):
-        backbone, head = set(backbone_parameters(net)), set(head_parameters(net))  # type: ignore[arg-type]
-        assert backbone.isdisjoint(head)
-        assert backbone | head == set(net.parameters())
-        assert head
 
 
 def test_classifier_averages_the_last_map() -> None:

@@ -23,7 +23,7 @@ from repro.data.loader import eval_images
 from repro.evaluation import regions
 from repro.evaluation.evaluator import evaluate_images
 from repro.evaluation.predictor import Predictor
-from repro.evaluation.regions import keep_places
+from repro.evaluation.regions import stored_region_codes
 
 
 @pytest.fixture
@@ -59,12 +59,12 @@ def test_kept_places_count_as_distance_and_size_do(
 ) -> None:
     """Both tables, from one count over places, equal those counted one by one; the file is read the second time."""
     for _ in range(2):
-        kept = keep_places(store, rim, distance, background)
+        kept = stored_region_codes(store, rim, distance, background)
         assert kept is not None
         for i, places in enumerate(kept):
             labels = store.labels(i)
             pred = np.where(noise(i, *labels.shape, top=2) == 1, labels, 1).astype(np.uint8)
-            near, large = regions.place_counts(labels, pred, places)
+            near, large = regions.region_counts(labels, pred, places)
             bins = regions.distance_bins(labels, rim, distance)
             np.testing.assert_array_equal(near, right_seen(labels, pred, bins, regions.REST + 1))
             sizes = regions.size_bins(labels, background)
@@ -74,10 +74,10 @@ def test_kept_places_count_as_distance_and_size_do(
 def test_evaluation_counts_the_same_with_and_without_the_file(store: Store) -> None:
     """Every share of the images finds its own places."""
     predictor = Predictor(Brightest(), torch.Tensor.float)
-    kept = keep_places(store, "edge", "euclidean", 0)
+    kept = stored_region_codes(store, "edge", "euclidean", 0)
     for rank in range(2):
         items = list(eval_images(store, rank=rank, world=2))
-        found, fresh = (evaluate_images(predictor, items, 21, places=places) for places in (kept, None))
+        found, fresh = (evaluate_images(predictor, items, 21, codes=codes) for codes in (kept, None))
         assert all((found[name] == fresh[name]).all() for name in fresh)
 
 
@@ -96,10 +96,10 @@ def halve(path: Path) -> None:
 @pytest.mark.parametrize("damage", [garble, halve, lambda path: path.write_bytes(b"")])
 def test_a_damaged_file_is_found_again(store: Store, damage: Callable[[Path], None]) -> None:
     """A flipped bit, half a file, none of it."""
-    first = [np.array(part) for part in keep_places(store, "edge", "euclidean", 0) or ()]
+    first = [np.array(part) for part in stored_region_codes(store, "edge", "euclidean", 0) or ()]
     (path,) = store.folder.glob("places*.bin")
     damage(path)
-    again = keep_places(store, "edge", "euclidean", 0)
+    again = stored_region_codes(store, "edge", "euclidean", 0)
     assert again is not None
     for one, other in zip(first, again, strict=True):
         np.testing.assert_array_equal(one, other)
@@ -107,9 +107,9 @@ def test_a_damaged_file_is_found_again(store: Store, damage: Callable[[Path], No
 
 def test_other_labels_have_a_file_of_their_own(store: Store) -> None:
     """The name holds the store's fingerprint and the options."""
-    keep_places(store, "edge", "euclidean", 0)
-    keep_places(replace(store, fingerprint="another"), "edge", "euclidean", 0)
-    keep_places(store, "filled", "euclidean", None)
+    stored_region_codes(store, "edge", "euclidean", 0)
+    stored_region_codes(replace(store, fingerprint="another"), "edge", "euclidean", 0)
+    stored_region_codes(store, "filled", "euclidean", None)
     assert len(list(store.folder.glob("places*.bin"))) == 3
 
 
@@ -123,7 +123,7 @@ def test_a_folder_that_cannot_be_written_is_said(
 
     monkeypatch.setattr(os, "fsync", full)
     with caplog.at_level(logging.WARNING):
-        assert keep_places(store, "edge", "euclidean", 0) is None
+        assert stored_region_codes(store, "edge", "euclidean", 0) is None
     assert "cannot be written (No space left on device)" in caplog.text
     assert not [path for path in store.folder.glob("places*") if path.suffix != ".lock"]
 
@@ -132,4 +132,4 @@ def test_maps_of_other_shapes_are_refused() -> None:
     """One sentence with the three shapes."""
     square = np.zeros((2, 2), np.uint8)
     with pytest.raises(RegionError, match="differ in shape"):
-        regions.place_counts(square, square, np.zeros((2, 3), np.uint16))
+        regions.region_counts(square, square, np.zeros((2, 3), np.uint16))

@@ -61,7 +61,7 @@ def test_the_statistics_tell_where_the_stride_lies(stride_in: StrideIn, seed: in
         net.load_state_dict(theirs.state_dict())
         before = copy.deepcopy(net.state_dict())
         found = placing.distances(net.train(), pictures(seed + 10, 32))
-        assert placing.told(found) == stride_in, found
+        assert placing.infer(found) == stride_in, found
         assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
         assert all(module.training for module in net.modules())
 
@@ -69,12 +69,12 @@ def test_the_statistics_tell_where_the_stride_lies(stride_in: StrideIn, seed: in
 def test_what_tells_nothing() -> None:
     """Statistics of no pictures at all, and stages without a bottleneck of stride 2."""
     torch.manual_seed(0)
-    assert placing.told(placing.distances(ResNet(ARCHITECTURES["small"]), 9 * pictures(0))) == ""
+    assert placing.infer(placing.distances(ResNet(ARCHITECTURES["small"]), 9 * pictures(0))) == ""
     flat = replace(ARCHITECTURES["small"], strides=(1, 1, 1, 1))
     assert placing.distances(ResNet(flat), pictures(0)) == {}
-    assert placing.told({}) == ""
-    assert placing.told({"conv1": 0.03, "conv2": 0.05}) == ""
-    assert placing.told({"conv1": 0.10, "conv2": 0.03}) == "conv2"
+    assert placing.infer({}) == ""
+    assert placing.infer({"conv1": 0.03, "conv2": 0.05}) == ""
+    assert placing.infer({"conv1": 0.10, "conv2": 0.03}) == "conv2"
 
 
 def test_pictures_of_any_size_become_squares() -> None:
@@ -167,7 +167,7 @@ def test_the_originals_weights_on_street_scenes(real_data: Path) -> None:
     both = normalise(torch.from_numpy(images).permute(0, 3, 1, 2), IMAGENET_MEAN, IMAGENET_STD)
     net = ResNet(ARCHITECTURES["resnet50"])
     load_backbone(net, file)
-    assert placing.told(placing.distances(net, both[:8])) == "conv1"
+    assert placing.infer(placing.distances(net, both[:8])) == "conv1"
     other = ResNet(ARCHITECTURES["resnet50"], "conv2")
     other.load_state_dict(net.state_dict())
     other.eval()
@@ -178,4 +178,4 @@ def test_the_originals_weights_on_street_scenes(real_data: Path) -> None:
             module.train()
     with torch.no_grad():
         other.layer2[0](other.layer1(other.stem(both[8:])))
-    assert placing.told(placing.distances(other, both[:8])) == "conv2"
+    assert placing.infer(placing.distances(other, both[:8])) == "conv2"

@@ -157,7 +157,7 @@ def test_counts_by_distance_equal_slow_loop() -> None:
     for label, guess, where in zip(labels.ravel(), pred.ravel(), bins.ravel(), strict=True):
         if label != VOID:
             slow[where] += (label == guess, 1)
-    found, _ = regions.place_counts(labels, pred, regions.places(labels))
+    found, _ = regions.region_counts(labels, pred, regions.region_codes(labels))
     assert (found == slow).all()
     assert found[:, 1].sum() == (labels != VOID).sum()
     band = regions.boundary_band(labels)
@@ -172,18 +172,18 @@ def test_size_counts_by_hand() -> None:
     labels[5, 5] = 3
     pred = labels.copy()
     pred[0, 0] = 0
-    _, counts = regions.place_counts(labels, pred, regions.places(labels))
+    _, counts = regions.region_counts(labels, pred, regions.region_codes(labels))
     assert counts[2].tolist() == [3, 4]
     assert counts[0].tolist() == [1, 1]
     assert counts[:, 1].sum() == 5
-    _, every = regions.place_counts(labels, pred, regions.places(labels, background=None))
+    _, every = regions.region_counts(labels, pred, regions.region_codes(labels, background=None))
     assert every[:, 1].sum() == 36
 
 
 def test_diagonal_neighbours_are_one_object() -> None:
     """Eight neighbours, and exactly 2^s pixels open size s."""
     labels = np.eye(8, dtype=np.uint8)
-    assert regions.place_counts(labels, labels, regions.places(labels))[1][3].tolist() == [8, 8]
+    assert regions.region_counts(labels, labels, regions.region_codes(labels))[1][3].tolist() == [8, 8]
 
 
 @pytest.mark.parametrize(
@@ -208,7 +208,7 @@ def test_other_faults_are_refused() -> None:
     with pytest.raises(RegionError, match="within"):
         regions.boundary_band(np.zeros((2, 3), np.uint8), within=0)
     with pytest.raises(RegionError, match="differ in shape"):
-        regions.place_counts(np.zeros((2, 3), np.uint8), np.zeros((3, 2)), np.zeros((2, 3), np.uint16))
+        regions.region_counts(np.zeros((2, 3), np.uint8), np.zeros((3, 2)), np.zeros((2, 3), np.uint16))
 
 
 @pytest.mark.realdata

@@ -409,7 +409,7 @@ def test_the_sum_on_a_gpu_is_that_on_a_cpu(shape: tuple[int, ...], dtype: torch.
 
 
 def test_rates_are_pure_functions_of_the_step() -> None:
-    """Fixed stays at 1; poly and one-cycle rise, reach 1 and fall to nearly 0."""
+    """Fixed stays at 1; poly rises, reaches 1 and falls to nearly 0."""
     recipe = Recipe("r", "sgd", 0.1, 4, 0.0, schedule="poly", warmup=0.1)
     poly = [rate(recipe, s, 100) for s in range(100)]
     assert poly[:10] == sorted(poly[:10])
@@ -417,9 +417,6 @@ def test_rates_are_pure_functions_of_the_step() -> None:
     assert poly[10:] == sorted(poly[10:], reverse=True)
     assert poly[-1] < 0.03
     assert poly[55] == pytest.approx(0.5**0.9)
-    cycle = [rate(replace(recipe, schedule="onecycle"), s, 100) for s in range(100)]
-    assert max(cycle) == pytest.approx(1.0)
-    assert cycle[-1] < 0.01
     assert {rate(replace(recipe, schedule="fixed"), s, 100) for s in range(100)} == {1.0}
 
 

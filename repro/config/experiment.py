@@ -1,4 +1,4 @@
-"""Trainings, evaluations, and the run they become: network, data, recipe, length and protocol, nothing left open."""
+"""Specification of trainings and evaluations, and the fully resolved run: network, data, recipe, steps, protocol."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from pathlib import Path
 from typing import Literal
 
 from repro.config.errors import WorkError
-from repro.config.hashing import head_name, key
+from repro.config.hashing import key
 from repro.config.identity import weights_of
-from repro.config.networks import Classifier, Model
+from repro.config.networks import Classifier, Model, head_name
 
 
 @dataclass(frozen=True)
 class Training:
-    """What is trained, on what, from where.
+    """A training: network, data, initial weights.
 
-    ``data`` is a role ("voc_aug"); the profile says which data set plays it. ``init`` is the
-    training whose weights this one starts from; without one, the profile's own start.
+    ``data`` is a role ("voc_aug"), which the profile maps to a data set. ``init`` is the training
+    whose weights this one starts from; None: the profile's initial weights.
     """
 
     model: Model | Classifier
@@ -40,7 +40,7 @@ class CRF:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """How weights become counts. ``data`` is a role; empty: the one that goes with the training."""
+    """Protocol of an evaluation. ``data`` is a role; empty: the test split of the training's role."""
 
     data: str = ""
     scales: tuple[float, ...] = (1.0,)
@@ -49,7 +49,7 @@ class Evaluation:
     """Square crops, evenly spaced and overlapping, whose softmax is averaged; 0: whole image."""
     crf: CRF | None = None
     rim: Literal["edge", "filled"] = "edge"
-    """Boundary region: the void rim is itself an edge, or is filled with the nearest label."""
+    """Boundary region (Table 5): the void rim counts as an edge, or is filled with the nearest label first."""
     distance: Literal["euclidean", "chessboard"] = "euclidean"
 
 
@@ -58,7 +58,7 @@ MULTI_SCALE = (0.5, 0.75, 1.0, 1.25, 1.5)
 
 @dataclass(frozen=True)
 class Recipe:
-    """How weights are found. Learning rates are those of the loss as reduced here."""
+    """Hyperparameters of a training. Learning rates refer to the loss as reduced by ``loss``."""
 
     name: str
     optimizer: Literal["sgd", "adamw"]
@@ -66,33 +66,30 @@ class Recipe:
     batch_size: int
     weight_decay: float
     momentum: float = 0.9
-    nesterov: bool = False
-    schedule: Literal["fixed", "poly", "onecycle"] = "poly"
+    schedule: Literal["fixed", "poly"] = "poly"
     warmup: float = 0.0
-    """Share of the steps over which the rate rises."""
+    """Share of the steps over which the learning rate rises."""
     loss: Literal["mean", "sum"] = "mean"
     bias_lr: float = 1.0
-    """Factor on the rate of biases."""
+    """Factor on the learning rate of biases."""
     bias_decay: bool = True
-    """Whether weight decay holds for vectors (biases, batch norm) too."""
+    """Whether weight decay applies to vectors (biases, batch norm) too."""
     backbone_lr: float = 1.0
-    """Factor on the rate of the backbone."""
+    """Factor on the learning rate of the backbone."""
     clip: float = 0.0
-    """Largest gradient norm; 0: not clipped."""
+    """Largest gradient norm; 0: no clipping."""
     head_std: float = 0.01
     """Standard deviation of the heads' normal initialisation; 0: by fan-in."""
     frozen_bn: bool = False
     flip: bool = True
     flip_vertical: bool = False
-    rotate: bool = False
-    """Quarter turns as augmentation."""
     scale: tuple[float, float] = (1.0, 1.0)
     """Range of random scaling."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """A split of a data set, and the frame that its images are padded or cropped to."""
+    """A split of a data set, and the size that its images are padded or cropped to."""
 
     dataset: str
     split: str
@@ -100,22 +97,22 @@ class Source:
     width: int = 0
     """0: native size (evaluation), rounded up to the network's stride by padding."""
     crop: bool = False
-    """Take a random window of the frame's size instead of padding to it."""
+    """Crop a random window of this size instead of padding to it."""
 
 
 @dataclass(frozen=True)
 class Start:
-    """Weights from a file: the profile's own start ("imagenet"), or none ("random")."""
+    """Initial weights of a first stage: a file of ImageNet weights ("imagenet"), or none ("random")."""
 
     weights: str
 
 
 @dataclass(frozen=True)
 class Run:
-    """One training and one evaluation of its weights. Its key is the content of all of it.
+    """One training and one evaluation of its weights; the key is a hash of all fields.
 
-    A run whose evaluation is the default has the key of its training; the runs of the same
-    training under other protocols name it as ``trained()`` and use its weights.
+    The run with the default evaluation trains; the runs of the same training under other
+    protocols evaluate its weights and name it by ``trained()``.
     """
 
     profile: str
@@ -129,26 +126,26 @@ class Run:
 
     @cached_property
     def key(self) -> str:
-        """Ten hexadecimal digits; equal exactly when the experiments are."""
+        """Content key, ten hexadecimal digits; equal for equal experiments only."""
         return key(self)
 
     def trained(self) -> Run:
-        """Return the run that trains the weights this one evaluates (itself, by default)."""
+        """Return the run that trains the evaluated weights: itself, under the default evaluation."""
         return self if self.evaluation == Evaluation() else self._training
 
     @cached_property
     def _training(self) -> Run:
-        """One value, so that its key is computed once."""
+        """Cached, so that its key is computed once."""
         return replace(self, evaluation=Evaluation())
 
     @property
     def from_file(self) -> bool:
-        """Whether its training starts from a file of ImageNet weights."""
+        """Whether the training starts from a file of ImageNet weights."""
         return isinstance(self.start, Start) and self.start.weights != "random"
 
     @cached_property
     def slug(self) -> str:
-        """Readable first part of the folder's name."""
+        """Readable first part of the record's folder name, such as ``shapes-gcn-k7-br``."""
         if isinstance(self.model, Classifier):
             name = f"cls-{self.model.backbone.replace('_', '-')}"
         else:
@@ -158,7 +155,7 @@ class Run:
 
 
 def source_names(run: Run) -> frozenset[str]:
-    """Return the names of all data and start weights that an outcome comes from, those of earlier stages too."""
+    """Return the names of all data and initial weights of a run, those of earlier stages included."""
     own = {f"{source.dataset}/{source.split}" for source in (*run.train, run.test)}
     if run.from_file:
         own.add(weights_of(run.model.backbone))
@@ -176,7 +173,7 @@ def check_weights(run: Run, weights: Path | None) -> None:
 
 
 def _protocol(evaluation: Evaluation) -> str:
-    """Return a short name of an evaluation that is not the default."""
+    """Return the slug of a non-default evaluation."""
     parts = []
     if len(evaluation.scales) > 1:
         parts.append("ms")
@@ -194,14 +191,14 @@ def folder_name(run: Run, seed: int) -> str:
 
 @dataclass(frozen=True)
 class Job:
-    """One run with one seed, and the jobs whose weights it needs."""
+    """One run with one seed, and the jobs that produce its initial weights."""
 
     run: Run
     seed: int
     after: tuple[str, ...] = ()
-    """Names of the jobs that come first."""
+    """Names of the jobs that must run first."""
     folder: str = ""
-    """Folder name where that is not the usual one, which a record of other data has taken."""
+    """Folder name other than the default, where a record of other data has that one."""
 
     @cached_property
     def name(self) -> str:
@@ -210,5 +207,5 @@ class Job:
 
     @property
     def trains(self) -> bool:
-        """Whether it trains, or only evaluates another job's weights."""
+        """Whether the job trains, or only evaluates another job's weights."""
         return self.run.trained() == self.run

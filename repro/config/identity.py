@@ -1,9 +1,9 @@
-"""The identity of an outcome beside its key: the data and weights it comes from, and the arithmetic it was made with.
+"""Identity of a record beyond its key: fingerprints of its data and initial weights, and its arithmetic.
 
-A key says which experiment a record answers. Two records of one key may still belong to other data (another copy of a
-data set under the same name) or other start weights: their scores are never pooled, paired or compared. Records of the
-same sources may differ in arithmetic (precision, device, threads, version of the numerics): they are comparable, but
-not the same bits.
+The key identifies the experiment. Two records of one key may still differ in data (another copy of a data set under the
+same name) or initial weights: their scores are never pooled, paired or compared. Records of the same sources may differ
+in arithmetic (precision, device, threads, version of the numerics): their scores are comparable, their bits are not
+equal.
 """
 
 from __future__ import annotations
@@ -16,33 +16,33 @@ from dataclasses import dataclass
 from typing import Any
 
 NUMERICS = 2
-"""Version of what the code computes. Raise it in every change after which the same run no longer gives the same bits.
+"""Version of the numerics. Raise it with every change after which the same run gives other bits.
 
-1: records of schema 1, which do not say it. 2: threads belong to the run.
+1: records of schema 1, which do not hold it. 2: the number of threads belongs to the run.
 """
 
 Sources = Mapping[str, str]
-"""Where the numbers come from: ``dataset/split`` -> fingerprint, ``weights of <backbone>`` -> sha256 of the file."""
+"""``dataset/split`` -> fingerprint, ``weights of <backbone>`` -> sha256 of the file."""
 SHORT = 8
-"""Digits of a fingerprint that a sentence shows."""
+"""Digits of a fingerprint in messages."""
 GPU_NAMES = ("NVIDIA", "GEFORCE", "TESLA", "QUADRO", "AMD INSTINCT", "AMD RADEON")
-"""Parts of the names of GPUs; torch calls those of AMD cuda too."""
+"""Parts of the names of GPUs, AMD's included, which torch calls cuda too."""
 ARITHMETIC = ("precision", "layout", "device_type", "threads", "world_size", "compile", "numerics")
-"""What moves the bits of an outcome without changing the experiment, under the names of ``record.json``."""
+"""Fields of ``record.json`` that change the bits of a result, not the experiment."""
 _DEFAULTS = {"layout": "channels_last", "world_size": 1, "compile": False, "numerics": 1}
-"""What records of schema 1 leave out."""
+"""Values of the fields that records of schema 1 lack."""
 
 
 @dataclass(frozen=True)
 class Identity:
-    """Sources and arithmetic of one outcome, as ``record.json`` and every checkpoint hold them."""
+    """Sources and arithmetic of one result, as held by ``record.json`` and every checkpoint."""
 
     sources: Sources
-    """Of the run and of every training that it builds on."""
+    """Of the run and of every training it starts from."""
     arithmetic: Mapping[str, Any]
     """The values of ``ARITHMETIC``."""
     parent: str = ""
-    """sha256 of the ``record.json`` that the run starts from or evaluates; empty where there is none."""
+    """sha256 of the ``record.json`` of the run whose weights it starts from or evaluates; empty without one."""
 
     def as_tree(self) -> dict[str, Any]:
         """Return plain values for JSON."""
@@ -50,7 +50,7 @@ class Identity:
 
 
 def read(meta: Mapping[str, Any]) -> Identity:
-    """Return the identity that a ``record.json`` holds; of schema 1, what its other fields tell."""
+    """Return the identity in a ``record.json``; for schema 1, from its other fields."""
     tree = meta.get("identity")
     if isinstance(tree, Mapping):
         return from_tree(tree)
@@ -64,7 +64,7 @@ def read(meta: Mapping[str, Any]) -> Identity:
 
 
 def from_tree(tree: Mapping[str, Any]) -> Identity:
-    """Return what ``as_tree`` wrote; what is missing or of another kind counts as unknown."""
+    """Return the identity of a tree of ``as_tree``; missing or malformed parts count as unknown."""
     sources, arithmetic = tree.get("sources"), tree.get("arithmetic")
     return Identity(
         {str(k): str(v) for k, v in sources.items()} if isinstance(sources, Mapping) else {},
@@ -74,7 +74,7 @@ def from_tree(tree: Mapping[str, Any]) -> Identity:
 
 
 def weights_of(backbone: str) -> str:
-    """Return the name of a backbone's start weights among the sources."""
+    """Return the name of a backbone's initial weights among the sources."""
     return f"weights of {backbone}" if backbone else "weights"
 
 
@@ -85,17 +85,17 @@ def _backbone(meta: Mapping[str, Any]) -> str:
 
 
 def _device_type(name: str) -> str:
-    """Return the kind of a device by the name that schema 1 recorded."""
+    """Return the type of a device by its name in a record of schema 1."""
     return "cuda" if any(word in name.upper() for word in GPU_NAMES) else "cpu"
 
 
 def conflicts(a: Sources, b: Sources) -> tuple[str, ...]:
-    """Return the names under which both hold something, and not the same."""
+    """Return the names whose fingerprints differ between two sets of sources."""
     return tuple(sorted(name for name in a.keys() & b.keys() if a[name] != b[name]))
 
 
 def changes(a: Identity, b: Identity) -> list[str]:
-    """Return in words what makes two identities differ, ``a`` first; nothing for the same."""
+    """Describe the differences between two identities, ``a`` first; empty for equal ones."""
     found = [
         f"{name} {a.sources[name][:SHORT]} there, {b.sources[name][:SHORT]} here"
         for name in conflicts(a.sources, b.sources)
@@ -112,22 +112,22 @@ def changes(a: Identity, b: Identity) -> list[str]:
 
 
 def shown(sources: Sources, names: Iterable[str] = ()) -> str:
-    """Return sources as a sentence names them, all or some of them: ``camvid/train 34e31d55, ...``."""
+    """Format sources, all or the given names, for a message: ``camvid/train 34e31d55, ...``."""
     return ", ".join(f"{name} {sources[name][:SHORT]}" for name in sorted(names or sources))
 
 
 def suffix(sources: Sources) -> str:
-    """Return the short name that tells the folders of two outcomes of one key and seed apart."""
+    """Return the suffix that distinguishes the folders of two records of one key and seed."""
     text = json.dumps(dict(sources), sort_keys=True)
     return "d" + hashlib.sha256(text.encode()).hexdigest()[:SHORT]
 
 
 def majority(found: Iterable[Sources], wished: Sources | None = None) -> Sources:
-    """Return one set of sources without a contradiction, which as many as possible of those found agree with.
+    """Return the consistent set of sources that most records share (greedily, the most frequent first).
 
     Args:
         found: the sources of each record, repeats included.
-        wished: what the user has named now; it comes first whatever the records hold.
+        wished: sources that the user has given; they take precedence.
     """
     whole = dict(wished or {})
     counted = Counter(tuple(sorted(sources.items())) for sources in found)

@@ -1,4 +1,4 @@
-"""Confusion counts of label maps, on the device of the labels."""
+"""Confusion matrices of label maps, counted eight pixels at a time."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _LOW = np.uint64(255)
 
 
 def _bytes(array: Ints, name: str, ignore: int | None) -> NDArray[np.uint8]:
-    """Return a label map as flat bytes; refuse values that are not labels."""
+    """Flatten a label map to bytes; raise ``MetricError`` for values outside 0..255."""
     if array.dtype != np.uint8 and (
         array.dtype.kind not in "iu" or (array.size and (array.min() < 0 or array.max() >= _BYTE))
     ):
@@ -25,9 +25,9 @@ def _bytes(array: Ints, name: str, ignore: int | None) -> NDArray[np.uint8]:
 
 
 def _table(labels: NDArray[np.uint8], pred: NDArray[np.uint8], num_classes: int) -> NDArray[np.int64]:
-    """Return how often each pair occurs, (256, num_classes), flat maps given; eight equal neighbours count as one.
+    """Count the (label, prediction) pairs of two flat maps, (256, num_classes), by words of eight pixels.
 
-    Label maps are patches of one value, so most words of eight pixels hold one pair only.
+    Most words hold eight equal pairs, because label maps are piecewise constant; only the others are counted by pixel.
     """
     whole = labels.size - labels.size % _WORD
     first, other = (flat[:whole].view(np.uint64) for flat in (labels, pred))
@@ -36,14 +36,14 @@ def _table(labels: NDArray[np.uint8], pred: NDArray[np.uint8], num_classes: int)
     shifted = other << _SHIFT
     shifted ^= other
     unlike |= shifted
-    mixed = np.flatnonzero(unlike >= _BYTE)  # some byte is unlike the one before it
+    mixed = np.flatnonzero(unlike >= _BYTE)  # words in which a byte differs from the one before it
     if 2 * len(mixed) >= len(first):
         return _pairs(labels, pred, num_classes)
     codes = np.bitwise_and(first, _LOW, out=unlike)
     codes *= np.uint64(num_classes)
     codes += np.bitwise_and(other, _LOW, out=shifted)
     cells = _BYTE * num_classes
-    codes[mixed] = cells  # one cell more, for the words that are counted by the pixel
+    codes[mixed] = cells  # an additional cell for the words that are counted by pixel
     table = np.bincount(codes.view(np.int64), minlength=cells + 1)[:cells].reshape(_BYTE, num_classes)
     table *= _WORD
     table += _pairs(first[mixed].view(np.uint8), other[mixed].view(np.uint8), num_classes)
@@ -51,7 +51,7 @@ def _table(labels: NDArray[np.uint8], pred: NDArray[np.uint8], num_classes: int)
 
 
 def _pairs(labels: NDArray[np.uint8], pred: NDArray[np.uint8], num_classes: int) -> NDArray[np.int64]:
-    """Return how often each pair occurs, (256, num_classes); sixteen bits hold a pair."""
+    """Count the (label, prediction) pairs of two flat maps, (256, num_classes); 16 bits hold a pair."""
     codes = labels.astype(np.uint16)
     codes *= np.uint16(num_classes)
     codes += pred
@@ -59,7 +59,7 @@ def _pairs(labels: NDArray[np.uint8], pred: NDArray[np.uint8], num_classes: int)
 
 
 def _checked(labels: Ints, pred: Ints, num_classes: int, ignore: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Return both maps as flat bytes; refuse maps that cannot be counted together."""
+    """Flatten both maps to bytes; raise ``MetricError`` where shapes, classes or values do not fit."""
     if labels.shape != pred.shape:
         msg = f"labels {labels.shape} and prediction {pred.shape} differ in shape"
         raise MetricError(msg)
@@ -96,6 +96,6 @@ def confusion(labels: Ints, pred: Ints, num_classes: int, ignore: int = 255) -> 
 
 
 def class_counts(labels: Ints, pred: Ints, num_classes: int, ignore: int = 255) -> NDArray[np.int64]:
-    """Return per class the pixels of the intersection, the prediction and the label, (c, 3); see ``confusion``."""
+    """Return per class the pixels of intersection, prediction and label, (c, 3); arguments as ``confusion``."""
     matrix = confusion(labels, pred, num_classes, ignore)
     return np.stack([matrix.diagonal(), matrix.sum(axis=0), matrix.sum(axis=1)], axis=1)

@@ -1,4 +1,4 @@
-"""Dense CRF refinement of softmax maps [Krahenbuhl 2011] by pydensecrf, one image a process (section 4.2)."""
+"""Dense CRF refinement of softmax maps [Krahenbuhl 2011] by pydensecrf, in worker processes (section 4.2)."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ Labels = NDArray[np.uint8]
 Pair = tuple[NDArray[np.floating[Any]], NDArray[np.uint8]]
 """Probabilities (c, h, w) and image (h, w, 3)."""
 SUPPORT = 0.2
-"""A label that reaches this probability at no pixel, and is the best one nowhere, is left out. In a trial
-on eight images this changed at most 0.006 % of an image's pixels."""
+"""Labels below this probability everywhere, and nowhere the most probable, are left out.
+On eight images this changed at most 0.006 % of an image's pixels."""
 POLL_SECONDS = 2.0
 _TINY = 1e-10
 _MOST = 255
@@ -40,7 +40,7 @@ def refine(probabilities: NDArray[np.floating[Any]], image: NDArray[np.uint8], c
         crf: kernel weights and deviations, number of iterations.
 
     Raises:
-        CRFError: pydensecrf is missing, or the arrays do not belong together.
+        CRFError: pydensecrf is missing, an array or a parameter is invalid, or the shapes do not match.
     """
     _check(probabilities, image, crf)
     kept = supported(probabilities)
@@ -50,21 +50,21 @@ def refine(probabilities: NDArray[np.floating[Any]], image: NDArray[np.uint8], c
 def refine_all(pairs: Iterable[Pair], crf: CRF, processes: int) -> Iterator[Labels]:
     """Yield the refined label map of every image, in order, computed by worker processes.
 
-    At most two images a process wait at a time, so ``pairs`` may be lazy. With one process no other is started.
+    At most two images per process are pending, so ``pairs`` may be lazy. One process: computed in this one.
 
     Args:
         pairs: probabilities (c, h, w) and image (h, w, 3) of each image.
         crf: see ``refine``.
-        processes: number of workers; each one is single-threaded.
+        processes: number of single-threaded workers.
 
     Raises:
-        CRFError: see ``refine``; also where ``processes`` is below 1 or a worker was ended from outside.
+        CRFError: see ``refine``; also where ``processes`` is below 1 or a worker was killed.
     """
     return refine_each(((pair, crf) for pair in pairs), processes)
 
 
 def refine_each(tasks: Iterable[tuple[Pair, CRF]], processes: int) -> Iterator[Labels]:
-    """Yield the refined label map of every image under its own setting; otherwise as ``refine_all``."""
+    """Yield the refined label map of every image with its own parameters; otherwise as ``refine_all``."""
     if processes < 1:
         msg = f"dense CRF: needs at least one process, got {processes}"
         raise CRFError(msg)
@@ -77,8 +77,8 @@ def refine_each(tasks: Iterable[tuple[Pair, CRF]], processes: int) -> Iterator[L
 
 
 def _end_with(parent: int) -> None:
-    """Let this worker end when the process that started it is gone, however that ended; else it would wait forever."""
-    keep_memory()  # pydensecrf asks for maps of the same size in every iteration
+    """Exit this worker when its parent process is gone, even after a kill; otherwise it would wait forever."""
+    keep_memory()  # pydensecrf allocates maps of the same size in every iteration
 
     def watch() -> None:
         while os.getppid() == parent:
@@ -90,7 +90,7 @@ def _end_with(parent: int) -> None:
 
 
 def _ordered(pool: ProcessPoolExecutor, tasks: Iterable[tuple[Pair, CRF]], ahead: int) -> Iterator[Labels]:
-    """Yield results in order while ``ahead`` images are under way."""
+    """Yield results in order, with up to ``ahead`` images pending."""
     waiting: deque[Future[Labels]] = deque()
     source = iter(tasks)
     try:
@@ -98,7 +98,7 @@ def _ordered(pool: ProcessPoolExecutor, tasks: Iterable[tuple[Pair, CRF]], ahead
             for (probabilities, image), crf in itertools.islice(source, ahead - len(waiting)):
                 _check(probabilities, image, crf)
                 kept = supported(probabilities)
-                few = np.asarray(probabilities[kept], np.float32)  # only these travel to the worker
+                few = np.asarray(probabilities[kept], np.float32)  # only these are sent to the worker
                 waiting.append(pool.submit(_infer, few, kept, np.ascontiguousarray(image), crf))
             if not waiting:
                 return
@@ -112,19 +112,19 @@ def _ordered(pool: ProcessPoolExecutor, tasks: Iterable[tuple[Pair, CRF]], ahead
 
 
 def supported(probabilities: NDArray[np.floating[Any]], support: float = SUPPORT) -> NDArray[np.intp]:
-    """Return the labels that some pixel supports: the best one somewhere, or of probability ``support`` somewhere.
+    """Return the labels that are the most probable, or have probability ``support``, at some pixel.
 
-    In a Potts model a label gains only from neighbours that hold it, so one that is weak everywhere stays weak: it wins
-    nowhere, and its share of the normalisation moves the others by its own probability at most.
+    In a Potts model a label gains only from neighbours that have it, so a label of low probability everywhere is never
+    the result, and changes the normalised probability of the others by its own at most.
     """
     flat = probabilities.reshape(len(probabilities), -1)
-    unsure = flat[:, flat.max(axis=0) < support]  # only here can a label that never reaches the support be the best
+    unsure = flat[:, flat.max(axis=0) < support]  # a label below the support can be the most probable only at these
     best = np.bincount(unsure.argmax(axis=0), minlength=len(flat)) > 0
     return np.flatnonzero(best | (flat.max(axis=1) >= support))
 
 
 def _infer(probabilities: NDArray[np.float32], kept: NDArray[np.intp], image: NDArray[np.uint8], crf: CRF) -> Labels:
-    """Run mean-field inference over the labels that were kept; return the best of them at each pixel, (h, w)."""
+    """Run mean-field inference over the kept labels; return the most probable at each pixel, (h, w)."""
     count, height, width = probabilities.shape
     if count == 1:
         return np.full((height, width), kept[0], np.uint8)
@@ -133,14 +133,14 @@ def _infer(probabilities: NDArray[np.float32], kept: NDArray[np.intp], image: ND
     energy = -np.log(np.maximum(probabilities, _TINY)).reshape(count, -1)
     field.setUnaryEnergy(np.ascontiguousarray(energy, np.float32))
     field.addPairwiseGaussian(sxy=crf.position_sd, compat=crf.position_w)
-    colors = np.require(image, requirements=("C", "W"))  # pydensecrf takes no view of a mapped store
+    colors = np.require(image, requirements=("C", "W"))  # pydensecrf rejects views of a memory-mapped store
     field.addPairwiseBilateral(sxy=crf.bilateral_sd, srgb=crf.bilateral_color_sd, rgbim=colors, compat=crf.bilateral_w)
     best = np.asarray(field.inference(crf.iterations)).argmax(axis=0)
     return np.asarray(kept[best], np.uint8).reshape(height, width)
 
 
 def _library() -> Any:  # noqa: ANN401 - a compiled module without types
-    """Import pydensecrf; it is large and only the CRF rows need it."""
+    """Import pydensecrf, which is optional and needed by evaluations with a CRF only."""
     try:
         from pydensecrf import densecrf
     except ImportError as error:
@@ -149,7 +149,7 @@ def _library() -> Any:  # noqa: ANN401 - a compiled module without types
 
 
 def _check(probabilities: NDArray[np.floating[Any]], image: NDArray[np.uint8], crf: CRF) -> None:
-    """Refuse what has no refinement."""
+    """Raise ``CRFError`` for invalid arrays or parameters."""
     _library()
     if probabilities.ndim != 3 or not 0 < len(probabilities) <= _MOST or not probabilities.size:  # noqa: PLR2004
         msg = f"dense CRF: needs probabilities (c, h, w) of at most {_MOST} classes, got {probabilities.shape}"

@@ -1,4 +1,4 @@
-"""Label maps to counts: every image of a test set, by a predictor or a classifier, over one process or several."""
+"""Evaluate all images of a test set: per-image counts of a predictor or a classifier, in one or several processes."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ from repro.evaluation.predictor import Autocast, Bytes, Normalise, Predictor, to
 from repro.results import metrics
 
 PIXELS_AT_ONCE = 2**18
-"""Pixels of one forward pass on a CPU, one image at least; also where label maps are refined on the host."""
+"""Pixels of one forward pass (at least one image) on a CPU, or where label maps are refined on the host."""
 DEVICE_SHARE = 1 / 16
-"""Of a GPU's whole memory, what one forward pass may take: a fixed number of images on a device, so the same bits."""
+"""Share of a GPU's total memory for one forward pass; a fixed batch on a device gives the same bits."""
 BYTES_A_PIXEL = 4096
-"""Memory that a pixel of an image takes in a forward pass: several times what ResNet-152 needs at 1/2 to full size."""
+"""Assumed memory of a forward pass per pixel: several times that of ResNet-152 at half to full size."""
 WORKERS = 8
-"""Most threads that find regions while the network is busy."""
-Places = NDArray[np.uint16]
+"""Most threads that compute regions during the forward pass."""
+Codes = NDArray[np.uint16]
 Counts = dict[str, NDArray[np.int64]]
 Item = tuple[int, Bytes, Bytes]
 Begun = TypeVar("Begun")
 
 
 def chunks(items: Iterable[Item], pixels: int = PIXELS_AT_ONCE) -> Iterator[list[Item]]:
-    """Group consecutive images of one size, as many as one forward pass takes."""
+    """Group consecutive images of one size into forward passes of at most ``pixels`` pixels."""
     for shape, group in itertools.groupby(items, key=lambda item: item[1].shape):
         most = max(1, pixels // (shape[0] * shape[1]))
         while part := list(itertools.islice(group, most)):
@@ -50,32 +50,32 @@ def evaluate_images(
     num_classes: int,
     progress: Callable[[int], None] = lambda _: None,
     background: int | None = 0,
-    places: Sequence[Places] | None = None,
+    codes: Sequence[Codes] | None = None,
     threads: int = 0,
 ) -> Counts:
     """Count every image: ``classes`` (n, c, 3), ``distance`` (n, 42, 2), ``size`` (n, 21, 2), see ``records.Record``.
 
-    On a GPU several images of one size pass at a time and the counts stay there to the end; label maps that are refined
-    on the host are counted there.
+    On a GPU, images of one size are predicted in batches and counted on the device, with one transfer at the end; label
+    maps that are refined on the host are counted on the host.
 
     Args:
         predictor: network and protocol.
         items: (index, image (h, w, 3), labels (h, w) with 255 void), each image once.
         num_classes: c.
         progress: called with the number of images done.
-        background: the class that is no object, None where every class is one.
-        places: ``regions.places`` of the image of each index; None: found in threads while the network is busy.
-        threads: how many threads may find them; 0: one a core, eight at most.
+        background: the class that is no object; None: every class is one.
+        codes: ``regions.region_codes`` of the image of each index; None: computed in threads during the forward pass.
+        threads: number of these threads; 0: one per core, at most eight.
     """
     was_training = predictor.net.training
     predictor.net.eval()
     workers = ThreadPoolExecutor(min(WORKERS, threads or cores()))
     how = predictor.evaluation
 
-    def begin(i: int, labels: Bytes) -> Callable[[], Places]:
-        if places is not None:
-            return lambda: places[i]
-        return workers.submit(regions.places, labels, how.rim, how.distance, background).result
+    def begin(i: int, labels: Bytes) -> Callable[[], Codes]:
+        if codes is not None:
+            return lambda: codes[i]
+        return workers.submit(regions.region_codes, labels, how.rim, how.distance, background).result
 
     on_device = predictor.device.type == "cuda" and predictor.refine is None
     try:
@@ -89,14 +89,14 @@ def counted_on_host(
     predictor: Predictor,
     items: Iterable[Item],
     num_classes: int,
-    begin: Callable[[int, Bytes], Callable[[], Places]],
+    begin: Callable[[int, Bytes], Callable[[], Codes]],
     progress: Callable[[int], None],
 ) -> Counts:
-    """Count the label maps of all images one by one; ``begin`` starts to find the places of one."""
+    """Count the label maps of all images one by one; ``begin`` starts the computation of an image's region codes."""
     classes, distance, size = [], [], []
-    for labels, pred, place in predicted(predictor, items, begin):
+    for labels, pred, code in predicted(predictor, items, begin):
         classes.append(class_counts(labels, pred, num_classes))
-        near, large = regions.place_counts(labels, pred, place())
+        near, large = regions.region_counts(labels, pred, code())
         distance.append(near)
         size.append(large)
         progress(len(classes))
@@ -111,13 +111,13 @@ def counted_on_device(
     predictor: Predictor,
     items: Iterable[Item],
     num_classes: int,
-    begin: Callable[[int, Bytes], Callable[[], Places]],
+    begin: Callable[[int, Bytes], Callable[[], Codes]],
     progress: Callable[[int], None],
 ) -> Counts:
-    """Count the label maps of all images where they are predicted; ``progress`` runs ahead of the device.
+    """Count the label maps of all images on the device; ``progress`` is called before the device has finished.
 
     Raises:
-        MetricError: see ``confusion.confusion``; of a prediction's class, at the end.
+        MetricError: see ``confusion.confusion``; for the class of a prediction, after the last image.
     """
     tally, done = Tally(num_classes, predictor.device), 0
     for chunk in chunks(items, pixels_at_once(predictor)):
@@ -127,14 +127,14 @@ def counted_on_device(
             metrics.check_labels(labels, num_classes)
         begun = [begin(i, labels) for i, _, labels in chunk]
         found = predictor.label_maps([image for _, image, _ in chunk])
-        tally.add(np.stack([labels for *_, labels in chunk]), found, np.stack([place() for place in begun]))
+        tally.add(np.stack([labels for *_, labels in chunk]), found, np.stack([code() for code in begun]))
         done += len(chunk)
         progress(done)
     return tally.counts()
 
 
 def pixels_at_once(predictor: Predictor) -> int:
-    """Return the pixels of all images of one forward pass, by ``DEVICE_SHARE`` where a GPU computes it."""
+    """Return the pixels of one forward pass, on a GPU by ``DEVICE_SHARE`` of its memory."""
     if predictor.device.type != "cuda":
         return PIXELS_AT_ONCE
     whole = torch.cuda.get_device_properties(predictor.device).total_memory
@@ -143,27 +143,27 @@ def pixels_at_once(predictor: Predictor) -> int:
 
 
 class Tally:
-    """The counts of images that were predicted on a device, which stay there until all are counted."""
+    """Counts of images, accumulated on the device of the predictions."""
 
     def __init__(self, num_classes: int, device: torch.device) -> None:
-        """Count nothing yet."""
+        """Start without images."""
         self.num_classes, self.device = num_classes, device
         self._widths = 3 * num_classes, 2 * (regions.REST + 1), 2 * regions.SIZES
         self._rows: list[torch.Tensor] = []
         self._largest = torch.zeros(1, dtype=torch.int64, device=device)
 
     @torch.inference_mode()
-    def add(self, labels: Bytes, pred: torch.Tensor, places: Places) -> None:
-        """Count images of one size; nothing waits for the device.
+    def add(self, labels: Bytes, pred: torch.Tensor, codes: Codes) -> None:
+        """Count images of one size, without waiting for the device.
 
         Args:
             labels: (n, h, w), classes and 255 void.
             pred: (n, h, w) uint8, on the device.
-            places: (n, h, w), see ``regions.places``.
+            codes: (n, h, w), see ``regions.region_codes``.
         """
         n, c = len(labels), self.num_classes
         given = to_device(labels, self.device)
-        where = to_device(places.view(np.int16), self.device)
+        where = to_device(codes.view(np.int16), self.device)
         self._largest = torch.maximum(self._largest, pred.max().long())
         pairs = torch.where(given == regions.VOID, c, given.int()) * c + pred
         table = per_image(pairs, (c + 1) * c).view(n, c + 1, c)[:, :c]
@@ -175,7 +175,7 @@ class Tally:
         self._rows.append(torch.cat([part.reshape(n, -1) for part in (classes, distance, size)], 1))
 
     def counts(self) -> Counts:
-        """Return what ``evaluate_images`` does, by one transfer; raise ``MetricError`` for a class that is none."""
+        """Return the counts of ``evaluate_images`` by one transfer; raise ``MetricError`` for an invalid class."""
         rows = torch.cat([*self._rows, self._largest.expand(1, sum(self._widths))]).cpu().numpy()
         metrics.check_classes(int(rows[-1, 0]), self.num_classes)
         parts = np.split(rows[:-1], np.cumsum(self._widths)[:-1], axis=1)
@@ -184,9 +184,9 @@ class Tally:
 
 
 def per_image(codes: torch.Tensor, count: int) -> torch.Tensor:
-    """Return how often each number 0..count - 1 occurs in each image, (n, h, w) int32 to (n, count) int64.
+    """Return the histogram of the numbers 0..count - 1 in each image, (n, h, w) int32 to (n, count) int64.
 
-    By sorting: the same at every call, and unlike ``bincount`` it does not have the processor wait for a GPU.
+    Sorting is deterministic and, unlike ``bincount``, does not synchronise with a GPU.
     """
     n = len(codes)
     offsets = torch.arange(n, dtype=torch.int32, device=codes.device) * count
@@ -198,9 +198,9 @@ def per_image(codes: torch.Tensor, count: int) -> torch.Tensor:
 def predicted(
     predictor: Predictor, items: Iterable[Item], begin: Callable[[int, Bytes], Begun]
 ) -> Iterator[tuple[Bytes, Bytes, Begun]]:
-    """Yield labels, prediction and what ``begin`` made of the index and the labels, of every image in order.
+    """Yield labels, prediction and the result of ``begin(index, labels)`` for every image in order.
 
-    It is called before the network sees the image; a refinement has the images that follow under way.
+    ``begin`` is called before the forward pass of its image; with a refinement, several images are pending.
     """
     waiting: deque[tuple[Bytes, Begun]] = deque()
 
@@ -222,15 +222,15 @@ def predicted(
 
 
 def background_of(classes: Sequence[str]) -> int | None:
-    """Return the class that is no object: the first where it is called background, else None."""
+    """Return the class that is no object: the first if its name is background, else None."""
     return 0 if classes and classes[0] == "background" else None
 
 
 def interleave(parts: Sequence[Counts]) -> Counts:
-    """Join the counts of processes of which number r had the images r, r + world, ...: all images in their order.
+    """Join the counts of all processes, where rank r counted the images r, r + world, ..., in image order.
 
     Raises:
-        ValueError: the shares are not those of one set, so an image was counted twice or not at all.
+        EvaluationError: the sizes of the parts do not fit, so an image was counted twice or not at all.
     """
     world = len(parts)
     joined = {}
@@ -247,7 +247,7 @@ def interleave(parts: Sequence[Counts]) -> Counts:
 
 
 def share_weights(net: nn.Module) -> None:
-    """Give every process the leading one's weights and running statistics, so that one network is evaluated."""
+    """Broadcast weights and running statistics of rank 0, so that all processes evaluate the same network."""
     for value in net.state_dict().values():
         torch.distributed.broadcast(value, src=0)
 
@@ -262,7 +262,7 @@ def evaluate_classifier(
     progress: Callable[[int], None] = lambda _: None,
     layout: torch.memory_format = torch.channels_last,
 ) -> Counts:
-    """Count right answers per image: ``top5`` (n, 2), right in one and right in five (Table 6)."""
+    """Count correct predictions per image: ``top5`` (n, 2), top-1 and top-5 (Table 6)."""
     was_training = net.training
     net.eval()
     rows: list[torch.Tensor] = []

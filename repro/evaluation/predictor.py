@@ -1,4 +1,4 @@
-"""A network with its protocol: images in, label maps out; single scale, multi-scale and flip, overlapping crops."""
+"""Prediction of label maps: single scale, multi-scale and mirrored, overlapping crops."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ Autocast = Callable[[], AbstractContextManager[Any]]
 
 
 class Refine(Protocol):
-    """Turns class probabilities (c, h, w) and images (h, w, 3) into labels (h, w), in order, as they come."""
+    """Refines class probabilities (c, h, w) with images (h, w, 3) to labels (h, w), lazily and in order."""
 
     def __call__(self, pairs: Iterable[tuple[NDArray[np.float32], Bytes]]) -> Iterator[Bytes]:
-        """Yield the label maps; several pairs may be asked for before the first is yielded."""
+        """Yield the label maps; several pairs may be consumed before the first is yielded."""
 
 
 @dataclass(frozen=True)
 class Predictor:
-    """A network with a protocol: images in, label maps out.
+    """A network with an evaluation protocol: maps images to label maps.
 
-    ``normalise`` maps uint8 images (n, 3, h, w) to the network's float32 input; padding to
-    ``frame`` comes after it and is zero, so padded pixels are the mean colour.
+    ``normalise`` maps uint8 images (n, 3, h, w) to the network's float32 input; it is padded to
+    ``frame`` with zeros, the mean colour.
     """
 
     net: nn.Module
@@ -49,7 +49,7 @@ class Predictor:
         """Predict images (h, w, 3) of one size; return label maps (h, w)."""
         if self.refine is not None:
             return list(self.refine(zip(self.softmax(images), images, strict=True)))
-        return self._best(images)
+        return list(self.label_maps(images).cpu().numpy())
 
     @torch.inference_mode()
     def softmax(self, images: list[Bytes]) -> NDArray[np.float32]:
@@ -57,15 +57,12 @@ class Predictor:
         found: NDArray[np.float32] = self.probabilities(self._input(images)).float().cpu().numpy()
         return found
 
-    def _best(self, images: list[Bytes]) -> list[Bytes]:
-        return list(self.label_maps(images).cpu().numpy())
-
     @torch.inference_mode()
     def label_maps(self, images: list[Bytes]) -> Tensor:
-        """Predict images (h, w, 3) of one size without a refinement; return labels (n, h, w) uint8 on the device."""
+        """Predict images (h, w, 3) of one size, unrefined; return labels (n, h, w) uint8 on the device."""
         x = self._input(images)
         scores = self._logits(x) if self._plain() else self.probabilities(x)
-        return scores.max(1).indices.to(torch.uint8)  # on a CPU faster than argmax, and the same
+        return scores.max(1).indices.to(torch.uint8)  # the same as argmax, and faster on a CPU
 
     def _input(self, images: list[Bytes]) -> Tensor:
         batch = to_device(np.stack(images), self.device).permute(0, 3, 1, 2)
@@ -79,8 +76,8 @@ class Predictor:
     def probabilities(self, x: Tensor) -> Tensor:
         """Average the softmax over crops, scales and mirrors: (n, 3, h, w) to (n, c, h, w).
 
-        Every scale and mirror of a crop has the same weight, its softmax brought to the crop's size (bilinear)
-        before the mean; then every crop that holds a pixel has the same weight there.
+        The softmax of every scale and mirror of a crop is resized to the crop (bilinear) and averaged; a pixel's value
+        is the mean over the crops that contain it.
         """
         if not self.evaluation.crops:
             return self._scales(x)
@@ -112,7 +109,7 @@ class Predictor:
         return mean / len(views)
 
     def _logits(self, x: Tensor, scale: float = 1.0) -> Tensor:
-        """Run the network on the framed input and cut the frame off again; float32 out."""
+        """Run the network on the input padded to the scaled frame; return unpadded float32 logits."""
         h, w = x.shape[2:]
         bottom, right = (
             max(_up(round(side * scale)), have) - have for side, have in zip(self.frame, (h, w), strict=True)
@@ -124,7 +121,7 @@ class Predictor:
 
 
 def to_device(values: NDArray[Any], device: torch.device) -> Tensor:
-    """Return an array on a device; the processor does not wait for the copy to a GPU."""
+    """Copy an array to a device, asynchronously to a GPU."""
     tensor = torch.from_numpy(values)
     return (tensor.pin_memory() if device.type == "cuda" else tensor).to(device, non_blocking=True)
 
@@ -139,7 +136,7 @@ def crop_boxes(height: int, width: int, count: int) -> list[tuple[int, int, int]
     Section 4.3: four crops of a 1024 x 2048 image start at x = 0, 341, 683, 1024.
 
     Raises:
-        ValueError: so few squares cannot cover the image.
+        ValueError: ``count`` squares cannot cover the image.
     """
     side = min(height, width)
     room = max(height, width) - side
@@ -151,5 +148,5 @@ def crop_boxes(height: int, width: int, count: int) -> list[tuple[int, int, int]
 
 
 def frame_of(source: Source) -> tuple[int, int]:
-    """Return the frame that a test source pads to."""
+    """Return the size (h, w) that a test source is padded to."""
     return source.height, source.width

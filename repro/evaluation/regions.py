@@ -1,9 +1,8 @@
-"""Where a pixel lies: its exact distance to the nearest other label, the boundary band, the size of its object.
+"""Boundary and internal region (Table 5): distance of a pixel to the nearest other label, size of its object.
 
-The distance runs from pixel centre to pixel centre, so a pixel beside an edge has distance 1 (Table 5 takes 7 as the
-width of the boundary region; the paper does not say how it measures). Void pixels are never scored. With ``rim="edge"``
-the void rim counts as another label; with ``rim="filled"`` it first takes the nearest label, the lower class where two
-are equally near.
+Distances are between pixel centres, so a pixel beside an edge has distance 1 (in Table 5 the boundary region is 7
+pixels wide; the paper does not define the distance). Void pixels are never scored. With ``rim="edge"`` the void rim
+counts as another label; with ``rim="filled"`` it is first given the nearest label, the lower class of two equally near.
 """
 
 from __future__ import annotations
@@ -30,17 +29,17 @@ Rim = Literal["edge", "filled"]
 Distance = Literal["euclidean", "chessboard"]
 
 VOID = 255
-"""The label that is not scored; also the bin of its pixels."""
+"""The void label, and the bin of void pixels."""
 REST = 41
-"""The last distance bin: farther than 40 pixels, or no other label in the image. Bin d holds (d - 1, d]."""
+"""The last distance bin: more than 40 pixels, or no other label in the image. Bin d holds (d - 1, d]."""
 SIZES = 21
-"""Size bins. Bin s holds the objects of 2^s to 2^(s + 1) - 1 pixels, the last one the larger ones too."""
+"""Number of size bins. Bin s holds objects of 2^s to 2^(s + 1) - 1 pixels, the last one larger ones too."""
 _WIDEST = 100
 _SLACK = 1e-3  # far above the rounding of a distance, far below the gap (1/80) after a whole one
 
 
 def _checked(labels: NDArray[Any], rim: str, distance: str) -> Labels:
-    """Return the label map as contiguous bytes; refuse what has no distance."""
+    """Return the label map as contiguous bytes; raise ``RegionError`` for an invalid map or option."""
     if labels.ndim != 2 or labels.dtype.kind not in "iu":  # noqa: PLR2004 - height and width
         msg = f"labels: needs a map (h, w) of whole numbers, got {labels.dtype} {labels.shape}"
         raise RegionError(msg)
@@ -54,12 +53,12 @@ def _checked(labels: NDArray[Any], rim: str, distance: str) -> Labels:
 
 
 def _values(labels: Labels) -> list[int]:
-    """Return the classes that occur, void left out."""
+    """Return the classes that occur, without void."""
     return [int(value) for value in np.flatnonzero(np.bincount(labels.reshape(-1), minlength=VOID + 1)[:VOID])]
 
 
 def _transform(inside: NDArray[np.bool_], distance: str) -> NDArray[np.float32]:
-    """Return each pixel's exact distance to the nearest one that is not inside."""
+    """Return the exact distance of each pixel to the nearest one outside the mask."""
     kind = (cv2.DIST_L2, cv2.DIST_MASK_PRECISE) if distance == "euclidean" else (cv2.DIST_C, cv2.DIST_MASK_3)
     return np.asarray(cv2.distanceTransform(inside.view(np.uint8), *kind), np.float32)
 
@@ -78,13 +77,13 @@ def fill_rim(labels: Labels, distance: Distance = "euclidean") -> Labels:
 
 
 def _window(inside: NDArray[np.bool_]) -> tuple[slice, slice]:
-    """Return the rectangle around the pixels inside, one wider: the nearest other pixel touches a pixel inside."""
+    """Return the bounding box of a mask, one pixel wider: it contains the nearest pixel outside the mask."""
     rows, columns = (np.flatnonzero(inside.any(axis=axis)) for axis in (1, 0))
     return slice(max(rows[0] - 1, 0), rows[-1] + 2), slice(max(columns[0] - 1, 0), columns[-1] + 2)
 
 
 def _apart(labels: Labels) -> bool:
-    """Say whether void separates all classes: no two of them touch, corners included."""
+    """Whether void separates all classes: no two of them touch, not even at corners."""
     pairs = (
         (labels[1:], labels[:-1]),
         (labels[:, 1:], labels[:, :-1]),
@@ -95,9 +94,9 @@ def _apart(labels: Labels) -> bool:
 
 
 def _patches(labels: Labels) -> Iterator[NDArray[np.bool_]]:
-    """Yield masks that cover the classes; from each pixel the nearest one outside its mask is that of another label.
+    """Yield masks that cover all classes, such that the nearest pixel outside a mask is the nearest other label.
 
-    A pixel's nearest other pixel touches its own label. Where no two classes touch it is void, so one mask does.
+    Where no two classes touch, the nearest other label is void, and one mask of all classes is enough.
     """
     values = _values(labels)
     if not values or (len(values) == 1 and not (labels == VOID).any()):
@@ -113,14 +112,14 @@ def distance_bins(labels: NDArray[Any], rim: Rim = "edge", distance: Distance = 
 
     Args:
         labels: (h, w) label map, 255 = void.
-        rim: whether the void rim is itself an edge or is filled first.
+        rim: whether the void rim counts as an edge or is filled first.
         distance: exact Euclidean, or chessboard.
 
     Returns:
-        (h, w) bins: d = 1..40 holds distances in (d - 1, d]; ``REST`` what is farther; ``VOID`` the void pixels.
+        (h, w) bins: d = 1..40 holds distances in (d - 1, d], ``REST`` larger ones, ``VOID`` void pixels.
 
     Raises:
-        RegionError: no label map, or an unknown option.
+        RegionError: an invalid label map, or an unknown option.
     """
     given = _checked(labels, rim, distance)
     full = fill_rim(given, distance) if rim == "filled" else given
@@ -134,14 +133,14 @@ def distance_bins(labels: NDArray[Any], rim: Rim = "edge", distance: Distance = 
 
 
 def disk(within: int) -> NDArray[np.uint8]:
-    """Return the offsets up to ``within`` pixels away, (2 * within + 1) squared: 149 ones for 7 pixels."""
+    """Return the Euclidean disk of radius ``within`` as a mask, (2 * within + 1) squared: 149 ones for 7 pixels."""
     y, x = np.ogrid[-within : within + 1, -within : within + 1]
     return np.asarray(x * x + y * y <= within * within, np.uint8)
 
 
 @cache
 def _cover(within: int) -> tuple[int, int, NDArray[np.uint8]]:
-    """Return a square's and a diamond's radius whose Minkowski sum is most of the disk, and the offsets left over.
+    """Return the radii of a square and a diamond whose Minkowski sum covers most of the disk, and the other offsets.
 
     For 7 pixels: 3, 3 and four offsets, so 149 comparisons become 14 + 15 + 4.
     """
@@ -158,7 +157,7 @@ def _cover(within: int) -> tuple[int, int, NDArray[np.uint8]]:
 
 
 def _spread(labels: Labels, within: int, distance: str) -> tuple[Labels, Labels]:
-    """Return the highest and the lowest label within reach of each pixel."""
+    """Return the highest and the lowest label within the given distance of each pixel."""
     both = []
     square, diamond, left = (within, 0, None) if distance == "chessboard" else _cover(within)
     for grow, join in ((cv2.dilate, np.maximum), (cv2.erode, np.minimum)):
@@ -172,7 +171,7 @@ def _spread(labels: Labels, within: int, distance: str) -> tuple[Labels, Labels]
 def boundary_band(
     labels: NDArray[Any], within: int = 7, rim: Rim = "edge", distance: Distance = "euclidean"
 ) -> NDArray[np.bool_]:
-    """Return the pixels that have another label within ``within`` pixels, (h, w), exactly.
+    """Return the mask (h, w) of the pixels with another label within ``within`` pixels, exact as ``distance_bins``.
 
     Args:
         labels: (h, w) label map, 255 = void; void pixels are outside the band.
@@ -181,7 +180,7 @@ def boundary_band(
         distance: see ``distance_bins``.
 
     Raises:
-        RegionError: no label map, or an unknown option.
+        RegionError: an invalid label map, or an unknown option.
     """
     given = _checked(labels, rim, distance)
     if not 1 <= within <= _WIDEST:
@@ -195,10 +194,10 @@ def boundary_band(
     return band
 
 
-def places(
+def region_codes(
     labels: NDArray[Any], rim: Rim = "edge", distance: Distance = "euclidean", background: int | None = 0
 ) -> NDArray[np.uint16]:
-    """Return where each pixel lies, (h, w): ``distance_bins`` and ``size_bins`` in one number, for ``place_counts``.
+    """Return ``distance_bins`` and ``size_bins`` of each pixel as one number, (h, w), for ``region_counts``.
 
     Raises:
         RegionError: see ``distance_bins``.
@@ -206,54 +205,56 @@ def places(
     codes = np.minimum(distance_bins(labels, rim, distance), REST + 1).astype(np.uint16)
     codes *= np.uint16(SIZES + 1)
     codes += np.minimum(size_bins(_checked(labels, rim, distance), background), SIZES)
-    codes <<= np.uint16(1)  # the last bit is for right or wrong
+    codes <<= np.uint16(1)  # the lowest bit: prediction correct or not
     return codes
 
 
-def place_counts(
+def region_counts(
     labels: Labels, pred: NDArray[Any], codes: NDArray[np.uint16]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the pixels right and seen of one image per distance bin, (42, 2), and per object size, (21, 2).
+    """Return the correct and all pixels of one image per distance bin, (42, 2), and per size bin, (21, 2).
 
     Raises:
-        RegionError: labels, prediction and ``places`` differ in shape.
+        RegionError: labels, prediction and ``codes`` differ in shape.
     """
     if not labels.shape == pred.shape == codes.shape:
-        msg = f"labels {labels.shape}, prediction {pred.shape} and places {codes.shape} differ in shape"
+        msg = f"labels {labels.shape}, prediction {pred.shape} and region codes {codes.shape} differ in shape"
         raise RegionError(msg)
     found = np.bincount((codes | (pred == labels)).reshape(-1), minlength=2 * (REST + 2) * (SIZES + 1))
     table = found.reshape(REST + 2, SIZES + 1, 2)
-    table[..., 0] += table[..., 1]  # wrong, right: now seen, right
+    table[..., 0] += table[..., 1]  # (wrong, correct) becomes (all, correct)
     return table.sum(axis=1)[: REST + 1, ::-1], table.sum(axis=0)[:SIZES, ::-1]
 
 
 def size_bins(labels: Labels, background: int | None = 0) -> NDArray[np.uint8]:
-    """Return the size of each pixel's object, in bins, (h, w); ``VOID`` for pixels of none.
+    """Return the size bin of each pixel's object, (h, w); ``VOID`` for pixels of no object.
 
-    An object is a connected patch (8 neighbours) of one class; ``background`` is no object. Sizes are octaves.
+    An object is an 8-connected component of one class other than ``background``; bins are octaves of its area.
     """
     bins = np.full(labels.shape, VOID, np.uint8)
     for value in _values(labels):
         if value != background:
             inside = labels == value
             _, patch, stats, _ = cv2.connectedComponentsWithStats(inside.view(np.uint8), connectivity=8)
-            area = stats[:, cv2.CC_STAT_AREA].clip(min=1)  # 0 of "outside" where a class fills the image
+            area = stats[:, cv2.CC_STAT_AREA].clip(min=1)  # "outside" has area 0 where a class fills the image
             octave = np.log2(area).astype(np.uint8).clip(max=SIZES - 1)
             np.copyto(bins, octave[patch], where=inside)
     return bins
 
 
 SCHEMA = 1
-_CHECK = 2  # words behind the places: their checksum
+_CHECK = 2  # words of the checksum at the end
 _LOG = logging.getLogger(__name__)
-Places = list[NDArray[np.uint16]]
+Codes = list[NDArray[np.uint16]]
 
 
-def keep_places(store: Store, rim: Rim, distance: Distance, background: int | None, threads: int = 0) -> Places | None:
-    """Return every image's places, views of one mapped file in the store's folder, found first where it lacks them.
+def stored_region_codes(
+    store: Store, rim: Rim, distance: Distance, background: int | None, threads: int = 0
+) -> Codes | None:
+    """Return the region codes of every image, views of a memory-mapped file in the store's folder; computed if missing.
 
-    A file whose size or checksum is wrong is found again, in so many threads (0: one a core, eight at most). None, with
-    a warning, where the folder cannot be written: the places are then found anew by each evaluation.
+    A file of wrong size or checksum is computed again, in ``threads`` threads (0: one per core, at most eight). None,
+    with a warning, where the folder is not writable: each evaluation then computes them itself.
     """
     options = f"{rim}-{distance}-{'none' if background is None else background}"
     path = store.folder / f"places{SCHEMA}-{options}-{store.fingerprint[:16]}.bin"
@@ -275,7 +276,7 @@ def keep_places(store: Store, rim: Rim, distance: Distance, background: int | No
 
 
 def _mapped(path: Path, pixels: int) -> NDArray[np.uint16] | None:
-    """Return the places of all pixels if the file is there and whole."""
+    """Return the region codes of all pixels; None where the file is missing or damaged."""
     if not path.exists() or path.stat().st_size != 2 * (pixels + _CHECK):
         return None
     words = np.asarray(np.memmap(path, dtype=np.uint16, mode="r"))
@@ -287,13 +288,13 @@ def _mapped(path: Path, pixels: int) -> NDArray[np.uint16] | None:
 
 
 def _write(path: Path, store: Store, rim: Rim, distance: Distance, background: int | None, threads: int) -> None:
-    """Find the places in threads and write them aside; rename."""
+    """Compute the region codes in threads, write them to a temporary file, rename it."""
     aside, checksum = path.with_suffix(f".{os.getpid()}"), 0
     try:
         with aside.open("wb") as file:
 
             def find(i: int) -> NDArray[np.uint16]:
-                return places(store.labels(i), rim, distance, background)
+                return region_codes(store.labels(i), rim, distance, background)
 
             for part in ordered(find, len(store), threads):
                 checksum = zlib.crc32(part.data, checksum)

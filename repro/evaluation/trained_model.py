@@ -1,4 +1,4 @@
-"""Trained networks of this machine by the key of their record, ready to predict."""
+"""Load trained networks of this machine by the key of their record."""
 
 from __future__ import annotations
 
@@ -47,32 +47,32 @@ class Trained:
     classes: tuple[str, ...]
     palette: tuple[Colour, ...]
     device: torch.device = CPU
-    """Where its network lies."""
+    """Device of the network."""
 
     @property
     def normalise(self) -> Callable[[Tensor], Tensor]:
-        """Turn uint8 images (n, 3, h, w) into the network's float32 input."""
+        """Function from uint8 images (n, 3, h, w) to the network's float32 input."""
         mean, std = colours(self.run.test.dataset)
         return partial(normalise, mean=mean, std=std)
 
     @property
     def predictor(self) -> Predictor:
-        """The network with the run's own frame, single scale."""
+        """Single-scale predictor with the frame of the run's test data."""
         return Predictor(self.net, self.normalise, frame_of(self.run.test), device=self.device)
 
     def read(self, image: Bytes) -> Tensor:
-        """Return a picture (h, w, 3) as the network takes it, (3, h, w) normalised float32, on its device."""
+        """Convert an image (h, w, 3) to the network's input, (3, h, w) normalised float32, on its device."""
         bytes_ = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None]
         return self.normalise(bytes_.to(self.device))[0].contiguous()
 
     @property
     def reduction(self) -> float:
-        """The scale at which the network saw the pictures it was trained on."""
+        """Scale of the training images against their native size."""
         return float(getattr(_module(self.run.test.dataset), "REDUCTION", 1.0))
 
     @property
     def for_pictures(self) -> Predictor:
-        """The same for pictures of native size: scaled as in training, and label maps of the picture's own size."""
+        """Predictor for images of native size: scaled as in training, label maps of the native size."""
         return replace(self.predictor, evaluation=Evaluation(scales=(self.reduction,)))
 
 
@@ -80,7 +80,7 @@ def find(runs: Path, name: str, seed: int | None = None) -> Record:
     """Return the record of a key (or folder name) that has weights on this machine, the lowest seed first.
 
     Raises:
-        RecordError: there is none; where only its weights are missing, the sentence names the command that trains them.
+        RecordError: no such record; where only its weights are missing, the message gives the command that trains them.
     """
     place = Machine(runs=runs)
     shelf = records.load({"reference": place.reference, "local": place.local})
@@ -131,7 +131,7 @@ def command(record: Record) -> str:
 
 
 def _table(run: Run, profile: profiles.Profile) -> str:
-    """Return the first table with a cell that this run, or one of its training, fills."""
+    """Return the name of the first table with a cell of this run's training; empty without one."""
     for table in all_tables().values():
         found = (profile.resolve(cell.training) for cell in table.scores())
         if any(one is not None and one.key == run.trained().key for one in found):
@@ -140,12 +140,12 @@ def _table(run: Run, profile: profiles.Profile) -> str:
 
 
 def load(record: Record, device: torch.device = CPU) -> Trained:
-    """Build a record's network and fill it with its weights, on a device; on a GPU too float32 means float32.
+    """Build a record's network with its weights on a device, in full float32 (no TF32).
 
     Raises:
         RecordError: the weights are damaged or belong to another network.
-        WeightsError: a value of them is none that a network can have (not finite, a negative variance).
-        SpecError: the record is a classifier's, which has no label maps.
+        WeightsError: a value is invalid (not finite, a negative variance).
+        SpecError: the record is a classifier's, which predicts no label maps.
     """
     run = run_of(record)
     if isinstance(run.model, Classifier):
@@ -168,7 +168,7 @@ def load(record: Record, device: torch.device = CPU) -> Trained:
 
 
 def tensors(record: Record) -> dict[str, Tensor]:
-    """Return a record's weights by name; raise ``RecordError`` where they are damaged or not the record's."""
+    """Return a record's weights by name; raise ``RecordError`` where they are damaged or of another record."""
     path = record.weights()
     try:
         found: dict[str, Tensor] = load_file(path)
@@ -182,7 +182,7 @@ def _damaged(record: Record) -> str:
 
 
 def palette_of(run: Run, count: int) -> tuple[Colour, ...]:
-    """Return the colours of the classes: the data set's own, else VOC's."""
+    """Return the colours of the classes: those of the data set, or VOC's."""
     return tuple(getattr(_module(run.test.dataset), "PALETTE", VOC_PALETTE))[:count]
 
 

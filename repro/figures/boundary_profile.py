@@ -1,14 +1,11 @@
-"""Beside Table 5: accuracy against the distance to the boundary, for the baseline, GCN and GCN + BR."""
+"""With Table 5: accuracy against the distance to the boundary, for the baseline, GCN and GCN + BR."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from repro.config.experiment import Training
-from repro.config.networks import GCN, Conv1x1, Model
-from repro.figures import style
-from repro.figures.style import Band, draw_band
+from repro.figures import TABLE5, style
 from repro.formatting import many
 from repro.paper.schema import Figure as FigureSpec
 
@@ -16,62 +13,50 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from repro.figures.inputs import Ints, Material
+    from repro.figures.style import Band
     from repro.results.records import Record
 
 
-MODELS = (Model(Conv1x1()), Model(GCN(15)), Model(GCN(15), refine=True))
-
-FIGURE = FigureSpec(
-    number=0,
-    name="boundary_profile",
-    title="Accuracy against the distance to the boundary",
-    draw="boundary_profile",
-    trainings=tuple(Training(model) for model in MODELS),
-)
+FIGURE = FigureSpec(0, "boundary_profile", "Accuracy against the distance to the boundary", TABLE5)
 
 
 SPACING = 4
-"""Distances from one marker of a line to the next."""
+"""Pixels between markers of a line."""
 
 
 @dataclass(frozen=True)
 class BoundaryProfile:
-    """Accuracies of the networks, and the differences between neighbours in their order."""
+    """Accuracies of the networks and the gain of each over the one before it."""
 
     profile: str
     place: str
     seeds: int
     images: int
     within: int
-    """Widest distance of Table 5's boundary region."""
+    """Largest distance in Table 5's boundary region."""
     distance: tuple[int, ...]
     accuracy: tuple[Band, ...]
     gain: tuple[Band, ...]
 
 
 def draw(shown: BoundaryProfile) -> Figure:
-    """Draw accuracies in the upper panel and differences in the lower one, over the same distances."""
-    figure, (upper, lower) = style.page(3.6, 2, 1, sharex=True, height_ratios=(1.2, 1))
-    for axes, bands in ((upper, shown.accuracy), (lower, shown.gain)):
-        for band in bands:
-            draw_band(axes, shown.distance, band, every=SPACING)
+    """Draw accuracies and gains over the distance, the boundary region in grey."""
+    heading = f"Profile {shown.profile}, {many(shown.seeds, 'seed')}"
+    panels = shown.accuracy, shown.gain
+    figure, upper, lower = style.accuracy_and_gain(heading, "distance", shown.distance, panels, SPACING)
+    for axes in (upper, lower):
         axes.axvspan(0.5, shown.within + 0.5, color="#F0F0F0", zorder=0, linewidth=0)
-        axes.legend(loc="best", borderaxespad=0.2)
-    lower.axhline(0, color=style.INK, linewidth=0.6)
     style.within(upper, most=100)
-    upper.set_ylabel("pixel accuracy (%)")
-    lower.set_ylabel("gain (points)")
-    lower.set_xlim(0.5, shown.distance[-1] + 0.5)
-    style.letter(upper, f"Profile {shown.profile}, {many(shown.seeds, 'seed')}")
-    lower.set_xlabel(
-        "distance to the nearest other label (pixels)\n"
-        f"grey: boundary region, up to {shown.within} pixels; bands: 95 % interval"
+    lower.set(
+        xlim=(0.5, shown.distance[-1] + 0.5),
+        xlabel="distance to the nearest other label (pixels)\n"
+        f"grey: boundary region, up to {shown.within} pixels; bands: 95 % interval",
     )
     return figure
 
 
 def compute(material: Material) -> BoundaryProfile:
-    """Return the accuracy at each distance to the boundary, and what each network adds to the one before it."""
+    """Return accuracies and gains at each distance to the boundary."""
     from repro.figures.inputs import DISTANCES, network_bands
     from repro.results import metrics
 

@@ -1,4 +1,4 @@
-"""Draw a figure: gather what it shows, write PDF, PNG and a JSON of what is shown."""
+"""Draw a figure: compute its data, write PDF, PNG and the data as JSON."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ FIGURES, LOCAL = Path("figures"), Path("build/figures")
 
 @dataclass(frozen=True)
 class Request:
-    """What the user asked for, as typed."""
+    """Options of the command."""
 
     names: tuple[str, ...]
     profile: str = DEFAULT
     runs: Path = Path("runs")
     out: Path | None = None
     local: bool = False
-    """Take the records of this machine, not the project's."""
+    """Use the records of this machine, not the reference records."""
     data_root: Path | None = None
     steps: int | None = None
     recipe: str = ""
@@ -45,7 +45,7 @@ class Request:
 
     @property
     def figures(self) -> list[FigureSpec]:
-        """The figures; raises ``FigureError`` for a word that names none."""
+        """The figures named; raises ``FigureError`` for an unknown name."""
         known = all_figures()
         words = [word.strip() for name in self.names for word in name.lower().split(",") if word.strip()]
         words = [f"figure{word}" if word.isdigit() else word for word in words]
@@ -58,23 +58,23 @@ class Request:
 
     @property
     def places(self) -> tuple[str, ...]:
-        """Places of records in the order of preference."""
+        """Origins of records in the order of preference."""
         return ("local",) if self.local else ("reference", "local")
 
     def evidence(self) -> Evidence:
-        """Return all records, each read once for all figures."""
+        """Return all records, loaded once for all figures."""
         place = Machine(runs=self.runs)
         return Evidence(records.load({"reference": place.reference, "local": place.local}))
 
     def folder(self, place: str, profile: Profile | None) -> Path:
-        """Return where a figure goes: the project's folder, one for local records, one for each other profile."""
+        """Return the folder of a figure: by origin of its records and, except for the default, by profile."""
         out = self.out or (LOCAL if place == "local" else FIGURES)
         return profile.folder(out) if profile else out
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """What a figure shows, before it is drawn. ``profile`` is None for figures of the architecture alone."""
+    """The data of a figure before it is drawn. ``profile`` is None for figures of the architecture alone."""
 
     material: object
     place: str = "computed"
@@ -83,7 +83,7 @@ class Drawn:
 
     @property
     def variant(self) -> str:
-        """What its trainings differ in from the profile's own; empty where they do not, or nothing is trained."""
+        """Changed settings of its trainings, such as fewer steps; empty without any."""
         return self.profile.variant if self.profile else ""
 
 
@@ -91,18 +91,19 @@ def draw(figure: FigureSpec, profile: Profile, evidence: Evidence, request: Requ
     """Draw one figure; return its files.
 
     Raises:
-        FigureError: what it shows is missing; the sentence names the command that makes it.
+        FigureError: records or weights are missing; the message names the command that makes them.
     """
-    if figure.name in DIAGRAMS:
-        drawn = Drawn(_module(figure).compute())
-    else:
+    module = import_module(f"repro.figures.{figure.name}")
+    if figure.trainings:
         material = inputs.gather(figure, profile, evidence, request.places)
-        shown = _shown(material, request)
-        drawn = Drawn(shown, material.place, profile, tuple(material.runs))
+        material = dataclasses.replace(material, data_root=request.data_root, device=request.device)
+        drawn = Drawn(module.compute(material), material.place, profile, tuple(material.runs))
+    else:
+        drawn = Drawn(module.compute())
     stem = request.folder(drawn.place, drawn.profile) / figure.name
     try:
         with style.look():
-            picture: Drawing = _module(figure).draw(drawn.material)
+            picture: Drawing = module.draw(drawn.material)
             if drawn.variant:
                 picture.suptitle("\n".join(filter(None, (picture.get_suptitle(), drawn.variant))), fontsize=style.TEXT)
             paths = style.save(picture, stem)
@@ -112,18 +113,8 @@ def draw(figure: FigureSpec, profile: Profile, evidence: Evidence, request: Requ
         raise FigureError(msg) from error
 
 
-def _shown(material: inputs.Material, request: Request) -> object:
-    """Return what a figure of records shows; networks are loaded for those that need their weights."""
-    module = _module(material.figure)
-    return (
-        module.compute(material, request.data_root, request.device)
-        if material.figure.name in PICTURES
-        else module.compute(material)
-    )
-
-
 def _describe(figure: FigureSpec, drawn: Drawn, path: Path) -> Path:
-    """Write what is shown, and the records that it comes from."""
+    """Write the data of a figure and the names of its records."""
     tree = {
         "figure": figure.name,
         "title": f"{figure.title} ({drawn.variant})" if drawn.variant else figure.title,
@@ -137,7 +128,7 @@ def _describe(figure: FigureSpec, drawn: Drawn, path: Path) -> Path:
 
 
 def plain(value: Any) -> Any:  # noqa: ANN401 - a tree of frozen values
-    """Return a tree that JSON holds: seven digits of every float, None for nan, images left out."""
+    """Return a value as JSON: floats to seven digits, None for nan, without images."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = (part for part in dataclasses.fields(value) if part.metadata.get("shown", True))
         return {part.name: plain(getattr(value, part.name)) for part in fields}
@@ -148,14 +139,3 @@ def plain(value: Any) -> Any:  # noqa: ANN401 - a tree of frozen values
     if isinstance(value, dict):
         return {str(name): plain(item) for name, item in value.items()}
     return value
-
-
-def _module(figure: FigureSpec) -> Any:  # noqa: ANN401 - a module with `compute` and `draw`
-    """Import a figure's module when it is drawn; those of networks import torch."""
-    return import_module(f"repro.figures.{figure.draw}")
-
-
-DIAGRAMS = ("figure1", "figure2", "figure4", "figure5", "cost_curve")
-"""Figures of the architecture alone."""
-PICTURES = ("size_profile", "figure3", "figure6")
-"""Figures that need trained weights (sizes: of older records only)."""

@@ -1,4 +1,4 @@
-"""Boxes with text and arrows between them, placed in inches: what every diagram is made of."""
+"""Boxes with text and arrows between them, placed in inches, for diagrams."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Box:
 
 @dataclass(frozen=True)
 class Canvas:
-    """A page on which one unit is one inch."""
+    """A page whose unit is the inch."""
 
     figure: Figure
     axes: Axes
@@ -95,14 +95,14 @@ class Canvas:
         return self.axes.text(x, y, text, ha="left", va="center_baseline", fontweight="bold", fontsize=style.TEXT + 0.5)
 
 
-def canvas(height: float) -> Canvas:
-    """Return an empty page, one column wide."""
+def canvas(height: float, width: float = style.WIDTH) -> Canvas:
+    """Return an empty page, by default one column wide."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure as MplFigure
 
-    figure = MplFigure(figsize=(style.WIDTH, height))
+    figure = MplFigure(figsize=(width, height))
     FigureCanvasAgg(figure)
     axes = figure.add_axes((0, 0, 1, 1))
-    axes.set(xlim=(0, style.WIDTH), ylim=(0, height))
+    axes.set(xlim=(0, width), ylim=(0, height))
     axes.set_axis_off()
     return Canvas(figure, axes)

@@ -1,4 +1,4 @@
-"""Beside Table 5: what GCN and BR add to the IoU of each class."""
+"""With Table 5: IoU gained by GCN and BR, by class."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from repro.config.experiment import Training
-from repro.config.networks import GCN, Conv1x1, Model
-from repro.figures import style
+from repro.figures import TABLE5, style
 from repro.formatting import many
 from repro.paper.schema import Figure as FigureSpec
 
@@ -19,15 +17,7 @@ if TYPE_CHECKING:
     from repro.results.records import Record
 
 
-MODELS = (Model(Conv1x1()), Model(GCN(15)), Model(GCN(15), refine=True))
-
-FIGURE = FigureSpec(
-    number=0,
-    name="class_gains",
-    title="IoU gained, class by class",
-    draw="class_gains",
-    trainings=tuple(Training(model) for model in MODELS),
-)
+FIGURE = FigureSpec(0, "class_gains", "IoU gained, class by class", TABLE5)
 
 
 @dataclass(frozen=True)
@@ -41,7 +31,7 @@ class Gain:
 
 @dataclass(frozen=True)
 class Series:
-    """One difference for every class, and last the mean of all classes."""
+    """One difference for each class, followed by that of the mean of the classes."""
 
     family: str
     name: str
@@ -50,7 +40,7 @@ class Series:
 
 @dataclass(frozen=True)
 class Gains:
-    """Classes in the order of the data set; the mean after them."""
+    """Gains of the classes in the order of the data set, followed by those of their mean."""
 
     profile: str
     place: str
@@ -60,39 +50,47 @@ class Gains:
     series: tuple[Series, ...]
 
 
+APART = 0.17
+"""Half the distance between the marks of two differences, in rows."""
+
+
 def draw(shown: Gains) -> Figure:
     """Draw a row for each class, the largest gain of the first series at the top and the mean below all."""
-    order = sorted(range(len(shown.classes)), key=lambda i: -shown.series[0].gains[i].estimate)
-    rows = [*order, len(shown.classes)]
+    import pandas as pd
+    import seaborn as sns
+
+    first = shown.series[0].gains[: len(shown.classes)]
+    order = [*sorted(range(len(first)), key=lambda i: -first[i].estimate), len(first)]
     names = [*shown.classes, "mean of classes"]
-    figure, axes = style.page(0.95 + 0.16 * len(rows))
-    apart = 0.17
-    for n, series in enumerate(shown.series):
-        colour, marker = style.FAMILIES[series.family], style.MARKERS[series.family]
-        for y, i in enumerate(rows):
-            gain, place = series.gains[i], y + (n - (len(shown.series) - 1) / 2) * 2 * apart
-            axes.plot((gain.low, gain.high), (place, place), color=colour, linewidth=0.9)
-            axes.plot(gain.estimate, place, marker, color=colour, label=series.name if y == 0 else None)
-    axes.axvline(0, color=style.INK, linewidth=0.6)
-    axes.axhline(len(rows) - 1.5, color=style.INK, linewidth=0.4)
-    axes.set_yticks(range(len(rows)), [names[i].replace("_", " ") for i in rows], parse_math=False)
-    axes.set_ylim(len(rows) - 0.5, -0.5)
-    low, high = axes.get_xlim()
-    axes.set_xlim(max(low, -102), min(high, 102))
-    axes.set_xlabel("IoU gained (points), 95 % interval")
-    figure.legend(
-        loc="outside upper right", ncols=len(shown.series), title=_title(shown), alignment="left",
-        title_fontproperties={"size": style.TEXT + 0.5, "weight": "bold"},
+    frame = pd.DataFrame(
+        [
+            {"network": series.name, "family": series.family, "row": row + (2 * n + 1 - len(shown.series)) * APART,
+             **vars(series.gains[i])}
+            for n, series in enumerate(shown.series)
+            for row, i in enumerate(order)
+        ]
     )  # fmt: skip
+    figure, axes = style.page(0.95 + 0.16 * len(order))
+    axes.hlines(frame["row"], frame["low"], frame["high"], colors=frame["family"].map(style.FAMILIES), linewidth=0.9)
+    sns.scatterplot(frame, x="estimate", y="row", s=22, zorder=3, ax=axes, **style.networks(frame, "markers"))
+    axes.axvline(0, color=style.INK, linewidth=0.6)
+    axes.axhline(len(order) - 1.5, color=style.INK, linewidth=0.4)
+    axes.set_yticks(range(len(order)), [names[i].replace("_", " ") for i in order], parse_math=False)
+    low, high = axes.get_xlim()
+    axes.set(
+        xlabel="IoU gained (points), 95 % interval", ylabel="", xlim=(max(low, -102), min(high, 102)),
+        ylim=(len(order) - 0.5, -0.5),
+    )  # fmt: skip
+    handles, labels = axes.get_legend_handles_labels()
+    axes.get_legend().remove()
+    title = f"Profile {shown.profile}, {many(shown.seeds, 'seed')}, {shown.images} images"
+    figure.legend(handles, labels, loc="outside upper right", ncols=len(labels), title=title, alignment="left",
+                  title_fontproperties={"weight": "bold"})  # fmt: skip
     return figure
 
 
-def _title(shown: Gains) -> str:
-    return f"Profile {shown.profile}, {many(shown.seeds, 'seed')}, {shown.images} images"
-
-
 def compute(material: Material) -> Gains:
-    """Return what each network adds to each class's IoU, and to the mean of the classes."""
+    """Return the gain of each network over the one before it, by class and for the mean of the classes."""
     from repro.figures.inputs import draws_of, step_name
 
     classes = tuple(str(name) for name in material.shown[0].records[0].meta.get("classes", ()))

@@ -1,4 +1,4 @@
-"""Beside Table 2: parameters and multiply-adds of GCN, Conv and Stack against k, with the line of 2/k."""
+"""With Table 2: parameters and multiply-adds of GCN, Conv and Stack against k, with the line of 2/k."""
 
 from __future__ import annotations
 
@@ -12,21 +12,15 @@ from repro.figures import style
 from repro.paper.schema import Figure as FigureSpec
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
-FIGURE = FigureSpec(
-    number=0,
-    name="cost_curve",
-    title="Cost against the kernel size",
-    draw="cost_curve",
-)
+FIGURE = FigureSpec(0, "cost_curve", "Cost against the kernel size")
 
 
 @dataclass(frozen=True)
 class Head:
-    """One kind of head at several kernel sizes."""
+    """One type of head at several kernel sizes."""
 
     family: str
     name: str
@@ -47,37 +41,35 @@ class Costs:
 
 def draw(costs: Costs) -> Figure:
     """Draw parameters and multiply-adds (one is the other times the cells of the map), then GCN's share of Conv's."""
+    import pandas as pd
+    import seaborn as sns
     from matplotlib.ticker import EngFormatter, NullFormatter
 
-    figure, (upper, lower) = style.page(3.5, 2, 1, sharex=True, height_ratios=(1.5, 1))
-    for head in costs.heads:
-        colour = style.FAMILIES[head.family]
-        upper.plot(head.k, head.params, style.MARKERS[head.family] + "-", color=colour)
-        upper.annotate(head.name, (head.k[-1], head.params[-1]), (0, -11), textcoords="offset points", ha="right",
-                       va="top", color=colour)  # fmt: skip
-    upper.set_yscale("log")
-    upper.set_ylabel("parameters")
+    frame = pd.DataFrame([{**vars(head), "network": head.name} for head in costs.heads])
+    frame = frame.explode(["k", "params", "macs"]).astype({"k": int, "params": int, "macs": int})
     cells = costs.side**2
-    assert all(m == p * cells for head in costs.heads for p, m in zip(head.params, head.macs, strict=True))
+    assert (frame["macs"] == frame["params"] * cells).all()
+    figure, (upper, lower) = style.page(3.5, 2, 1, sharex=True, height_ratios=(1.5, 1))
+    sns.lineplot(frame, x="k", y="params", estimator=None, errorbar=None, legend=False, ax=upper,
+                     **style.networks(frame, "markers", "dashes"))  # fmt: skip
+    for head in costs.heads:
+        upper.annotate(head.name, (head.k[-1], head.params[-1]), (0, -11), textcoords="offset points", ha="right",
+                       va="top", color=style.FAMILIES[head.family])  # fmt: skip
+    upper.set(
+        title=f"Heads after res-5: {costs.channels} → {costs.classes}", ylabel="parameters", yscale="log",
+        ylim=(frame["params"].min() / 3, None),
+    )  # fmt: skip
     right = upper.secondary_yaxis("right", functions=(lambda p: p * cells, lambda m: m / cells))
     right.set_ylabel(f"multiply-adds, {costs.side}×{costs.side} cells")
     for axis in (upper.yaxis, right.yaxis):
         axis.set_major_formatter(EngFormatter(sep=" "))
         axis.set_minor_formatter(NullFormatter())
-    upper.set_ylim(bottom=min(head.params[0] for head in costs.heads) / 3)
-    style.letter(upper, f"Heads after res-5: {costs.channels} → {costs.classes}")
-    _share(lower, {head.family: head for head in costs.heads})
+    params = frame.pivot_table("params", "k", "family")
+    sns.lineplot(x=params.index, y=2 / params.index, color=style.PRINTED, linestyle="--", label="2/k", ax=lower)
+    sns.scatterplot(x=params.index, y=params["gcn"] / params["conv"], color=style.GCN_COLOUR,
+                        marker=style.MARKERS["gcn"], s=22, zorder=3, label="GCN / Conv", ax=lower)  # fmt: skip
+    lower.set(xlabel="kernel size k", ylabel="share", ylim=(0, None), xticks=params.index)
     return figure
-
-
-def _share(axes: Axes, heads: dict[str, Head]) -> None:
-    gcn, conv = heads["gcn"], heads["conv"]
-    share = [a / b for a, b in zip(gcn.params, conv.params, strict=True)]
-    axes.plot(gcn.k, [2 / k for k in gcn.k], "--", color=style.PRINTED, label="2/k")
-    axes.plot(gcn.k, share, style.MARKERS["gcn"], color=style.GCN_COLOUR, label="GCN / Conv")
-    axes.set(xlabel="kernel size k", ylabel="share", ylim=(0, None))
-    axes.set_xticks(gcn.k)
-    axes.legend(borderaxespad=0.2)
 
 
 CLASSES, SIDE = 21, 16

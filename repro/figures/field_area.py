@@ -1,38 +1,29 @@
-"""Beside Table 1 and Figure 3: the area of the valid receptive field against k, with the object's area."""
+"""With Table 1 and Figure 3: the area of the valid receptive field against k, with the object's area."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from statistics import fmean
 from typing import TYPE_CHECKING
 
 from repro.config.errors import FigureError
-from repro.config.experiment import Training
-from repro.config.networks import GCN, Conv1x1, Model
-from repro.figures import style
+from repro.figures import TABLE1, style
 from repro.formatting import many
 from repro.paper.schema import Figure as FigureSpec
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from repro.figures.inputs import Material, Shown
+    from repro.figures.inputs import Material
     from repro.results import field_areas
     from repro.results.records import Record
 
 
-FIGURE = FigureSpec(
-    number=0,
-    name="field_area",
-    title="Area of the valid receptive field against the kernel size",
-    draw="field_area",
-    trainings=(Training(Model(Conv1x1())), *(Training(Model(GCN(k))) for k in (3, 5, 7, 9, 11, 13, 15))),
-)
+FIGURE = FigureSpec(0, "field_area", "Area of the valid receptive field against the kernel size", TABLE1)
 
 
 LEAST = 0.001
-"""A smaller p-value is said to be smaller."""
+"""Smaller p-values are written as ``p < 0.001``."""
 
 
 @dataclass(frozen=True)
@@ -68,29 +59,28 @@ class Curve:
 
 def draw(curve: Curve) -> Figure:
     """Draw the mean over seeds as a line, each seed as a dot, the objects' mean area as a level."""
+    import pandas as pd
+
     figure, axes = style.page(2.5)
-    whole = curve.size[0] * curve.size[1]
-    shares = [(p.k, [100 * area / whole for area in p.areas]) for p in curve.points]
-    axes.plot([k for k, _ in shares], [fmean(own) for _, own in shares], "-", color=style.GCN_COLOUR)
-    for k, own in shares:
-        colour, marker = (style.BASE, "s") if k == 1 else (style.GCN_COLOUR, "o")
-        axes.plot(k, fmean(own), marker, color=colour)
-        axes.plot([k] * len(own), own, ".", color=colour, markersize=2, alpha=0.6)
-    level = 100 * curve.object_area / whole
+    percent = 100 / (curve.size[0] * curve.size[1])
+    seeds = pd.DataFrame([{"k": p.k, "value": percent * area} for p in curve.points for area in p.areas])
+    seeds["mean"] = seeds.groupby("k")["value"].transform("mean")
+    style.kernel_line(axes, seeds)
+    level = percent * curve.object_area
     axes.axhline(level, color=style.PRINTED, linestyle="--", linewidth=0.9, label="mean area of the objects")
-    top = max(level, *(max(own) for _, own in shares))
-    axes.set_ylim(0, 1.3 * top)
     axes.legend(loc="upper left")
-    axes.set_xticks([k for k, _ in shares])
-    axes.set_xlabel(f"kernel size k  (1: the baseline 1 × 1)\n{_ranks(curve)}")
-    axes.set_ylabel("area of the field (% of the image)")
-    seeds = max(len(p.seeds) for p in curve.points)
-    style.letter(axes, f"Profile {curve.profile}, {many(seeds, 'seed')}, {curve.images} images")
+    count = max(len(p.seeds) for p in curve.points)
+    axes.set(
+        title=f"Profile {curve.profile}, {many(count, 'seed')}, {curve.images} images",
+        xlabel=f"kernel size k  (1: the baseline 1 × 1)\n{_ranks(curve)}",
+        ylabel="area of the field (% of the image)",
+        ylim=(0, 1.3 * max(level, seeds["value"].max())),
+    )
     return figure
 
 
 def _ranks(curve: Curve) -> str:
-    """Return the rank correlation in words: all networks together, then seed by seed."""
+    """Return the rank correlation over all networks and by seed."""
     if not math.isfinite(curve.rank):
         return "no rank correlation: all areas are equal"
     own = ", ".join(f"{rank:.2f}" for rank in curve.rank_by_seed)
@@ -99,15 +89,14 @@ def _ranks(curve: Curve) -> str:
 
 
 def _chance(p_value: float) -> str:
-    """Return the p-value in words that need no exponent."""
     return f"p < {LEAST}" if p_value < LEAST else f"p = {p_value:.2g}"
 
 
 def compute(material: Material) -> Curve:
-    """Return the stored areas of valid receptive fields against k, and how their order follows k's.
+    """Return the stored areas of valid receptive fields against k and their rank correlation with k.
 
     Raises:
-        FigureError: a record has no stored areas, or they were measured in several ways; the sentence says what to run.
+        FigureError: a record has no stored areas, or the records differ in settings; the message names the command.
     """
     from scipy import stats
 
@@ -120,7 +109,7 @@ def compute(material: Material) -> Curve:
     points = []
     for part in material.shown:
         means = tuple(found[part, record.seed].mean for record in part.records)
-        points.append(Point(_size(part), tuple(record.seed for record in part.records), means))
+        points.append(Point(part.k, tuple(record.seed for record in part.records), means))
     points.sort(key=lambda point: point.k)
     one = next(iter(found.values()))
     pairs = [(p.k, seed, mean) for p in points for seed, mean in zip(p.seeds, p.areas, strict=True)]
@@ -142,15 +131,8 @@ def compute(material: Material) -> Curve:
     )
 
 
-def _size(part: Shown) -> int:
-    """Return the kernel size of a network's heads, 1 for the baseline."""
-    k = part.model.head.k if isinstance(part.model.head, GCN) else 1
-    assert isinstance(k, int)
-    return k
-
-
 def _stored(material: Material, record: Record) -> field_areas.Areas:
-    """Return a record's areas, from whichever place has them."""
+    """Return a record's areas, from any origin."""
     from repro.results import field_areas
 
     same = [r for r in material.evidence.shelf.of(record.key) if r.seed == record.seed]

@@ -16,12 +16,7 @@ if TYPE_CHECKING:
     from repro.figures.network_diagram import Map, Shape
 
 
-FIGURE = FigureSpec(
-    number=1,
-    name="figure1",
-    title="Classification, conventional segmentation, GCN",
-    draw="figure1",
-)
+FIGURE = FigureSpec(1, "figure1", "Classification, conventional segmentation, GCN")
 
 
 HEIGHT = 2.35
@@ -33,7 +28,7 @@ CELLS, OUT = 0.86, 0.5
 
 
 def draw(shapes: Sequence[Shape]) -> Figure:
-    """Draw the networks beside each other, images at the top, outputs at the bottom."""
+    """Draw the networks side by side, images at the top, outputs at the bottom."""
     page = canvas(HEIGHT)
     pitch = style.WIDTH / len(shapes)
     for n, shape in enumerate(shapes):
@@ -56,28 +51,23 @@ def _network(page: Canvas, shape: Shape, x: float, letter: str) -> None:
 
 
 def _stage(page: Canvas, shape: Shape, number: int, features: Map, place: tuple[float, float]) -> None:
-    """Draw the map of one stage as a slab: as wide as the map for a classifier, whose maps narrow to one cell."""
+    """Draw the map of one stage as a slab of a cone, which is as wide at its end as the row of cells beneath."""
     x, y = place
-    cone = shape.reach == 0
-    low, high = _width(number + 1, shape, cone), _width(number, shape, cone)
+    low, high = (WIDE - (WIDE - _end(shape)) * n / len(shape.features) for n in (number + 1, number))
     corners = [(x - high / 2, y), (x + high / 2, y), (x + low / 2, y - ROW), (x - low / 2, y - ROW)]
     page.axes.fill(*zip(*corners, strict=True), facecolor=style.FILLS["features"], edgecolor=style.INK, linewidth=0.6)
     page.text(x, y - ROW / 2, f"{features.height}×{features.width}")
 
 
-def _width(number: int, shape: Shape, cone: bool) -> float:  # noqa: FBT001 - one of two outlines
-    """Return the width of the outline above stage ``number``: a cone ends where the cells stand, a barrel nowhere."""
-    if not cone:
-        return WIDE
-    return WIDE - (WIDE - 0.42) * number / len(shape.features)
+def _end(shape: Shape) -> float:
+    return 0.76 if shape.reach else 0.42
 
 
 def _dots(page: Canvas, shape: Shape, x: float) -> None:
-    """Draw one row of the last features, the outputs, and a line wherever an output sees a cell."""
+    """Draw a row of the last feature map, the outputs, and a line from each output to each cell that it sees."""
     cells = shape.features[-1].width
     outs = shape.out.width
-    span = WIDE - 0.08 if shape.reach else 0.36
-    pitch = span / max(cells - 1, 1)
+    pitch = (_end(shape) - 0.06) / max(cells - 1, 1)
     above = [x + (i - (cells - 1) / 2) * pitch for i in range(cells)]
     below = [x + (i - (outs - 1) / 2) * pitch for i in range(outs)]
     for o, right in enumerate(below):
@@ -91,7 +81,7 @@ def _dots(page: Canvas, shape: Shape, x: float) -> None:
 
 
 def _colour(shape: Shape) -> str:
-    """Return the colour of the network everywhere; a classifier, which no other figure draws, has the baseline's."""
+    """Return the colour of the network; that of the baseline for a classifier."""
     return style.GCN_COLOUR if shape.reach > 1 else style.BASE
 
 
@@ -125,7 +115,7 @@ def shape(title: str, model: Model | Classifier, num_classes: int, size: int) ->
 
 
 def compute() -> tuple[Shape, ...]:
-    """Return the three networks of Figure 1 at the sizes that the paper trains and tests them."""
+    """Return the three networks of Figure 1 at the image sizes of the paper."""
     return (
         shape("Classification", Classifier("resnet152"), 1000, 224),
         shape("Conventional", Model(Conv1x1()), 21, 512),

@@ -1,10 +1,11 @@
-"""Figure 2: the whole pipeline with its sizes (A), GCN (B) and BR (C), read off the built network."""
+"""Figure 2: the whole pipeline with its sizes (A), GCN (B) and BR (C), taken from the built network."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from repro.config.networks import GCN, Model
+from repro.figures import style
 from repro.figures.canvas import Box, Canvas, canvas
 from repro.paper.schema import Figure as FigureSpec
 
@@ -16,57 +17,41 @@ if TYPE_CHECKING:
     from repro.models.network import Network
 
 
-FIGURE = FigureSpec(
-    number=2,
-    name="figure2",
-    title="The whole pipeline, GCN and boundary refinement",
-    draw="figure2",
-)
+FIGURE = FigureSpec(2, "figure2", "The whole pipeline, GCN and boundary refinement")
 
 
-HIGH, WIDE = 0.3, 0.78
-GAP = 0.1
+HIGH, WIDE = 0.3, 0.76
 SMALL = 0.26
 """Side of a BR or a sum."""
-LEFT, HEAD, BR, SUM, BR2 = 0.45, 1.4, 2.1, 2.58, 3.03
-UP = (SUM + BR2) / 2
-PITCH = HIGH + SMALL + 2 * GAP + 0.02
-STEP = GAP + 0.02
-FOOT = HIGH / 2 + 0.08
+LEFT, HEAD, BR, SUM, BR2, UP = 0.43, 1.32, 1.92, 2.32, 2.72, 3.36
+"""Columns of part A."""
+BRANCHES, BRANCH, RESIDUAL = 4.74, 0.86, 6.23
+"""Middle of part B, distance of its columns, middle of part C."""
+GAP = 0.12
+PITCH = 0.52
+FOOT, TITLE = 0.23, 0.3
 
 
 def draw(plan: Pipeline) -> Figure:
-    """Draw the pipeline from the lowest stage up, then its two blocks beneath it."""
-    blocks = _blocks_height(plan)
-    height = blocks + _pipeline_height(plan)
-    page = canvas(height)
-    _pipeline(page, plan, blocks)
+    """Draw the pipeline from the lowest stage up, and its two blocks to its right."""
+    tail = sum(step.refined * (GAP + SMALL) for step in plan.tail) + (len(plan.tail) - 1) * (GAP + HIGH)
+    rows = (len(plan.stages) - 1) * PITCH
+    height = FOOT + rows + max(2 * PITCH, tail) + HIGH / 2 + TITLE
+    page = canvas(height, style.PAGE if plan.refinement else RESIDUAL - WIDE)
+    page.title(0.05, height - 0.12, "A  Whole pipeline")
+    _pipeline(page, plan)
     lowest = plan.stages[0]
-    page.title(0.05, blocks - 0.12, f"B  {lowest.head.name} of {lowest.name}")
-    _head(page, lowest.head, blocks - 0.25)
+    page.title(BRANCHES - BRANCH, height - 0.12, f"B  {lowest.head.name} of {lowest.name}")
+    _head(page, lowest.head)
     if plan.refinement:
-        page.title(2.0, blocks - 0.12, "C  BR block")
-        _refinement(page, plan, blocks - 0.25)
+        page.title(RESIDUAL - 0.6, height - 0.12, "C  BR block")
+        _refinement(page, plan)
     return page.figure
 
 
-def _pipeline_height(plan: Pipeline) -> float:
-    """Return the inches of part A: the higher of the backbone's column and the score map's, and a title."""
-    backbone = (len(plan.stages) + 1) * PITCH + HIGH / 2
-    tail = sum(STEP + HIGH + step.refined * (GAP + SMALL) for step in plan.tail)
-    return FOOT + max(backbone, (len(plan.stages) - 1) * PITCH + SMALL / 2 + tail) + 0.26
-
-
-def _blocks_height(plan: Pipeline) -> float:
-    deepest = max(len(branch) for branch in plan.stages[0].head.branches)
-    return 0.25 + (deepest + 2) * (HIGH + 0.14) + 0.1
-
-
-def _pipeline(page: Canvas, plan: Pipeline, bottom: float) -> None:
-    """Draw part A: backbone to the left, heads beside it, the score maps' way up to the right."""
-    top = page.axes.get_ylim()[1]
-    page.title(0.05, top - 0.12, "A  Whole pipeline")
-    y = bottom + FOOT
+def _pipeline(page: Canvas, plan: Pipeline) -> None:
+    """Draw part A: backbone, heads, then the upward path of the score maps."""
+    y = FOOT
     below: Box | None = None
     features: Box | None = None
     for stage in plan.stages:
@@ -85,7 +70,7 @@ def _pipeline(page: Canvas, plan: Pipeline, bottom: float) -> None:
 
 
 def _row(page: Canvas, stage: Stage, features: Box, below: Box | None) -> Box:
-    """Draw one stage; return the box from which its score map goes up."""
+    """Draw one stage; return the box of its score map."""
     y = features.y
     last = page.box(Box(HEAD, y, WIDE, HIGH), (stage.head.name, stage.head.score.text), "gcn")
     page.arrow(features.right, last.left)
@@ -94,15 +79,18 @@ def _row(page: Canvas, stage: Stage, features: Box, below: Box | None) -> Box:
     if below is None:
         return last
     joined = _then(page, last, Box(SUM, y, SMALL * 0.8, SMALL * 0.8), "+", "sum")
+    bend = (UP, y - PITCH / 2), (SUM, y - PITCH / 2), joined.bottom
     if stage.up is not None:
-        up = page.box(Box(UP, y - PITCH / 2, WIDE, HIGH), ("deconv", stage.up.text), "deconv")
-        _rise(page, below, up)
-        page.arrow((joined.x, up.top[1]), joined.bottom)
-    elif below.x > joined.x:
-        page.arrow(below.top, (below.x, y - PITCH / 2), (joined.x, y - PITCH / 2), joined.bottom)
+        page.arrow(_deconv(page, below, stage.up).top, *bend)
     else:
-        _rise(page, below, joined)
+        page.arrow(below.right, (UP, below.y), *bend)
     return _then(page, joined, Box(BR2, y, SMALL, SMALL), "BR", "refine") if stage.refined_sum else joined
+
+
+def _deconv(page: Canvas, before: Box, out: Map) -> Box:
+    up = page.box(Box(UP, before.y, WIDE, HIGH), ("deconv", out.text), "deconv")
+    page.arrow(before.right, up.left)
+    return up
 
 
 def _then(page: Canvas, before: Box, box: Box, text: str, fill: str) -> Box:
@@ -111,56 +99,57 @@ def _then(page: Canvas, before: Box, box: Box, text: str, fill: str) -> Box:
     return box
 
 
-def _rise(page: Canvas, below: Box, above: Box) -> None:
-    """Lead a score map up into a box: straight where it stands under it, else around the corner."""
-    if abs(below.x - above.x) < above.width / 2:
-        page.arrow(below.top, (below.x, above.bottom[1]))
-    else:
-        page.arrow(below.right, (above.x, below.y), above.bottom)
-
-
 def _tail(page: Canvas, plan: Pipeline, below: Box) -> None:
-    """Draw the steps from the highest stage to the full size."""
+    """Draw the steps from the highest stage to the full size: the first in its row, the others above."""
     last = below
-    for step in plan.tail:
-        y = last.top[1] + STEP + HIGH / 2
-        up = page.box(Box(UP, y, WIDE, HIGH), ("deconv", step.out.text), "deconv")
-        _rise(page, last, up)
-        last = up
+    for n, step in enumerate(plan.tail):
+        if n == 0:
+            last = _deconv(page, last, step.out)
+        else:
+            last = _above(page, last, Box(UP, 0, WIDE, HIGH), ("deconv", step.out.text), "deconv")
         if step.refined:
-            last = Box(UP, up.top[1] + GAP + SMALL / 2, SMALL, SMALL)
-            page.box(last, ("BR",), "refine", bold=False)
-            page.arrow(up.top, last.bottom)
-    score = page.box(Box(HEAD, last.y, WIDE, HIGH), ("score map", plan.tail[-1].out.text), "image")
+            last = _above(page, last, Box(UP, 0, SMALL, SMALL), ("BR",), "refine")
+    score = page.box(Box(BR, last.y, WIDE, HIGH), ("score map", plan.tail[-1].out.text), "image")
     page.arrow(last.left, score.right)
+
+
+def _above(page: Canvas, last: Box, like: Box, lines: tuple[str, ...], fill: str) -> Box:
+    y = last.top[1] + GAP + like.height / 2
+    box = page.box(Box(like.x, y, like.width, like.height), lines, fill, bold=len(lines) > 1)
+    page.arrow(last.top, box.bottom)
+    return box
 
 
 def _lines(layer: Layer) -> tuple[str, str]:
     return f"{layer.height}×{layer.width} conv", layer.channels
 
 
-def _head(page: Canvas, head: Head, top: float) -> None:
+def _levels(page: Canvas, count: int) -> list[float]:
+    """Return the heights of ``count`` boxes under each other in parts B and C, evenly down the page."""
+    top = page.axes.get_ylim()[1] - TITLE - HIGH / 2
+    return [top - (top - FOOT) * n / (count - 1) for n in range(count)]
+
+
+def _head(page: Canvas, head: Head) -> None:
     """Draw part B: the branches of the head side by side."""
-    pitch, wide = HIGH + 0.14, 0.82
-    middle = 0.95
-    xs = [middle + (i - (len(head.branches) - 1) / 2) * 0.92 for i in range(len(head.branches))]
-    y = top - HIGH / 2
-    source = page.box(Box(middle, y, wide, HIGH * 0.75), (head.features.text,), "features", bold=False)
+    wide = 0.8
+    xs = [BRANCHES + (i - (len(head.branches) - 1) / 2) * BRANCH for i in range(len(head.branches))]
+    first, *middle, bottom = _levels(page, 2 + max(len(branch) for branch in head.branches))
+    source = page.box(Box(BRANCHES, first, wide, HIGH * 0.75), (head.features.text,), "features", bold=False)
     last = [source] * len(xs)
     for branch, x in enumerate(xs):
-        for n, layer in enumerate(head.branches[branch]):
-            box = page.box(Box(x, y - (n + 1) * pitch, wide, HIGH), _lines(layer), "gcn", bold=False)
+        for layer, y in zip(head.branches[branch], middle, strict=False):
+            box = page.box(Box(x, y, wide, HIGH), _lines(layer), "gcn", bold=False)
             _down(page, last[branch], box)
             last[branch] = box
-    depth = max(len(branch) for branch in head.branches)
     text = ("sum, " if len(xs) > 1 else "") + head.score.text
-    total = page.box(Box(middle, y - (depth + 1) * pitch, wide + 0.12, HIGH * 0.75), (text,), "sum", bold=False)
+    total = page.box(Box(BRANCHES, bottom, wide + 0.12, HIGH * 0.75), (text,), "sum", bold=False)
     for box in last:
         _down(page, box, total)
 
 
 def _down(page: Canvas, above: Box, below: Box) -> None:
-    """Lead from one box to a lower one, by two corners where they do not stand under each other."""
+    """Draw an arrow from one box to a lower one, with two corners unless it is straight below."""
     if abs(above.x - below.x) < 1e-6:  # noqa: PLR2004 - the same place
         page.arrow(above.bottom, below.top)
         return
@@ -168,26 +157,21 @@ def _down(page: Canvas, above: Box, below: Box) -> None:
     page.arrow(above.bottom, (above.x, middle), (below.x, middle), below.top)
 
 
-def _refinement(page: Canvas, plan: Pipeline, top: float) -> None:
+def _refinement(page: Canvas, plan: Pipeline) -> None:
     """Draw part C: the identity to the left, the residual branch to the right."""
-    pitch, wide = HIGH + 0.14, 0.72
-    score = plan.stages[0].head.score
-    y = top - HIGH / 2
-    source = page.box(Box(2.38, y, 0.56, HIGH * 0.75), (f"h×w×{score.channels}",), "features", bold=False)
+    first, *middle, bottom = _levels(page, 2 + len(plan.refinement))
+    left, right = RESIDUAL - 0.3, RESIDUAL + 0.24
+    text = f"h×w×{plan.stages[0].head.score.channels}"
+    source = page.box(Box(left, first, 0.56, HIGH * 0.75), (text,), "features", bold=False)
     last = source
-    for n, layer in enumerate(plan.refinement):
+    for n, (layer, y) in enumerate(zip(plan.refinement, middle, strict=True)):
         kernel, channels = _lines(layer)
-        relu = " + ReLU" if n < len(plan.refinement) - 1 else ""
-        box = page.box(Box(2.88, y - (n + 1) * pitch, wide, HIGH), (kernel.replace(" conv", relu or " conv"), channels),
-                       "refine", bold=False)  # fmt: skip
-        if n == 0:
-            page.arrow(source.right, (box.x, source.y), box.top)
-        else:
-            page.arrow(last.bottom, box.top)
+        relu = " + ReLU" if n < len(plan.refinement) - 1 else " conv"
+        box = page.box(Box(right, y, 0.72, HIGH), (kernel.replace(" conv", relu), channels), "refine", bold=False)
+        page.arrow(*((source.right, (box.x, source.y)) if n == 0 else (last.bottom,)), box.top)
         last = box
-    bottom = y - (len(plan.refinement) + 1) * pitch
-    total = page.box(Box(2.38, bottom, 0.56, HIGH * 0.75), ("sum",), "sum", bold=False)
-    page.arrow((source.x - 0.12, source.bottom[1]), (source.x - 0.12, total.top[1]))
+    total = page.box(Box(left, bottom, 0.56, HIGH * 0.75), ("sum",), "sum", bold=False)
+    page.arrow((left - 0.12, source.bottom[1]), (left - 0.12, total.top[1]))
     page.arrow(last.bottom, (last.x, total.y), total.right)
 
 

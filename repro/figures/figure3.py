@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from repro.config.experiment import Training
@@ -26,13 +25,7 @@ if TYPE_CHECKING:
     from repro.figures.inputs import Material
 
 
-FIGURE = FigureSpec(
-    number=3,
-    name="figure3",
-    title="Valid receptive fields",
-    draw="figure3",
-    trainings=(Training(Model(Conv1x1())), Training(Model(GCN(15)))),
-)
+FIGURE = FigureSpec(3, "figure3", "Valid receptive fields", (Training(Model(Conv1x1())), Training(Model(GCN(15)))))
 
 
 DARK = 0.38
@@ -42,7 +35,7 @@ LEGEND = "square: the position; bright, outlined: its valid receptive field"
 
 @dataclass(frozen=True, eq=False)
 class Panel:
-    """One field. Areas are in pixels; ``rank`` and ``overlap`` say how the gradient's field agrees with it."""
+    """One field. Areas are in pixels; ``rank`` and ``overlap`` compare the gradient's field with it."""
 
     title: str
     at: tuple[int, int]
@@ -62,7 +55,7 @@ class Panel:
 
 @dataclass(frozen=True)
 class Fields:
-    """Panels side by side, and how they were measured."""
+    """Panels side by side and the settings of the measurement."""
 
     rule: str
     occluder: int
@@ -74,7 +67,7 @@ class Fields:
 
 
 def draw(shown: Fields) -> Figure:
-    """Draw every panel, its area beneath it; the gradient's field under it, beside it where there is but one."""
+    """Draw each panel with its area; the gradient's field below it, or beside a single panel."""
     alone = len(shown.panels) == 1
     height = max(panel.image.shape[0] / panel.image.shape[1] for panel in shown.panels)
     rows, columns = (1, 2) if alone else (2, len(shown.panels))
@@ -93,7 +86,7 @@ def _area(panel: Panel) -> list[str]:
 
 
 def _agreement(panel: Panel) -> list[str]:
-    """Return how the gradient's field agrees with the occluders', nothing where it is constant."""
+    """Return the agreement of the gradient's field with the occluders'; empty if it is constant."""
     numbers = {"rank corr.": panel.rank, "overlap": panel.overlap}
     return [f"{name} {number:.2f}" for name, number in numbers.items() if math.isfinite(number)]
 
@@ -109,7 +102,7 @@ def _panel(axes: Axes, panel: Panel, inside: NDArray[np.bool_], title: str, line
     axes.set_xticks([])
     axes.set_yticks([])
     axes.grid(visible=False)
-    axes.set_title(title, loc="left", fontsize=style.TEXT, fontweight="bold")
+    axes.set_title(title, fontsize=style.TEXT)
     axes.set_xlabel("\n".join(lines), fontsize=style.TEXT)
     axes.spines[:].set_visible(False)
 
@@ -124,7 +117,7 @@ def measure(
     model: Trained, image: Bytes, at: Position, title: str, occluder: int = OCCLUDER, stride: int = STRIDE,
     threshold: float = THRESHOLD, *, object_area: int | None = None, told: Callable[[float], None] | None = None,
 ) -> Panel:  # fmt: skip
-    """Return the field of one position (x, y) of an image (h, w, 3), with the gradient's field as second opinion."""
+    """Return the field of one position (x, y) of an image (h, w, 3), and the gradient's field."""
     from repro.evaluation import receptive_field as vrf
 
     x = model.read(image)
@@ -147,20 +140,20 @@ def measure(
 
 
 def _inside(field: vrf.VRF, threshold: float) -> NDArray[np.bool_]:
-    """Return the pixels (h, w) of a field, those with a share of its largest value."""
+    """Return the pixels (h, w) of a field: those above a share of its largest value."""
     import numpy as np
 
     strength = field.pixels()
     return np.asarray((strength >= threshold * strength.max()) & (strength > 0))
 
 
-def compute(material: Material, data_root: Path | None, device: str = "cpu") -> Fields:
+def compute(material: Material) -> Fields:
     """Return the panels of Figure 3: baseline, baseline on the enlarged image, GCN on the enlarged image.
 
     The grid is as fine on the enlarged image as on the object before: its spacing is enlarged with it.
 
     The rule: of the first images of the test set, the one whose largest object has the median area; the position is
-    the pixel of that object that lies deepest in it.
+    the innermost pixel of that object.
     """
     import cv2
     import numpy as np
@@ -171,9 +164,9 @@ def compute(material: Material, data_root: Path | None, device: str = "cpu") -> 
     from repro.figures.inputs import with_weights
     from repro.training.distributed import device_of
 
-    baseline, gcn = (trained_model.load(record, device_of(device)) for record in with_weights(material))
+    baseline, gcn = (trained_model.load(record, device_of(material.device)) for record in with_weights(material))
     test = baseline.run.test
-    dataset = data.load(test.dataset, test.split, data_root)
+    dataset = data.load(test.dataset, test.split, material.data_root)
     i, at, area = chosen(dataset)
     image, _ = dataset.read(i)
     large = np.asarray(cv2.resize(image, None, fx=ENLARGED, fy=ENLARGED, interpolation=cv2.INTER_LINEAR), np.uint8)

@@ -17,12 +17,7 @@ if TYPE_CHECKING:
     from repro.figures.network_diagram import Head, Layer
 
 
-FIGURE = FigureSpec(
-    number=4,
-    name="figure4",
-    title="The four heads",
-    draw="figure4",
-)
+FIGURE = FigureSpec(4, "figure4", "The four heads")
 
 
 HIGH, WIDE, PITCH = 0.3, 0.64, 0.42
@@ -30,7 +25,7 @@ EDGE, APART = 0.03, 0.03
 
 
 def draw(heads: Sequence[Head]) -> Figure:
-    """Draw heads on the same features, each branch a column; the counts of weights stand beneath.
+    """Draw heads on the same features, a column for each branch, numbers of weights at the bottom.
 
     Raises:
         FigureError: the heads have other features or another score map.
@@ -39,7 +34,7 @@ def draw(heads: Sequence[Head]) -> Figure:
         msg = "figure4: the heads must stand on the same features; build them with the same channels and size"
         raise FigureError(msg)
     depth = max(len(branch) for head in heads for branch in head.branches)
-    page = canvas(1.47 + depth * PITCH)
+    page = canvas(1.6 + depth * PITCH)
     top = page.axes.get_ylim()[1] - 0.2
     middle = style.WIDTH / 2
     source = Box(middle, top, style.WIDTH - 2 * EDGE, 0.22)
@@ -52,8 +47,16 @@ def draw(heads: Sequence[Head]) -> Figure:
     for letter, head in zip("ABCDEFGH", heads, strict=False):
         _head(page, letter, head, (left, pitch), (source, score))
         left += pitch * len(head.branches) + APART
-    page.text(middle, 0.1, "(number of weights, without biases)")
+    page.text(middle, 0.23, "numbers of weights, without biases")
+    page.text(middle, 0.1, _sizes(heads))
     return page.figure
+
+
+def _sizes(heads: Sequence[Head]) -> str:
+    """Return the paper's k, n and m: kernel size, convolutions of a stack and the channels between them."""
+    kernels = {layer.height for head in heads for branch in head.branches for layer in branch}
+    stacks = [head.branches[0] for head in heads if head.name.startswith("stack")]
+    return "; ".join((f"k = {max(kernels)}", *(f"stack: n = {len(s)}, m = {s[0].out_channels}" for s in stacks)))
 
 
 def _head(page: Canvas, letter: str, head: Head, place: tuple[float, float], ends: tuple[Box, Box]) -> None:

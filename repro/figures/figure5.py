@@ -14,19 +14,14 @@ if TYPE_CHECKING:
     from repro.figures.network_diagram import Block
 
 
-FIGURE = FigureSpec(
-    number=5,
-    name="figure5",
-    title="Bottleneck and ResNet-GCN block",
-    draw="figure5",
-)
+FIGURE = FigureSpec(5, "figure5", "Bottleneck and ResNet-GCN block")
 
 
 HIGH, PITCH = 0.41, 0.54
 MAP = 0.68
 COLUMN = 0.74
 GAP = 0.09
-"""More room above the last convolution, where the branches join."""
+"""Extra space above the last convolution, where the branches join."""
 
 
 def draw(pairs: Sequence[tuple[Block, Block]]) -> Figure:
@@ -48,7 +43,7 @@ def draw(pairs: Sequence[tuple[Block, Block]]) -> Figure:
 
 
 def _block(page: Canvas, block: Block, shortcut: float, xs: tuple[float, ...], top: float, depth: int) -> None:
-    """Draw one block: its shortcut leads straight down at the left, its branches stand to the right."""
+    """Draw one block: the shortcut at the left, the branches to the right."""
     source = page.box(Box(shortcut, top, MAP, 0.22), (block.features.text,), "features", bold=False)
     last = [source] * len(block.branches)
     fill = "gcn" if len(block.branches) > 1 else "base"
@@ -69,7 +64,7 @@ def _block(page: Canvas, block: Block, shortcut: float, xs: tuple[float, ...], t
 
 
 def _join(page: Canvas, last: list[Box], joined: Box, how: str) -> None:
-    """Lead the branches into the convolution that joins them."""
+    """Draw the arrows from the branches to the convolution that joins them."""
     middle = joined.top[1] + 0.17
     for box in last:
         if len(last) == 1:
@@ -81,7 +76,7 @@ def _join(page: Canvas, last: list[Box], joined: Box, how: str) -> None:
 
 
 def _sum(page: Canvas, block: Block, joined: Box, x: float, source: Box) -> None:
-    """Draw the sum with the shortcut, and the map that leaves the block."""
+    """Draw the sum with the shortcut and the output map."""
     line = x - 0.12
     plus = page.box(Box(line, joined.bottom[1] - 0.14, 0.15, 0.15), ("+",), "sum", bold=False)
     page.arrow((line, source.bottom[1]), plus.top)
@@ -91,7 +86,7 @@ def _sum(page: Canvas, block: Block, joined: Box, x: float, source: Box) -> None
 
 
 def _list(page: Canvas, pairs: Sequence[tuple[Block, Block]], y: float) -> None:
-    """List what replaces what, and the weights of both."""
+    """List kernel, channels and the weights of both blocks by stage."""
     for bottleneck, gcn in pairs:
         kernel = max(layer.height for branch in gcn.branches for layer in branch)
         width = gcn.branches[0][-1].out_channels

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import textwrap
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from repro.config.experiment import Training
-from repro.config.networks import GCN, Conv1x1, Model
-from repro.figures import style
+from repro.figures import TABLE5, style
 from repro.paper.schema import Figure as FigureSpec
 
 if TYPE_CHECKING:
@@ -21,15 +18,7 @@ if TYPE_CHECKING:
     from repro.figures.inputs import Material
 
 
-MODELS = (Model(Conv1x1()), Model(GCN(15)), Model(GCN(15), refine=True))
-
-FIGURE = FigureSpec(
-    number=6,
-    name="figure6",
-    title="Examples: image, baseline, GCN, GCN + BR, truth",
-    draw="figure6",
-    trainings=tuple(Training(model) for model in MODELS),
-)
+FIGURE = FigureSpec(6, "figure6", "Examples: image, baseline, GCN, GCN + BR, truth", TABLE5)
 
 
 LEGEND_COLUMNS = 3
@@ -50,7 +39,7 @@ class Example:
 
 @dataclass(frozen=True)
 class Examples:
-    """Rows of examples; ``rule`` says in words how they were chosen."""
+    """Rows of examples; ``rule`` is the rule of their choice."""
 
     profile: str
     place: str
@@ -62,7 +51,7 @@ class Examples:
 
 
 def draw(shown: Examples) -> Figure:
-    """Draw the rows under the names of the columns, the classes that occur beneath."""
+    """Draw the rows under the names of the columns, with a legend of the classes that occur."""
     tall = [row.pictures[0].shape[0] / row.pictures[0].shape[1] for row in shown.rows]
     lines = -(-len(shown.legend) // LEGEND_COLUMNS)
     height = sum(tall) * style.WIDTH / len(shown.columns) + 0.11 * len(tall) + 0.22 + 0.16 * lines + 0.3
@@ -78,7 +67,7 @@ def draw(shown: Examples) -> Figure:
             place.spines[:].set(visible=True, linewidth=0.4)
             place.set_xlabel(under[x], labelpad=1.5)
             if y == 0:
-                place.set_title(shown.columns[x], fontsize=style.TEXT, pad=3)
+                place.set_title(shown.columns[x], loc="center", fontsize=style.TEXT, fontweight="normal", pad=3)
     figure.set_layout_engine("constrained", w_pad=0.015, h_pad=0.015, wspace=0, hspace=0)
     _legend(figure, shown)
     return figure
@@ -115,7 +104,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 
-def compute(material: Material, data_root: Path | None, device: str = "cpu") -> Examples:
+def compute(material: Material) -> Examples:
     """Return the rows of Figure 6.
 
     The rule: the images at the 50th, 75th and 90th percentile of what GCN + BR gains over the baseline in the image's
@@ -129,11 +118,11 @@ def compute(material: Material, data_root: Path | None, device: str = "cpu") -> 
     from repro.figures.inputs import with_weights
     from repro.training.distributed import device_of
 
-    models = [trained_model.load(record, device_of(device)) for record in with_weights(material)]
+    models = [trained_model.load(record, device_of(material.device)) for record in with_weights(material)]
     scores = [image_iou(material.evidence.counts(model.record)["classes"]) for model in models]
     chosen = at_percentiles(scores[-1] - scores[0])
     test = models[0].run.test
-    dataset = data.load(test.dataset, test.split, data_root)
+    dataset = data.load(test.dataset, test.split, material.data_root)
     rows, seen = [], set()
     for percentile, i in zip(PERCENTILES, chosen, strict=True):
         image, truth = dataset.read(i)
@@ -163,7 +152,7 @@ def legend(labels: set[int], model: Trained) -> tuple[tuple[str, tuple[int, int,
 
 
 def image_iou(counts: NDArray[np.int64]) -> Floats:
-    """Return each image's own mean IoU from the counts (n, c, 3), over the classes that are in it or predicted."""
+    """Return the mean IoU of each image from the counts (n, c, 3), over classes labelled or predicted in it."""
     import numpy as np
 
     from repro.results import metrics
@@ -172,7 +161,7 @@ def image_iou(counts: NDArray[np.int64]) -> Floats:
 
 
 def at_percentiles(gains: Floats) -> list[int]:
-    """Return the image at each percentile of some gains, ties and nan resolved by the images' order."""
+    """Return the image at each percentile of the gains; ties in the order of the images, nan left out."""
     import numpy as np
 
     order = np.argsort(np.where(np.isnan(gains), -np.inf, gains), kind="stable")

@@ -1,10 +1,11 @@
-"""The records behind a figure, and the draws of their scores; nothing is drawn here."""
+"""Records of a figure and bootstrap draws of their scores."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +27,7 @@ from repro.results.scores import Evidence, Measurement, fingerprint
 
 @dataclass(frozen=True)
 class Shown:
-    """One training of a figure: its run, and what the records of one place say about it."""
+    """One training of a figure: its run and its measurement from the records of one origin."""
 
     training: Training
     run: Run
@@ -34,47 +35,57 @@ class Shown:
 
     @property
     def model(self) -> Model:
-        """The network as the paper names it (``k`` uncut, its own backbone)."""
+        """The network as in the paper (full ``k``, the paper's backbone)."""
         assert isinstance(self.training.model, Model)
         return self.training.model
 
     @property
+    def k(self) -> int:
+        """Kernel size of GCN or Conv, 1 for the baseline."""
+        k = getattr(self.model.head, "k", 1)
+        assert isinstance(k, int)
+        return k
+
+    @property
     def records(self) -> tuple[Record, ...]:
-        """The records that ran to their end, one a seed."""
+        """Records of completed trainings, one a seed."""
         return tuple(sample.record for sample in self.found.samples)
 
 
 @dataclass(frozen=True)
 class Material:
-    """The records behind one figure, all of one profile and one place."""
+    """Records of one figure, all of one profile and one origin."""
 
     figure: FigureSpec
     profile: Profile
     place: str
     evidence: Evidence
     shown: tuple[Shown, ...]
+    data_root: Path | None = None
+    device: str = "cpu"
+    """Where networks are evaluated, for the figures that need weights."""
 
     @property
     def runs(self) -> list[str]:
-        """Names of every record that is shown, diverged ones too."""
+        """Names of all records shown, including diverged ones."""
         return sorted({record.name for part in self.shown for record in part.found.records})
 
     @property
     def seeds(self) -> int:
-        """Seeds of the training that has the fewest."""
+        """Smallest number of seeds of any training."""
         return min(len(part.records) for part in self.shown)
 
     @property
     def images(self) -> int:
-        """Images that were tested."""
+        """Number of test images."""
         return int(self.shown[0].records[0].meta.get("test_images", 0))
 
 
 def gather(figure: FigureSpec, profile: Profile, evidence: Evidence, places: Sequence[str]) -> Material:
-    """Return the records of the first place that has all of a figure's trainings.
+    """Return the records of the first origin that has all trainings of a figure.
 
     Raises:
-        FigureError: the profile has no such data, or some trainings have no record; the sentence names the command.
+        FigureError: the profile has no such data, or some trainings have no record; the message names the command.
     """
     for place in places:
         shown = tuple(_shown(figure, training, profile, evidence, place) for training in figure.trainings)
@@ -95,7 +106,7 @@ def _shown(figure: FigureSpec, training: Training, profile: Profile, evidence: E
 
 
 def _usable(figure: FigureSpec, part: Shown) -> bool:
-    """Tell whether a training can be shown: one whose seeds all diverged only where losses are drawn."""
+    """Return whether a training can be shown; if all seeds diverged, only its losses can."""
     return bool(part.records) or (figure.name == "training_curves" and bool(part.found.diverged))
 
 
@@ -104,7 +115,7 @@ def _some(names: list[str]) -> str:
 
 
 def _tables(figure: FigureSpec) -> list[str]:
-    """Return the fewest tables whose cells hold every training of a figure."""
+    """Return a smallest set of tables that contain all trainings of a figure (greedy)."""
     wanted, chosen = set(figure.trainings), []
     held = {table.number: _trainings(table) for table in all_tables().values()}
     while wanted:
@@ -150,7 +161,7 @@ def _draw(sums: Ints, record: Record, metric: str) -> Draws:
 
 
 def network_bands(material: Material, split: Callable[[Record], list[Ints]]) -> tuple[Bands, Bands]:
-    """Return the accuracies of the networks, and what each adds to the one before it."""
+    """Return the accuracies of the networks and the gain of each over the one before it."""
     found = [(part, draws_of(part, split, "pixel_acc")) for part in material.shown]
     accuracy = tuple(
         _band(style.family(part.model), style.label(part.model), [[(1.0, seeds)] for seeds in draws])
@@ -174,7 +185,7 @@ def _band(family: str, name: str, scores: list[list[tuple[float, Seeds]]]) -> Ba
 
 
 def step_name(before: Shown, after: Shown) -> str:
-    """Return what a network adds to the one before it, in words."""
+    """Return the label of a difference between two networks."""
     added = "BR" if after.model.refine and not before.model.refine else style.label(after.model)
     return f"{added} over {style.label(before.model)}"
 
@@ -183,7 +194,7 @@ def with_weights(material: Material) -> list[Record]:
     """Return one record of each training, all of the lowest seed whose weights are on this machine.
 
     Raises:
-        FigureError: there is no such seed; the sentence names a command that trains what is missing.
+        FigureError: there is no such seed; the message names the command that trains the missing network.
     """
     from repro.evaluation import trained_model
 
@@ -204,7 +215,7 @@ def with_weights(material: Material) -> list[Record]:
 
 
 def with_its_weights(material: Material, record: Record) -> Record | None:
-    """Return the record of the same training and seed that has weights, whichever place it lies in."""
+    """Return a record of the same training and seed with weights, of any origin."""
     from repro.evaluation import trained_model
 
     same = (record, *(r for r in material.evidence.shelf.of(record.key) if r.seed == record.seed))

@@ -1,35 +1,26 @@
-"""Beside Table 1: mIoU against k, printed and measured."""
+"""With Table 1: mIoU against k, as reported in the paper and as measured."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from repro.config.experiment import Training
-from repro.config.networks import GCN, Conv1x1, Model
-from repro.figures import style
+from repro.figures import TABLE1, style
 from repro.formatting import many
 from repro.paper.schema import Figure as FigureSpec
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from repro.figures.inputs import Material, Shown
 
 
-FIGURE = FigureSpec(
-    number=0,
-    name="kernel_curve",
-    title="mIoU against the kernel size",
-    draw="kernel_curve",
-    trainings=(Training(Model(Conv1x1())), *(Training(Model(GCN(k))) for k in (3, 5, 7, 9, 11, 13, 15))),
-)
+FIGURE = FigureSpec(0, "kernel_curve", "mIoU against the kernel size", TABLE1)
 
 
 @dataclass(frozen=True)
 class Point:
-    """One network; scores in points, ``low`` to ``high`` the 95 % interval (nan where there is none)."""
+    """One network; scores in points, ``low`` to ``high`` the 95 % interval (nan if there is none)."""
 
     k: int
     printed: float
@@ -38,7 +29,7 @@ class Point:
     high: float
     values: tuple[float, ...]
     diverged: int = 0
-    """Seeds that diverged: shown, never dropped."""
+    """Number of seeds that diverged."""
 
 
 @dataclass(frozen=True)
@@ -54,39 +45,30 @@ class Curve:
 
 def draw(curve: Curve) -> Figure:
     """Draw both curves over the same kernel sizes, each on its own axis: their scores are of different data."""
-    figure, (upper, lower) = style.page(2.9, 2, 1, sharex=True)
-    printed = [(p.k, p.printed) for p in curve.points]
-    _line(upper, printed, style.PRINTED, "--")
-    style.letter(upper, "Printed: VOC 2012 val, ResNet-152")
-    _line(lower, [(p.k, p.mean) for p in curve.points], style.GCN_COLOUR, "-")
-    for point in curve.points:
-        _interval(lower, point)
-    style.letter(lower, f"Measured: profile {curve.profile}, {many(curve.seeds, 'seed')}")
+    import pandas as pd
+
+    figure, (upper, lower) = style.page(3.05, 2, 1, sharex=True)
+    points = pd.DataFrame([vars(point) for point in curve.points])
+    points = points.explode("values").astype({"values": float}).rename(columns={"values": "value"})
+    style.kernel_line(upper, points.assign(mean=points["printed"]).drop_duplicates("k"), style.PRINTED, "--")
+    style.kernel_line(lower, points)
+    means = points.drop_duplicates("k")
+    lower.vlines(means["k"], means["low"], means["high"], colors=style.GCN_COLOUR, linewidth=0.9)
+    for row in means[means["diverged"] > 0].itertuples():
+        lower.annotate(f"{row.diverged} diverged", (row.k, row.mean), (0, 6), textcoords="offset points",
+                       ha="center", color=style.CONV)  # fmt: skip
     over = "seeds and images; dots: seeds" if curve.seeds > 1 else "images"
-    lower.set_xlabel(f"kernel size k  (1: the baseline 1 × 1)\nbars: 95 % interval over {over}")
-    lower.set_xticks([p.k for p in curve.points])
+    upper.set(title="Paper: VOC 2012 val, ResNet-152", ylabel="mIoU, VOC (%)")
+    lower.set(
+        title=f"Measured: profile {curve.profile}, {many(curve.seeds, 'seed')}",
+        ylabel=f"mIoU, {curve.profile} (%)",
+        xlabel="kernel size k  (1: the baseline 1 × 1)\n"
+        f"data, networks and scales of the panels differ;\nbars: 95 % interval over {over}",
+    )
     for axes in (upper, lower):
-        axes.set_ylabel("mIoU (%)")
         axes.margins(y=0.15)
     style.within(lower, least=0, most=100)
     return figure
-
-
-def _line(axes: Axes, points: list[tuple[int, float]], colour: str, line: str) -> None:
-    ks, scores = zip(*points, strict=True)
-    axes.plot(ks, scores, line, color=colour)
-    for k, score in points:
-        axes.plot(k, score, "s" if k == 1 else "o", color=style.BASE if k == 1 else colour)
-
-
-def _interval(axes: Axes, point: Point) -> None:
-    colour = style.BASE if point.k == 1 else style.GCN_COLOUR
-    if point.low < point.high:
-        axes.plot((point.k, point.k), (point.low, point.high), color=colour, linewidth=0.9)
-    axes.plot([point.k] * len(point.values), point.values, ".", color=colour, markersize=2, alpha=0.6)
-    if point.diverged:
-        axes.annotate(f"{point.diverged} diverged", (point.k, point.mean), (0, 6), textcoords="offset points",
-                      ha="center", color=style.CONV)  # fmt: skip
 
 
 def compute(material: Material) -> Curve:
@@ -101,8 +83,7 @@ def _point(material: Material, part: Shown) -> Point:
     from repro.paper import printed as paper
     from repro.results import intervals
 
-    k = part.model.head.k if isinstance(part.model.head, GCN) else 1
-    assert isinstance(k, int)
+    k = part.k
     draws = {record.seed: material.evidence.draws(record, "miou") for record in part.records}
     interval = intervals.contrast([(1.0, draws)])
     return Point(

@@ -1,4 +1,4 @@
-"""What the diagrams show of a network, read off the modules built on torch's meta device: sizes and channels."""
+"""Sizes and channels of a network for the diagrams, from modules built on torch's meta device."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from repro.config.hashing import head_name
-from repro.config.networks import Classifier
+from repro.config.networks import Classifier, head_name
 from repro.config.networks import Head as HeadSpec
 from repro.models import build, build_head
 from repro.models.blocks import GlobalConv
@@ -111,7 +110,7 @@ class Pipeline:
 
 @dataclass(frozen=True)
 class Block:
-    """A residual block of Figure 5: its branches, how they join, and the convolution after that."""
+    """A residual block of Figure 5: its branches, how they are joined, and the last convolution."""
 
     backbone: str
     stage: str
@@ -129,7 +128,7 @@ class Block:
 
 @dataclass(frozen=True)
 class Shape:
-    """One network of Figure 1: the width of its maps, and how many cells of the last one a classifier sees."""
+    """One network of Figure 1: its maps, and the cells of the last one that an output sees."""
 
     title: str
     image: Map
@@ -141,7 +140,7 @@ class Shape:
 
 @contextmanager
 def _watched(net: nn.Module) -> Iterator[dict[nn.Module, Map]]:
-    """Collect the map that each module gives while images run through the network."""
+    """Record the output map of each module during a forward pass."""
     seen: dict[nn.Module, Map] = {}
 
     def note(module: nn.Module, _: object, output: object) -> None:
@@ -161,7 +160,7 @@ def _map(x: Tensor) -> Map:
 
 
 def traced(make: Callable[[], nn.Module], image: Map) -> tuple[nn.Module, dict[nn.Module, Map]]:
-    """Build a network on the meta device, run one image through it, return it with the maps it gave."""
+    """Build a network on the meta device, run one image through it; return it with the output maps of its modules."""
     with torch.device("meta"), torch.no_grad():
         net = make().eval()
         with _watched(net) as seen:
@@ -170,14 +169,14 @@ def traced(make: Callable[[], nn.Module], image: Map) -> tuple[nn.Module, dict[n
 
 
 def layer(module: nn.Module) -> Layer:
-    """Return a convolution's weights as they are."""
+    """Return the shape of a convolution's weights."""
     assert isinstance(module, nn.Conv2d)
     height, width = module.kernel_size
-    return Layer(int(height), int(width), module.in_channels, module.out_channels)
+    return Layer(int(height), int(width), module.in_channels // module.groups, module.out_channels)
 
 
 def chain(module: nn.Module) -> tuple[Layer, ...]:
-    """Return the convolutions of a module in their order."""
+    """Return the convolutions of a module in order."""
     return tuple(layer(part) for part in module.modules() if isinstance(part, nn.Conv2d))
 
 

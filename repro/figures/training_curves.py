@@ -1,10 +1,9 @@
-"""Beside Table 2: the loss of GCN and of the plain convolution at large k, whether it converges."""
+"""With Table 2: training loss of GCN and of the k x k convolution at large k."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from statistics import fmean
 from typing import TYPE_CHECKING
 
 from repro.config.errors import FigureError
@@ -17,21 +16,17 @@ from repro.paper.schema import Figure as FigureSpec
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from pandas import Series
 
     from repro.figures.inputs import Material
 
 
-FIGURE = FigureSpec(
-    number=0,
-    name="training_curves",
-    title="Training at large kernel sizes",
-    draw="training_curves",
-    trainings=tuple(Training(Model(head(k))) for k in (7, 9) for head in (GCN, Conv)),
-)
+TRAININGS = tuple(Training(Model(head(k))) for k in (7, 9) for head in (GCN, Conv))
+FIGURE = FigureSpec(0, "training_curves", "Training at large kernel sizes", TRAININGS)
 
 
 WINDOW = 0.02
-"""Share of the training over which a line is averaged."""
+"""Share of the training over which losses are averaged."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +43,7 @@ class Log:
 
 @dataclass(frozen=True)
 class Logs:
-    """Every seed of every network."""
+    """All seeds of all networks."""
 
     profile: str
     place: str
@@ -56,67 +51,54 @@ class Logs:
 
 
 def draw(shown: Logs) -> Figure:
-    """Draw one panel for each k, on the same axes of loss; a cross ends a training that diverged.
+    """Draw one panel for each k on a common loss axis; a cross ends a training that diverged.
 
-    A thin line is one seed, a thick one the mean of those that ran to the same step.
+    A thin line is one seed, a thick one the mean of those that did not diverge, as far as the shortest was logged.
     """
+    import pandas as pd
+    import seaborn as sns
+
+    names = {"gcn": "GCN", "conv": "Conv"}
+    frame = pd.concat(
+        pd.DataFrame({**vars(log), "network": names.get(log.family, log.family), "mean": smooth(log.loss)})
+        for log in shown.logs
+    )
     sizes = sorted({log.k for log in shown.logs})
     figure, panels = style.page(2.2, 1, len(sizes), sharey=True, squeeze=False)
     for axes, k in zip(panels[0], sizes, strict=True):
-        here = [log for log in shown.logs if log.k == k]
-        for log in here:
-            _seed(axes, log)
-        for family in dict.fromkeys(log.family for log in here):
-            _mean(axes, [log for log in here if log.family == family])
-        style.letter(axes, f"k = {k}")
-        axes.set_yscale("log")
-        axes.set_xlabel("step")
+        here = frame[frame["k"] == k]
+        whole = here[here["status"] != "diverged"]
+        thick = whole.groupby(["family", "network", "step"], sort=False)["mean"].agg(["mean", "size"]).reset_index()
+        seeds = whole.groupby("network")["seed"].nunique()
+        thick = thick[thick["size"] == thick["network"].map(seeds)]
+        common = {"x": "step", "y": "mean", "estimator": None, "errorbar": None, "ax": axes}
+        sns.lineplot(here, units="seed", linewidth=0.4, alpha=0.5, legend=False, **common, **style.networks(here))
+        sns.lineplot(thick, linewidth=1.4, legend=False, **common, **style.networks(thick, "dashes"))
+        for log in shown.logs:
+            if log.k == k and log.status == "diverged" and log.step:
+                axes.plot(log.step[-1], log.loss[-1], "x", color=style.FAMILIES[log.family], markersize=5)
+        axes.set(title=f"k = {k}", yscale="log", xlabel="step", ylabel="training loss")
         axes.locator_params(axis="x", nbins=4)
     _ticks(panels[0][0])
-    panels[0][0].set_ylabel("training loss")
     figure.supxlabel(
         f"thin: seeds (means over {100 * WINDOW:.0f} % of the steps); thick: their mean", fontsize=style.TEXT
     )
-    panels[0][-1].legend(handles=_handles(shown), loc="upper right", borderaxespad=0.2)
+    panels[0][-1].legend(handles=_handles(shown, names), loc="upper right")
     count = len({log.seed for log in shown.logs})
-    figure.suptitle(
-        f"Profile {shown.profile}, {many(count, 'seed')}",
-        fontsize=style.TEXT + 0.5,
-        fontweight="bold",
-        x=0.02,
-        ha="left",
-    )
+    heading = f"Profile {shown.profile}, {many(count, 'seed')}"
+    figure.suptitle(heading, fontsize=style.TEXT + 0.5, fontweight="bold", x=0.02, ha="left")
     return figure
 
 
-def _seed(axes: Axes, log: Log) -> None:
-    colour = style.FAMILIES[log.family]
-    axes.plot(log.step, smooth(log.loss), color=colour, linewidth=0.4, alpha=0.5)
-    if log.status == "diverged" and log.step:
-        axes.plot(log.step[-1], log.loss[-1], "x", color=colour, markersize=5)
-
-
-def _mean(axes: Axes, logs: Sequence[Log]) -> None:
-    """Draw the mean over the seeds that did not diverge, as far as the shortest of them was logged."""
-    whole = [log for log in logs if log.status != "diverged"]
-    steps = min((log.step for log in whole), key=len, default=())
-    if not steps or any(log.step[: len(steps)] != steps for log in whole):
-        return
-    family = whole[0].family
-    mean = [fmean(losses) for losses in zip(*(smooth(log.loss)[: len(steps)] for log in whole), strict=True)]
-    axes.plot(steps, mean, color=style.FAMILIES[family], linestyle=style.DASHES[family], linewidth=1.4)
-
-
-def smooth(loss: Sequence[float]) -> list[float]:
+def smooth(loss: Sequence[float]) -> Series:
     """Return the mean of each loss and those just before it."""
-    width = max(1, round(len(loss) * WINDOW))
-    return [
-        sum(loss[max(0, i + 1 - width) : i + 1]) / len(loss[max(0, i + 1 - width) : i + 1]) for i in range(len(loss))
-    ]
+    import pandas as pd
+
+    return pd.Series(loss, dtype=float).rolling(max(1, round(len(loss) * WINDOW)), min_periods=1).mean()
 
 
 def _ticks(axes: Axes) -> None:
-    """Write losses as numbers, at 1, 2 and 5 of each decade, so that no tick is set smaller than the text."""
+    """Label losses at 1, 2 and 5 of each decade as plain numbers."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
     axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
@@ -124,21 +106,21 @@ def _ticks(axes: Axes) -> None:
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
 
-def _handles(shown: Logs) -> list[object]:
+def _handles(shown: Logs, names: Mapping[str, str]) -> list[object]:
     from matplotlib.lines import Line2D
 
-    names = {"gcn": "GCN", "conv": "Conv"}
-    families = dict.fromkeys(log.family for log in shown.logs)
     handles: list[object] = [
-        Line2D([], [], color=style.FAMILIES[f], linestyle=style.DASHES[f], label=names.get(f, f)) for f in families
-    ]
+        Line2D([], [], color=style.FAMILIES[f], linestyle=(0, style.DASHES[f]) if style.DASHES[f] else "-",
+               label=names.get(f, f))
+        for f in dict.fromkeys(log.family for log in shown.logs)
+    ]  # fmt: skip
     if any(log.status == "diverged" for log in shown.logs):
         handles.append(Line2D([], [], color=style.INK, marker="x", linestyle="", label="diverged"))
     return handles
 
 
 def compute(material: Material) -> Logs:
-    """Return the logged losses of every seed, those that diverged too.
+    """Return the logged losses of all seeds, including diverged ones.
 
     Raises:
         FigureError: a record has no log.

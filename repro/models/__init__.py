@@ -1,10 +1,10 @@
-"""The networks of the paper, built from the nouns of ``repro.config`` and ``repro.paper.schema``."""
+"""The networks of the paper as torch modules, built from the specifications in ``repro.config.networks``."""
 
 from __future__ import annotations
 
 from repro.config.errors import WeightsError
 from repro.models.heads import build_head
-from repro.models.network import ClassifierNet, Network, backbone_parameters, build, head_parameters
+from repro.models.network import ClassifierNet, Network, build
 from repro.models.norm import freeze_bn
 from repro.models.weights import check_values, inherit, load_backbone, load_classifier
 
@@ -12,12 +12,10 @@ __all__ = [
     "ClassifierNet",
     "Network",
     "WeightsError",
-    "backbone_parameters",
     "build",
     "build_head",
     "check_values",
     "freeze_bn",
-    "head_parameters",
     "inherit",
     "load_backbone",
     "load_classifier",

@@ -5,16 +5,17 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from itertools import accumulate
+from operator import mul
 
 from repro.config.errors import SpecError
 
 NARROW = 128
-"""Channels. The small networks have 48, ResNet-50 256 to 2048; nothing between was tried."""
+"""Channels. The small networks have at most 48, ResNet-50 256 to 2048; widths between were not measured."""
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """A residual network of four stages, res-2 to res-5, after a stem (Table 11)."""
+    """A residual network of four stages, res-2 to res-5, after a stem of total stride 4 (Table 11)."""
 
     blocks: tuple[int, int, int, int]
     widths: tuple[int, int, int, int] = (256, 512, 1024, 2048)
@@ -25,20 +26,17 @@ class Architecture:
     """Output channels of a bottleneck over the channels of its middle convolution."""
     stem_width: int = 64
     stem_kernel: int = 7
-    pool: bool = True
-    """Max pool 3 x 3, stride 2, after the stem's convolution (which has stride 2)."""
     gcn: tuple[tuple[int, int] | None, ...] = (None, None, None, None)
     """``(k, m')`` of the stages made of ResNet-GCN blocks (Figure 5 B), ``None`` for bottlenecks."""
 
     @property
     def total_strides(self) -> tuple[int, ...]:
         """Stride of each stage's map against the image, such as (4, 8, 16, 32)."""
-        stem = 4 if self.pool else 2
-        return tuple(accumulate(self.strides, lambda a, b: a * b, initial=stem))[1:]
+        return tuple(accumulate(self.strides, mul, initial=4))[1:]
 
     @property
     def narrow(self) -> bool:
-        """Whether a CPU computes it no faster in bf16 than in float32 (docs/decisions/0006)."""
+        """Whether bf16 is no faster than float32 on a CPU (docs/decisions/0006)."""
         return max(self.widths) < NARROW
 
     def __post_init__(self) -> None:
@@ -62,7 +60,7 @@ ARCHITECTURES: dict[str, Architecture] = {
 
 
 def architecture(name: str) -> Architecture:
-    """Return the architecture of a name; raise ``SpecError`` that lists the names there are."""
+    """Return the architecture of a name; raise ``SpecError`` with the known names for another."""
     if name not in ARCHITECTURES:
         msg = f"backbone: {name!r} is unknown; choose one of {', '.join(ARCHITECTURES)}"
         raise SpecError(msg)

@@ -23,7 +23,7 @@ class GlobalConv(nn.Module):
     """
 
     def __init__(self, in_channels: int, out_channels: int, k: int) -> None:
-        """Make the two branches for an odd ``k``."""
+        """Build the two branches for an odd ``k``."""
         super().__init__()
         self.left = nn.Sequential(conv(in_channels, out_channels, k, 1), conv(out_channels, out_channels, 1, k))
         self.right = nn.Sequential(conv(in_channels, out_channels, 1, k), conv(out_channels, out_channels, k, 1))
@@ -37,13 +37,13 @@ class GlobalConv(nn.Module):
 class BoundaryRefinement(nn.Module):
     """``s + residual(s)`` with ``residual = conv3x3(relu(conv3x3(s)))`` (Figure 2 C).
 
-    All maps are (n, channels, h, w). The convolutions have biases and no batch norm (the paper names neither). The
-    last one starts at zero, so the block starts as the identity; the first one as in He 2015 with zero biases, so
-    that no channel starts dead however small the score map is.
+    All maps are (n, channels, h, w). The convolutions have biases and no batch norm (the paper specifies neither). The
+    last convolution is initialised to zero, so the block starts as the identity; the first as in He 2015 with zero
+    biases, so that no channel is dead at the start, however small the score map.
     """
 
     def __init__(self, channels: int) -> None:
-        """Make the residual branch."""
+        """Build the residual branch."""
         super().__init__()
         first, last = (nn.Conv2d(channels, channels, 3, padding=1) for _ in range(2))
         nn.init.kaiming_normal_(first.weight, nonlinearity="relu")
@@ -68,7 +68,7 @@ def bilinear_kernel(channels: int) -> Tensor:
 def deconv(channels: int, kind: Literal["learned", "fixed"] = "learned") -> nn.ConvTranspose2d:
     """Return a deconvolution, kernel 4, stride 2, padding 1, no bias: (n, c, h, w) to (n, c, 2h, 2w).
 
-    Its weights start bilinear [Long 2015] and are trained, or stay so (``fixed``).
+    Its weights are initialised to bilinear interpolation [Long 2015], then trained (``learned``) or kept (``fixed``).
     """
     layer = nn.ConvTranspose2d(channels, channels, 4, stride=2, padding=1, bias=False)
     with torch.no_grad():
@@ -85,21 +85,21 @@ def pad_to_multiple(x: Tensor, stride: int) -> Tensor:
 
 
 PAYS_FROM = 128
-"""Input channels from which the product wins at every k and size measured; below it, shifting costs as much."""
+"""Input channels from which one matrix product was faster at every k and size measured; below, shifts cost as much."""
 
 
 def global_conv(in_channels: int, out_channels: int, k: int) -> GlobalConv:
-    """Return the faster of the two equal forms of a global convolution."""
+    """Return the faster of the two equivalent forms of a global convolution."""
     kind = OneGemmGlobalConv if in_channels >= PAYS_FROM else GlobalConv
     return kind(in_channels, out_channels, k)
 
 
 class OneGemmGlobalConv(GlobalConv):
-    """``GlobalConv`` whose ``k x 1`` and ``1 x k`` read the input once.
+    """``GlobalConv`` whose first ``k x 1`` and ``1 x k`` are one matrix product over the input.
 
     Every tap of both kernels is a row block of one ``(2 k out) x in_channels`` matrix; the maps of the taps are then
-    shifted and summed. Same weights, same state dict, same result up to rounding. On other devices than the CPU it
-    runs the plain convolutions: the gain was measured on the CPU (``benchmarks/heads.py``).
+    shifted and summed. Same weights, same state dict, same result up to rounding. Devices other than the CPU, where the
+    gain was measured (``benchmarks/heads.py``), use the plain convolutions.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -125,7 +125,7 @@ def _first(x: Tensor, column: Tensor, row: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _overlaps(k: int, size: int) -> list[tuple[int, int, int, int]]:
-    """Return (tap, first target, first source, length) of every tap whose shift leaves something of ``size``."""
+    """Return (tap, first target, first source, length) of every tap whose shift is smaller than ``size``."""
     shifts = ((i, i - k // 2) for i in range(k))
     return [(i, max(0, -s), max(0, s), size - abs(s)) for i, s in shifts if abs(s) < size]
 

@@ -1,7 +1,7 @@
-"""Parameters and multiply-adds from the architecture alone: nothing is allocated, nothing is computed.
+"""Parameters and multiply-adds of modules on torch's meta device: no memory is allocated, no arithmetic done.
 
-Convention: a multiply-add counts once. Torch's counter counts it as two operations, so its numbers are halved.
-Convolutions, deconvolutions and matrix products count; additions, biases, normalisation and pooling do not.
+Convention: one multiply-add counts as one; torch's counter counts two operations, so its numbers are halved.
+Convolutions, deconvolutions and matrix products are counted; additions, biases, normalisation and pooling are not.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ CONVENTION = "one multiply-add counts as one (torch's FlopCounterMode counts two
 
 _ATEN = torch.ops.aten
 _IDLE = {_ATEN.empty, _ATEN.empty_like, _ATEN.empty_strided, _ATEN.new_empty, _ATEN.detach, _ATEN._unsafe_view}  # noqa: SLF001 - torch's name of an operation
-"""Operations that compute nothing."""
+"""Operations that launch no work."""
 _DRAWS = {torch.Tensor.normal_, torch.Tensor.uniform_}
 
 Macs = dict[Literal["conv", "matmul"], int]
@@ -47,7 +47,7 @@ def torch_macs(make: Callable[[], nn.Module], shape: tuple[int, ...]) -> Macs:
 
 
 class _Operations(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Adds up torch's formulas of the operations that run; ``FlopCounterMode`` also asks which module each is of."""
+    """Sums torch's formulas over the operations that run, without the per-module counts of ``FlopCounterMode``."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -75,7 +75,7 @@ class _Launches(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 class _Undrawn(TorchFunctionMode):
-    """Leaves start values undrawn: on the meta device there is nothing to draw them into."""
+    """Skips random initialisation, which is slow and without effect on the meta device."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # noqa: ANN401 - torch's own signature
         return args[0] if func in _DRAWS else func(*args, **(kwargs or {}))
@@ -88,7 +88,7 @@ def _made(make: Callable[[], nn.Module]) -> nn.Module:
 
 
 def _without_norms(module: nn.Module) -> nn.Module:
-    """Put the identity for every batch norm: it counts nothing, keeps the shape, and is slow on the meta device."""
+    """Replace every batch norm by the identity: it is not counted, keeps the shape, and is slow on the meta device."""
     for parent in list(module.modules()):
         for name, child in parent.named_children():
             if isinstance(child, BatchNorm):
@@ -97,9 +97,9 @@ def _without_norms(module: nn.Module) -> nn.Module:
 
 
 def fvcore_macs(make: Callable[[], nn.Module], shape: tuple[int, ...]) -> Macs:
-    """Count as ``torch_macs`` does, by fvcore, on real tensors (it fails on the meta device): the second opinion."""
+    """Count by fvcore, an independent implementation, on real tensors (it fails on the meta device)."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # fvcore's own use of deprecated parts of torch
+        warnings.simplefilter("ignore")  # fvcore uses deprecated parts of torch
         from fvcore.nn import FlopCountAnalysis
 
         analysis = FlopCountAnalysis(make().eval(), torch.zeros(shape))
@@ -129,10 +129,10 @@ def network_macs(model: Model | Classifier, num_classes: int, h: int, w: int, co
 
 
 def network_operations(model: Model | Classifier, num_classes: int, h: int, w: int) -> int:
-    """Return the operations that one forward pass launches: convolutions, norms, activations, sums, pooling.
+    """Return the number of operations that one forward pass launches: convolutions, norms, activations, sums, pooling.
 
-    Counted are the operations of torch that compute something; views and memory that is set aside launch nothing. A
-    batch norm is one operation, as it is where its scale and shift are kept. The batch and the pixels do not matter.
+    Views and allocations are not counted; a batch norm is one operation, as with cached scale and shift. The number
+    depends on neither batch nor image size.
     """
     net = _made(lambda: build(model, num_classes)).eval()
     launches = _Launches()
@@ -174,23 +174,21 @@ def _params(make: Callable[[], nn.Module]) -> int:
 
 @cache
 def layout(classifier: Classifier, size: int = 224, num_classes: int = 1000) -> tuple[tuple[str, str, str], ...]:
-    """Return Table 11 as (component, output size, description), read off the built modules.
+    """Return Table 11 as (component, output size, description), taken from the built modules.
 
-    The softmax that the last row names belongs to the loss, not to the module.
+    The softmax in the last row belongs to the loss, not to the module.
     """
     net = _without_norms(_made(lambda: build(classifier, num_classes))).eval()
     assert isinstance(net, ClassifierNet)
     backbone = net.backbone
     with torch.no_grad():
         conv1 = backbone.conv1(torch.empty(1, 3, size, size, device="meta"))
-        pooled = backbone.maxpool(conv1)
-        rows = [("conv1", _side(conv1), f"{_conv(backbone.conv1)}, stride {backbone.conv1.stride[0]}")]
-        if isinstance(backbone.maxpool, nn.MaxPool2d):
-            pool = backbone.maxpool
-            rows.append(
-                ("pool", _side(pooled), f"{pool.kernel_size} x {pool.kernel_size} max pool, stride {pool.stride}")
-            )
-        x = pooled
+        pool = backbone.maxpool
+        x = pool(conv1)
+        rows = [
+            ("conv1", _side(conv1), f"{_conv(backbone.conv1)}, stride {backbone.conv1.stride[0]}"),
+            ("pool", _side(x), f"{pool.kernel_size} x {pool.kernel_size} max pool, stride {pool.stride}"),
+        ]
         for name, stage in backbone.stages.items():
             x = stage(x)
             rows.append((name.replace("res", "res-"), _side(x), _stage(stage)))
@@ -208,7 +206,7 @@ def _conv(module: nn.Module) -> str:
 
 
 def _stage(stage: nn.Module) -> str:
-    """Describe the blocks of a stage; they differ in their stride only."""
+    """Describe the blocks of a stage, which differ in their stride only."""
     texts = {_block(block) for block in stage.children()}
     assert len(texts) == 1, texts
     return f"[{texts.pop()}] x {len(list(stage.children()))}"

@@ -1,4 +1,4 @@
-"""The four heads of Figure 4, each a map from features to a score map of the same size."""
+"""The heads of Figure 4, each a map from features to a score map of the same size."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def build_head(head: Head, in_channels: int, num_classes: int) -> nn.Module:
     """Return one head of Figure 4: (n, in_channels, h, w) to (n, num_classes, h, w), no bias, no non-linearity.
 
     Raises:
-        SpecError: a ``GCN`` with one size a stage was given where a single stage is built.
+        SpecError: the head is a ``GCN`` with one size per stage, where a single stage is built, or has no builder.
     """
     match head:
         case GCN(int(k)):  # A
@@ -26,13 +26,14 @@ def build_head(head: Head, in_channels: int, num_classes: int) -> nn.Module:
             return conv(in_channels, num_classes, k, k)
         case Stack(k, m):  # D
             return _stack(in_channels, scaled(m, in_channels), num_classes, (k - 1) // 2)
+        case GCN():
+            raise SpecError(f"build_head: one stage needs one kernel size, got {head}; use head_at(head, stage)")
         case _:
-            msg = f"build_head: one stage needs one kernel size, got {head}; use head_at(head, stage)"
-            raise SpecError(msg)
+            raise SpecError(f"head {head!r}: has no builder; add its case to repro.models.heads.build_head")
 
 
 def scaled(m: int, in_channels: int) -> int:
-    """Return the width of a stack at a stage: ``m`` of 2048, in the same proportion to ``in_channels``."""
+    """Return the width of a stack at a stage of ``in_channels`` channels: ``in_channels * m / 2048``, at least 1."""
     return max(1, round(in_channels * m / PAPER_CHANNELS))
 
 
@@ -43,18 +44,14 @@ def _stack(in_channels: int, m: int, num_classes: int, depth: int) -> nn.Sequent
 
 def head_at(head: Head, stage: int) -> Head:
     """Return the head of one stage (2..5) where a ``GCN`` names four sizes; any other head as it is."""
-    match head:
-        case GCN(tuple(sizes)):
-            return GCN(sizes[stage - 2])
-        case _:
-            return head
+    return GCN(head.k[stage - 2]) if isinstance(head, GCN) and isinstance(head.k, tuple) else head
 
 
 def init_head(head: nn.Module, std: float) -> None:
     """Draw every convolution of a head from normal(0, std).
 
-    With ``std`` 0 each convolution has its own: ``1 / sqrt(in_channels * kernel height * kernel width)``, which
-    keeps the variance of the maps through a convolution without non-linearity.
+    With ``std`` 0 the deviation of each convolution is ``1 / sqrt(in_channels * kernel height * kernel width)``, which
+    preserves the variance of the maps through a convolution without non-linearity.
     """
     for module in head.modules():
         if isinstance(module, nn.Conv2d):

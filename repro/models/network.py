@@ -1,4 +1,4 @@
-"""The whole network (Figure 2 A), and the classifier that its backbone is trained as."""
+"""The segmentation network (Figure 2 A), and the image classifier that pretrains its backbone (Table 11)."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ STAGES = ("res2", "res3", "res4", "res5")
 class Network(nn.Module):
     """A backbone, a head on each of its stages, and the score maps summed from coarse to fine (Figure 2 A).
 
-    Two neighbouring stages of the same resolution are summed as they are; otherwise a deconvolution doubles the
-    coarser one. Without ``refine`` there is no boundary refinement (the ablations of section 4.1.1).
+    A deconvolution doubles the coarser of two neighbouring score maps, unless both stages have the same resolution.
+    Without ``refine`` there is no boundary refinement (the ablations of section 4.1.1).
     """
 
     def __init__(self, model: Model, num_classes: int, head_std: float = 0.01) -> None:
-        """Make the network; heads start as normal(0, ``head_std``), see ``init_head``."""
+        """Build the network; heads are initialised from normal(0, ``head_std``), see ``init_head``."""
         super().__init__()
         self.backbone = ResNet(architecture(model.backbone), model.stride_in, model.branches)
         strides, channels = self.backbone.strides, self.backbone.channels
@@ -70,7 +70,7 @@ class ClassifierNet(nn.Module):
     """An image classifier (Table 11): backbone, global average pool, linear layer."""
 
     def __init__(self, model: Classifier, num_classes: int) -> None:
-        """Make the classifier."""
+        """Build backbone and linear layer."""
         super().__init__()
         self.backbone = ResNet(architecture(model.backbone), model.stride_in, model.branches)
         self.fc = nn.Linear(self.backbone.channels[-1], num_classes)
@@ -87,7 +87,7 @@ def build(model: Model | Classifier, num_classes: int, *, head_std: float = 0.01
     Args:
         model: a segmentation network (Figure 2 A) or an image classifier (Table 11).
         num_classes: channels of the logits.
-        head_std: standard deviation of the heads' start, 0 by fan-in (``repro.models.heads.init_head``).
+        head_std: standard deviation of the heads' initialisation, 0 by fan-in (``repro.models.heads.init_head``).
 
     Raises:
         SpecError: the backbone's name is unknown.
@@ -95,13 +95,3 @@ def build(model: Model | Classifier, num_classes: int, *, head_std: float = 0.01
     if isinstance(model, Classifier):
         return ClassifierNet(model, num_classes)
     return Network(model, num_classes, head_std)
-
-
-def backbone_parameters(net: Network | ClassifierNet) -> list[nn.Parameter]:
-    """Return the parameters of the backbone, those that published weights start."""
-    return list(net.backbone.parameters())
-
-
-def head_parameters(net: Network | ClassifierNet) -> list[nn.Parameter]:
-    """Return all parameters but the backbone's: heads, refinement and deconvolutions, or the classifier's."""
-    return [parameter for name, parameter in net.named_parameters() if not name.startswith("backbone.")]

@@ -14,16 +14,16 @@ from torch.nn import functional
 
 @dataclass(frozen=True)
 class _Folded:
-    """What a batch norm in evaluation mode multiplies a convolution's weights by and adds to its output."""
+    """Scale and shift of a batch norm in evaluation mode, folded into the convolution before it."""
 
     scale: Tensor
     """(channels), in the norm's own type."""
     shift: Tensor
     """(channels)."""
     sources: tuple[Tensor, ...] = ()
-    """The tensors that both were computed from, held so that no other tensor gets their ids."""
+    """The tensors that both were computed from, referenced so that their ids stay unique."""
     state: object = None
-    """``_state`` of the sources at that time."""
+    """``_state`` of the sources when both were computed."""
     factor: Tensor = field(init=False)
     """The scale as (channels, 1, 1, 1)."""
     _lower: dict[torch.dtype, Tensor] = field(init=False, default_factory=dict)
@@ -32,7 +32,7 @@ class _Folded:
         object.__setattr__(self, "factor", self.scale[:, None, None, None])
 
     def lowered(self, dtype: torch.dtype) -> Tensor:
-        """Return the shift in a lower precision, rounded once where it is kept."""
+        """Return the shift in a lower precision, cached where the sources can be checked for changes."""
         if dtype in self._lower:
             return self._lower[dtype]
         if self.state is None or _recorded(self.shift):
@@ -42,14 +42,15 @@ class _Folded:
 
 
 def _recorded(tensor: Tensor) -> bool:
-    """Whether operations on a tensor are recorded for a CUDA graph: their results are there when it is replayed."""
+    """Whether operations on a tensor are captured in a CUDA graph, so that results exist only when it is replayed."""
     return tensor.is_cuda and torch.cuda.is_current_stream_capturing()
 
 
 def _state(tensors: Sequence[Tensor]) -> object:
-    """Return what changes when one of the tensors is exchanged, moved or written to; None where torch cannot tell.
+    """Return ids, addresses and versions of tensors, which change with any replacement, move or write.
 
-    Inference tensors have no version; tensors of a tracer or of a function transform have no memory.
+    None where torch has no such numbers: inference tensors have no version, tensors of a tracer or of a function
+    transform no memory.
     """
     if any(type(tensor) not in {Tensor, nn.Parameter} for tensor in tensors):
         return None
@@ -60,17 +61,16 @@ def _state(tensors: Sequence[Tensor]) -> object:
 
 
 class BatchNorm(nn.BatchNorm2d):
-    """Batch normalisation that can be frozen: then ``train()`` leaves it in evaluation mode.
+    """Batch normalisation that can be frozen: ``train()`` then leaves it in evaluation mode.
 
-    While neither weight nor bias asks for a gradient, its scale and shift are computed once. They are computed again
-    after ``train()``, ``eval()``, a move and any change of weight, bias or statistics that torch counts (every
-    operation in place, ``load_state_dict`` too; not a write through ``.data``). They are part of no state dict, copy
-    or pickle.
+    While neither weight nor bias requires a gradient, scale and shift are cached. The cache is invalidated by
+    ``train()``, ``eval()``, a move, and any change of weight, bias or statistics that torch versions (every in-place
+    operation, ``load_state_dict`` too; not a write through ``.data``). No state dict, copy or pickle holds it.
     """
 
     frozen = False
     folds = True
-    """Whether ``normed`` may fold this norm into its convolution; off where each operation is to be seen."""
+    """Whether ``normed`` may fold this norm into its convolution; off where each operation is recorded."""
     _kept: _Folded | None = None
 
     def train(self, mode: bool = True) -> BatchNorm:  # noqa: FBT001, FBT002 - torch's own signature
@@ -80,16 +80,16 @@ class BatchNorm(nn.BatchNorm2d):
         return self
 
     def _apply(self, fn: Any, recurse: bool = True) -> BatchNorm:  # noqa: ANN401, FBT001, FBT002 - torch's own signature
-        self._kept = None  # a move exchanges the memory behind the same tensors
+        self._kept = None  # a move replaces the memory behind the same tensors
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         return self
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return the attributes without what is kept."""
+        """Return the attributes without the cache."""
         return {name: value for name, value in self.__dict__.items() if name != "_kept"}
 
     def folded(self) -> _Folded:
-        """Return scale and shift in evaluation mode: the kept ones where they still hold."""
+        """Return scale and shift in evaluation mode, from the cache where it is valid."""
         assert self.running_mean is not None
         assert self.running_var is not None
         sources = (self.weight, self.bias, self.running_mean, self.running_var)
@@ -99,7 +99,7 @@ class BatchNorm(nn.BatchNorm2d):
             return self._fold((), None)
         if self._kept is not None and self._kept.state == state:
             return self._kept
-        with torch.inference_mode(mode=False), torch.no_grad():  # a training may use what an evaluation kept
+        with torch.inference_mode(mode=False), torch.no_grad():  # training may use the values cached in evaluation
             found = self._fold(sources, state)
         if type(found.scale) is Tensor and not _recorded(found.scale):
             self._kept = found
@@ -121,11 +121,11 @@ def freeze_bn(module: nn.Module) -> None:
 
 
 def normed(conv: nn.Conv2d, norm: nn.Module, x: Tensor) -> Tensor:
-    """Return ``norm(conv(x))``; a batch norm in evaluation mode costs nothing, its scale is part of the weights.
+    """Return ``norm(conv(x))``; a batch norm in evaluation mode is folded into the weights and the bias.
 
-    Gradients reach the convolution's weights and, where they train, the norm's. The product of weights and scale is
-    taken in the weights' own type; a lower precision comes after it. On torch's meta device, where operations are
-    counted, both modules are called.
+    Gradients reach the convolution's weights and, where they train, the norm's. Weights and scale are multiplied in the
+    weights' type, then rounded to autocast's. On torch's meta device, where operations are counted, both modules are
+    called.
     """
     if not isinstance(norm, BatchNorm) or norm.training or not norm.folds or x.device.type == "meta":
         return torch.as_tensor(norm(conv(x)))
@@ -147,7 +147,7 @@ def _scaled(weight: Tensor, factor: Tensor, lower: torch.dtype | None) -> Tensor
 
 
 class _Lowered(torch.autograd.Function):
-    """``weight * factor``, then a lower precision; the gradient is multiplied where it was widened, in one memory."""
+    """``weight * factor`` rounded to a lower precision; the gradient is widened, then multiplied in place."""
 
     @staticmethod
     def forward(ctx: Any, weight: Tensor, factor: Tensor, lower: torch.dtype) -> Tensor:  # noqa: ANN401 - torch's context has no type
@@ -161,7 +161,7 @@ class _Lowered(torch.autograd.Function):
 
 
 class Chain(nn.Sequential):
-    """Modules one behind the other, each batch norm folded into the convolution before it where it can be."""
+    """``nn.Sequential`` that folds each batch norm into the convolution before it, see ``normed``."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Run the chain."""
@@ -198,13 +198,13 @@ def _everywhere(part: Tensor) -> Tensor:
 
 
 class GlobalBatchNorm(BatchNorm):
-    """``BatchNorm`` whose statistics are those of all processes' images together, for CPUs.
+    """``BatchNorm`` with statistics over the images of all processes, for CPUs.
 
     torch's own ``SyncBatchNorm`` has no CPU form; this one has the same state dict as ``BatchNorm``.
     """
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - torch's own name
-        """Normalise (n, c, h, w); in evaluation mode like any batch norm."""
+        """Normalise (n, c, h, w) by the statistics of all processes; in evaluation mode as ``BatchNorm``."""
         if not self.training:
             return super().forward(input)
         x = input if input.dtype == torch.float64 else input.float()
@@ -229,17 +229,17 @@ class GlobalBatchNorm(BatchNorm):
 
 
 class DeviceBatchNorm(BatchNorm, nn.SyncBatchNorm):
-    """The same by torch's own ``SyncBatchNorm``, for GPUs: one exchange a pass, in fused kernels."""
+    """``BatchNorm`` with statistics over all processes, for GPUs: torch's ``SyncBatchNorm`` in fused kernels."""
 
     process_group = None
 
 
 def synchronise(net: nn.Module, device: str) -> None:
-    """Let every batch norm of ``net`` that trains see the global batch; frozen ones have nothing to share.
+    """Compute the statistics of every batch norm of ``net`` that trains over the global batch.
 
     Args:
-        net: a network; its state dict keeps its names and values.
-        device: type of the device that it will train on.
+        net: a network; names and values of its state dict do not change.
+        device: type of the device for training.
     """
     kind = GlobalBatchNorm if device == "cpu" else DeviceBatchNorm
     for module in net.modules():

@@ -1,4 +1,4 @@
-"""Settings of torch that decide which bits come out."""
+"""Settings of torch that determine the bits of a result."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ import torch
 
 
 def full_float32() -> None:
-    """Let float32 mean float32 on a GPU too: torch's default lets cuDNN's convolutions round to TF32 (10 bits)."""
+    """Disable TF32 on a GPU: by default cuDNN's convolutions round float32 to a 10-bit mantissa."""
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cuda.matmul.allow_tf32 = False
 
 
 def repeatable() -> None:
-    """Ask torch for algorithms that give the same bits again; a warning names an operation that has none.
+    """Select deterministic algorithms; torch warns of an operation that has none.
 
-    To be called before the first operation on a GPU: cuBLAS reads its variable then.
+    Call it before the first operation on a GPU, when cuBLAS reads its environment variable.
     """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(mode=True, warn_only=True)
     torch.backends.cudnn.benchmark = False
-    # Filling fresh memory is for finding code that reads it unset; it costs a pass over every tensor.
+    # Filling uninitialised memory finds reads of unset values; it costs a pass over every tensor.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]

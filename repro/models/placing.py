@@ -1,9 +1,9 @@
-"""Which convolution of a bottleneck carries the stride in a file of weights: the shapes are equal, the statistics not.
+"""Infer from the statistics of a weights file which convolution of a bottleneck carries the stride.
 
 He et al. (2015) put the stride of a stage's first bottleneck into its 1 x 1 ``conv1``, torchvision into its 3 x 3
-``conv2``. A network filled with the other's weights loses about ten points of ImageNet top-1. With the stride in
-``conv2`` the 3 x 3 sees neighbouring positions, which are more alike, and the variances behind it are larger; the
-variances that the file's batch norms hold are therefore those of one placing only.
+``conv2``; the shapes are equal. A network with the other's weights loses about ten points of ImageNet top-1. With the
+stride in ``conv2`` the 3 x 3 reads neighbouring positions, which are more correlated, and the variances behind it are
+larger, so the running variances of the file's batch norms fit one placing only.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from torch.nn import functional
 from repro.models.resnet import Bottleneck, ResNet, StrideIn
 
 PICTURES, SIDE = 8, 224
-"""Pictures that are looked at, and the side that their middle square is scaled to."""
+"""Number of training images, and the side that their central square is scaled to."""
 CLEAR = 2.0
-"""How many times nearer one placing must be. Over random eights of CamVid and VOC the right one was 2.2 to 5 times."""
+"""Least ratio of the two distances. Over random sets of eight images of CamVid and VOC it was 2.2 to 5."""
 NEAR = 0.25
-"""Distance above which the statistics are those of no such pictures (0.02 to 0.07 was found; random weights: 11)."""
+"""Distance above which the statistics do not fit the images at all (measured: 0.02 to 0.07; random weights: 11)."""
 PLACINGS: tuple[StrideIn, StrideIn] = ("conv1", "conv2")
 
 
 def square(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return the middle square of a picture (h, w, 3), scaled to ``SIDE``, (224, 224, 3)."""
+    """Return the central square of an image (h, w, 3), scaled to ``SIDE``, (224, 224, 3)."""
     side = min(image.shape[:2])
     top, left = ((length - side) // 2 for length in image.shape[:2])
     middle = np.ascontiguousarray(image[top : top + side, left : left + side])
@@ -39,17 +39,17 @@ def square(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def distances(backbone: ResNet, images: Tensor) -> dict[StrideIn, float]:
-    """Return how far the variances behind res-3's first 3 x 3 lie from those that its batch norms hold, by placing.
+    """Return for each placing the distance of measured variances from the running variances of res-3's first block.
 
     The distance is the mean square of the logarithm of their ratio, over the channels of ``layer2.0.bn2`` and ``bn3``.
-    The backbone itself is not touched.
+    The backbone itself is not changed.
 
     Args:
-        backbone: filled with the weights in question, wherever its own stride lies; on the CPU.
-        images: normalised pictures (n, 3, h, w).
+        backbone: holds the weights, with either placing; on the CPU.
+        images: normalised images (n, 3, h, w).
 
     Returns:
-        Empty where res-3 begins with no bottleneck of stride 2: then nothing depends on the placing.
+        Empty where res-3 does not begin with a bottleneck of stride 2, so that the placing has no effect.
     """
     first = _first_block(backbone)
     if first is None:
@@ -82,8 +82,8 @@ def _apart(norm: nn.BatchNorm2d, x: Tensor) -> float:
     return float(ratio.log().square().mean())
 
 
-def told(found: Mapping[StrideIn, float]) -> StrideIn | Literal[""]:
-    """Return the placing that distances tell, or an empty string where they tell none."""
+def infer(found: Mapping[StrideIn, float]) -> StrideIn | Literal[""]:
+    """Return the placing that the distances imply, or an empty string where they are not conclusive."""
     if not found:
         return ""
     near, far = sorted(found, key=found.__getitem__)

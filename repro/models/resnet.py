@@ -1,4 +1,4 @@
-"""Residual backbones: ResNet with the stride where the paper has it, and ResNet-GCN (Figure 5, Table 11)."""
+"""Residual backbones: ResNet with a choice of where the stride is, and ResNet-GCN (Figure 5, Table 11)."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ class GCNBlock(nn.Module):
     """``1 x k, k x 1`` beside ``k x 1, 1 x k``, then ``1 x 1``, with a shortcut (Figure 5 B).
 
     Batch norm and ReLU follow each convolution of the branches, batch norm alone the last one. The branches are
-    concatenated (which gives the block the parameters of the bottleneck it replaces) or summed. Each branch's
-    first convolution carries the stride.
+    concatenated (the block then has about the parameters of the bottleneck it replaces) or summed. The first
+    convolution of each branch carries the stride.
     """
 
     def __init__(self, in_channels: int, mid: int, out: int, stride: int, k: int, branches: Branches) -> None:
-        """Make the branches with ``mid`` channels (m' in Figure 5)."""
+        """Build the branches with ``mid`` channels (m' in Figure 5)."""
         super().__init__()
         self.branches = branches
         self.left = _branch(in_channels, mid, stride, (1, k))
@@ -86,19 +86,19 @@ def shortcut(in_channels: int, out: int, stride: int) -> Chain | None:
 
 
 class ResNet(nn.Module):
-    """A backbone under torchvision's names: image (n, 3, h, w) to the maps of res-2, res-3, res-4, res-5.
+    """A backbone with torchvision's parameter names: image (n, 3, h, w) to the maps of res-2, res-3, res-4, res-5.
 
-    ``channels`` and ``strides`` describe the four maps. Convolutions start as in He 2015 (normal, fan-out, ReLU).
+    ``channels`` and ``strides`` describe the four maps. Convolutions are initialised as in He 2015 (normal, fan-out).
     """
 
     def __init__(self, arch: Architecture, stride_in: StrideIn = "conv1", branches: Branches = "concat") -> None:
-        """Make the stem (``conv1``, ``bn1``) and the stages (``layer1`` to ``layer4``)."""
+        """Build the stem (``conv1``, ``bn1``) and the stages (``layer1`` to ``layer4``)."""
         super().__init__()
         self.channels, self.strides = arch.widths, arch.total_strides
         self.conv1 = nn.Conv2d(3, arch.stem_width, arch.stem_kernel, 2, arch.stem_kernel // 2, bias=False)
         self.bn1 = BatchNorm(arch.stem_width)
         self.relu = nn.ReLU(inplace=True)
-        self.maxpool = nn.MaxPool2d(3, 2, 1) if arch.pool else nn.Identity()
+        self.maxpool = nn.MaxPool2d(3, 2, 1)
         widths = (arch.stem_width, *arch.widths)
         for i, in_channels in enumerate(widths[:-1]):
             self.add_module(f"layer{i + 1}", _stage(arch, i, in_channels, stride_in, branches))
@@ -108,11 +108,11 @@ class ResNet(nn.Module):
 
     @property
     def stages(self) -> dict[str, nn.Module]:
-        """The four stages under the paper's names, ``res2`` to ``res5``."""
+        """The four stages by the paper's names, ``res2`` to ``res5``."""
         return {f"res{i + 1}": self.get_submodule(f"layer{i}") for i in range(1, 5)}
 
     def stem(self, x: Tensor) -> Tensor:
-        """Map an image (n, 3, h, w) to conv-1's features, pooled."""
+        """Map images (n, 3, h, w) to the pooled features of conv-1, (n, stem_width, h / 4, w / 4)."""
         return torch.as_tensor(self.maxpool(self.relu(normed(self.conv1, self.bn1, x))))
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:

@@ -1,4 +1,4 @@
-"""The network as a run starts: seeded, then filled from safetensors of ImageNet or of an earlier stage."""
+"""Initial weights of a run: seeded, then loaded from a safetensors file of ImageNet or of an earlier stage."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ _REMEDY = "give a safetensors file of this backbone under torchvision's key name
 
 @dataclass(frozen=True)
 class Header:
-    """What a file of weights says of itself."""
+    """Key prefix and metadata of a weights file."""
 
     prefix: str = ""
-    """What every key begins with, such as ``module.`` (torch's DataParallel); it is taken off when the file is read."""
+    """Common prefix of all keys, such as ``module.`` (torch's DataParallel), removed on reading."""
     stride_in: str = ""
-    """The file's own metadata of this name: which convolution of a bottleneck carries the stride; mostly absent."""
+    """Metadata ``stride_in``: the convolution of a bottleneck that carries the stride; mostly absent."""
 
 
 def load_backbone(backbone: ResNet, path: str | Path) -> None:
-    """Copy a file's weights (any float type) into ``backbone``; its classifier ``fc``, if any, is passed over.
+    """Copy a file's weights (any float type) into ``backbone``; a classifier ``fc`` is ignored.
 
     Raises:
         WeightsError: the file is missing or damaged, a key is missing or unexpected, a shape is another, or a value is
-            none that a network can start from (not finite, no float, a negative variance).
+            invalid (not finite, no float, a negative variance).
     """
     tensors = {name: tensor for name, tensor in _plain(Path(path)).items() if not name.startswith("fc.")}
     _copy(backbone.state_dict(), tensors, Path(path))
@@ -55,7 +55,7 @@ def inherit(net: nn.Module, path: Path, part: str = "") -> None:
     """Copy an earlier training's weights into ``net``: all of them, or those under ``part`` ("backbone.").
 
     Raises:
-        WeightsError: a tensor is missing, has no place or another shape (another backbone, number of classes or head).
+        WeightsError: a tensor is missing, unexpected or of another shape (another backbone, number of classes or head).
     """
     own = {name: value for name, value in net.state_dict().items() if name.startswith(part)}
     theirs = {name: value for name, value in _tensors(path).items() if name.startswith(part)}
@@ -74,7 +74,7 @@ def inherit(net: nn.Module, path: Path, part: str = "") -> None:
 
 
 def read_header(path: str | Path) -> Header:
-    """Return what a file says of itself, without reading its tensors.
+    """Return the header of a file, without reading its tensors.
 
     Raises:
         WeightsError: the file is missing, damaged, or of another kind.
@@ -84,7 +84,7 @@ def read_header(path: str | Path) -> Header:
 
 
 def _plain(path: Path) -> dict[str, Tensor]:
-    """Return a file's tensors under their plain names; a prefix that all of them share is taken off."""
+    """Return a file's tensors by name, a prefix common to all of them removed."""
     tensors = _tensors(path)
     prefix = _prefix(list(tensors))
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
@@ -97,7 +97,7 @@ def _tensors(path: Path) -> dict[str, Tensor]:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
-    """Open a safetensors file; a fault of it becomes one sentence."""
+    """Open a safetensors file; raise ``WeightsError`` where it is missing or unreadable."""
     if not path.is_file():
         msg = f"{path}: no such weights file; check the path, or leave it out to start from random weights"
         raise WeightsError(msg)
@@ -110,7 +110,7 @@ def _opened(path: Path) -> Iterator[Any]:
 
 
 def _kind(path: Path) -> str:
-    """Return what a file is by its first bytes, where it is one of the usual mistakes."""
+    """Recognise common wrong file types by their first bytes; an empty string for any other."""
     with path.open("rb") as file:
         start = file.read(64)
     if start.startswith((b"PK\x03\x04", b"\x80")):
@@ -127,14 +127,14 @@ def _kind(path: Path) -> str:
 
 
 def _prefix(names: list[str]) -> str:
-    """Return what all keys have before the names of a ResNet, up to a dot; empty without."""
+    """Return the common prefix of all keys before the names of a ResNet; empty where there is none."""
     first = min((name for name in names if name.endswith("conv1.weight")), key=len, default="")
     prefix = first.removesuffix("conv1.weight")
     return prefix if all(name.startswith(prefix) for name in names) else ""
 
 
 def _copy(own: dict[str, Tensor], tensors: dict[str, Tensor], path: Path) -> None:
-    """Check all of it before the first copy, so that a refused file changes nothing."""
+    """Copy all tensors, after checking all of them, so that a refused file changes nothing."""
     counters = {name for name in own if name.endswith("num_batches_tracked")} - tensors.keys()
     for name in (*sorted(own.keys() - tensors.keys() - counters), *sorted(tensors.keys() - own.keys())):
         fault = f"is missing{_elsewhere(name, tensors)}" if name in own else "has no place in this backbone"
@@ -151,13 +151,13 @@ def _copy(own: dict[str, Tensor], tensors: dict[str, Tensor], path: Path) -> Non
 
 
 def _elsewhere(name: str, tensors: dict[str, Tensor]) -> str:
-    """Say under which longer name a missing key is there, for files that wrap a backbone in a larger network."""
+    """Return a hint at a longer key that ends with the missing one, for files of a larger network."""
     found = next((other for other in sorted(tensors) if other.endswith(f".{name}")), "")
     return f" (the file has {found!r})" if found else ""
 
 
 def check_values(own: dict[str, Tensor], tensors: dict[str, Tensor], path: Path, remedy: str) -> None:
-    """Raise ``WeightsError`` for a tensor whose values no network can start from; it would only diverge."""
+    """Raise ``WeightsError`` for a tensor that is not finite, not of a floating type, or a negative variance."""
     for name, tensor in sorted(tensors.items()):
         if not own[name].is_floating_point():
             continue
@@ -173,22 +173,22 @@ def check_values(own: dict[str, Tensor], tensors: dict[str, Tensor], path: Path,
         raise WeightsError(msg)
 
 
-PLACES = {"conv1": "conv1 (He et al.)", "conv2": "conv2 (torchvision's)"}
+LABELS = {"conv1": "conv1 (He et al.)", "conv2": "conv2 (torchvision's)"}
 
 
 def network(run: Run, seed: int, classes: int, weights: Path | None, parent: Record | None) -> nn.Module:
-    """Return the network of a run as it starts.
+    """Build the network of a run with its initial weights.
 
     Args:
         run: what is trained, or whose weights are evaluated.
-        seed: of the initialisation.
-        classes: how many the data set has.
-        weights: the file of ImageNet weights; read only where the run starts from it.
-        parent: the record whose weights the run begins with.
+        seed: seed of the initialisation.
+        classes: number of classes of the data set.
+        weights: the file of ImageNet weights, read only where the run starts from it.
+        parent: the record whose weights the run starts from.
 
     Raises:
-        WorkError: the parent tells another number of classes apart.
-        RecordError: the parent's weights are not those that its run wrote.
+        WorkError: the parent has another number of classes.
+        RecordError: the parent's weights file differs from the one its run wrote.
     """
     torch.manual_seed(seed)
     net = build(run.model, classes, head_std=run.recipe.head_std)
@@ -206,7 +206,7 @@ def network(run: Run, seed: int, classes: int, weights: Path | None, parent: Rec
 
 @dataclass(frozen=True)
 class Stride:
-    """Which convolution of a bottleneck carries the stride in a file of weights, and who says so."""
+    """The convolution of a bottleneck that carries the stride in a weights file, and the evidence for it."""
 
     stride_in: str
     source: str
@@ -215,66 +215,65 @@ class Stride:
     """Sentences for the user."""
 
     def __str__(self) -> str:
-        """Return it as a record holds it."""
+        """Return the text that a record holds."""
         return f"{self.stride_in}, {self.source}"
 
 
-def stride_of(run: Run, net: nn.Module, weights: Path, said: str | None, pictures: Callable[[], Tensor]) -> Stride:
-    """Return where the stride lies in the file that a network was filled from.
+def stride_of(run: Run, net: nn.Module, weights: Path, option: str | None, pictures: Callable[[], Tensor]) -> Stride:
+    """Return the position of the stride in the file that a network was loaded from.
 
     Args:
-        run: whose network it is.
-        net: filled from ``weights``, on the CPU.
+        run: the run of the network.
+        net: loaded from ``weights``, on the CPU.
         weights: the file of ImageNet weights.
-        said: what the user says of the file, ``conv1`` or ``conv2``; None: nothing.
-        pictures: returns a few normalised training pictures (n, 3, h, w); called only where nobody says it.
+        option: the user's ``--stride-in``, ``conv1`` or ``conv2``; None where it was not given.
+        pictures: returns a few normalised training images (n, 3, h, w); called only without metadata and option.
 
     Raises:
-        WorkError: the file says another placing than the user, or one that this network does not have: the same
-            shapes, and features of another network.
+        WorkError: the file contradicts the user, or has another position than this network.
     """
     header, network = read_header(weights), run.model.stride_in
     taken = f"{weights.name}: the prefix {header.prefix!r} of its keys was taken off" if header.prefix else ""
     remarks = (taken,) * bool(taken)
     if header.stride_in:
-        _refuse_other_stride(weights, header.stride_in, "its metadata says stride_in", said, network)
+        _refuse_other_stride(weights, header.stride_in, "its metadata says stride_in", option, network)
         return Stride(header.stride_in, "file", remarks)
-    if said:
-        return Stride(said, "option", remarks)
+    if option:
+        return Stride(option, "option", remarks)
     backbone = net.get_submodule("backbone")
     assert isinstance(backbone, ResNet)
-    found = placing.told(placing.distances(backbone, pictures()))
+    found = placing.infer(placing.distances(backbone, pictures()))
     if found:
         _refuse_other_stride(weights, found, "the variances of its batch norms are those of a stride in", None, network)
         return Stride(found, "measured", remarks)
     assumed = (
-        f"{weights.name}: assumed to have the stride of a bottleneck in {PLACES[network]}, as this network; say it by "
+        f"{weights.name}: assumed to have the stride of a bottleneck in {LABELS[network]}, as this network; say it by "
         "--stride-in conv1 or conv2"
     )
     return Stride(network, "assumed", (*remarks, assumed))
 
 
-def _refuse_other_stride(weights: Path, theirs: str, why: str, said: str | None, network: str) -> None:
-    if theirs not in PLACES:
-        raise WorkError(f"{weights}: {why} {theirs!r}; it can be {' or '.join(PLACES)}")
-    if said not in {None, theirs}:
-        raise WorkError(f"{weights}: {why} {PLACES[theirs]}, and --stride-in {said} was given; leave it out")
+def _refuse_other_stride(weights: Path, theirs: str, why: str, option: str | None, network: str) -> None:
+    if theirs not in LABELS:
+        raise WorkError(f"{weights}: {why} {theirs!r}; it can be {' or '.join(LABELS)}")
+    if option not in {None, theirs}:
+        raise WorkError(f"{weights}: {why} {LABELS[theirs]}, and --stride-in {option} was given; leave it out")
     if theirs != network:
         insist = "" if "metadata" in why else f", or --stride-in {network} where you know better"
         raise WorkError(
-            f"{weights}: {why} {PLACES[theirs]}, and this network has it in {PLACES[network]}; give weights of such a "
+            f"{weights}: {why} {LABELS[theirs]}, and this network has it in {LABELS[network]}; give weights of such a "
             f"network, or --stride-in {theirs} to build the network as the weights were trained{insist}"
         )
 
 
 def _takes_backbone(run: Run) -> bool:
-    """Say whether a segmentation network is to be trained from a classifier's weights (Table 6)."""
+    """Whether a segmentation network is trained from a classifier's weights (Table 6)."""
     starts_from = run.start.model if run.trained() == run and isinstance(run.start, Run) else None
     return isinstance(starts_from, Classifier) and not isinstance(run.model, Classifier)
 
 
 def _refuse_other_classes(run: Run, classes: int, parent: Record) -> None:
-    """Raise ``WorkError`` where the checkpoint that this run goes on from tells other classes apart."""
+    """Raise ``WorkError`` where the record that this run starts from has another number of classes."""
     theirs = len(parent.meta.get("classes", ()))
     if theirs not in {0, classes}:
         raise WorkError(

@@ -223,13 +223,11 @@ def table_label(number: int, own: str = "") -> str:
 
 @dataclass(frozen=True)
 class Figure:
-    """One figure: its number (0 for those the paper lacks), name, and the trainings it shows."""
+    """One figure: its number (0 if not in the paper), the name of its module in ``repro.figures``, its trainings."""
 
     number: int
     name: str
     title: str
-    draw: str
-    """Name of the function in ``repro.figures`` that draws it."""
     trainings: tuple[Training, ...] = ()
 
 

@@ -8,14 +8,14 @@ from typing import Any
 from repro.config import experiment
 from repro.config.errors import RecordError
 from repro.config.experiment import Run
-from repro.config.networks import GCN, Classifier, Conv, Conv1x1, Model, Stack
+from repro.config.networks import HEADS, Classifier, Model
 from repro.results.records import Record
 
 NOUNS: Mapping[str, type] = {
     kind.__name__: kind
     for kind in (
         experiment.Run, experiment.Recipe, experiment.Source, experiment.Start, Model, Classifier,
-        experiment.Evaluation, experiment.CRF, GCN, Conv1x1, Conv, Stack,
+        experiment.Evaluation, experiment.CRF, *HEADS,
     )
 }  # fmt: skip
 _OTHER_VERSION = "written by another version of the suite; run it again, or use the version that wrote it"

@@ -40,7 +40,7 @@ from repro.evaluation.evaluator import (
     share_weights,
 )
 from repro.evaluation.predictor import Predictor, Refine, frame_of
-from repro.evaluation.regions import keep_places
+from repro.evaluation.regions import stored_region_codes
 from repro.models import placing, weights
 from repro.models.architectures import architecture
 from repro.models.numerics import repeatable
@@ -208,7 +208,7 @@ class Session:
             raise WorkError(f"batch {recipe.batch_size} does not divide over {world} processes; start another number")
         batches = Batches(
             self.train_stores, source, recipe.batch_size, self.seed, flip=recipe.flip,
-            flip_vertical=recipe.flip_vertical, rotate=recipe.rotate,
+            flip_vertical=recipe.flip_vertical,
             scale=recipe.scale, rank=rank, world=world,
         )  # fmt: skip
         device, (mean, std) = self.fabric.device, colours(self.run.test.dataset)
@@ -242,8 +242,8 @@ class Session:
             )
         classes, how = self.test_set.classes, self.run.evaluation
         background = background_of(classes)
-        places = keep_places(self.test, how.rim, how.distance, background, self.place.cores)
-        return evaluate_images(self.predictor(net), items, len(classes), progress, background, places, self.place.cores)
+        codes = stored_region_codes(self.test, how.rim, how.distance, background, self.place.cores)
+        return evaluate_images(self.predictor(net), items, len(classes), progress, background, codes, self.place.cores)
 
     def predictor(self, net: nn.Module) -> Predictor:
         """Return the run's protocol around a network."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -17,16 +16,15 @@ POLY_POWER = 0.9
 def rate(recipe: Recipe, step: int, steps: int) -> float:
     """Return the factor on the learning rate at a step, a pure function (a resume needs no state).
 
-    ``poly`` falls as (1 - t)^0.9, ``onecycle`` as a cosine; both rise over the warm-up.
+    ``poly`` rises over the warm-up and falls as (1 - t)^0.9.
     """
     if recipe.schedule == "fixed":
         return 1.0
     warm = int(recipe.warmup * steps)
     if step < warm:
-        share = (step + 1) / (warm + 1)
-        return share if recipe.schedule == "poly" else 0.04 + 0.96 * (1 - math.cos(math.pi * share)) / 2
+        return (step + 1) / (warm + 1)
     t = (step - warm) / max(1, steps - warm)
-    return float((1 - t) ** POLY_POWER) if recipe.schedule == "poly" else (1 + math.cos(math.pi * t)) / 2
+    return float((1 - t) ** POLY_POWER)
 
 
 def parameter_groups(net: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
@@ -50,7 +48,7 @@ def build_optimizer(net: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     groups = parameter_groups(net, recipe)
     if recipe.optimizer == "adamw":
         return torch.optim.AdamW(groups, lr=recipe.lr, betas=(recipe.momentum, 0.999), fused=True)
-    return torch.optim.SGD(groups, lr=recipe.lr, momentum=recipe.momentum, nesterov=recipe.nesterov, fused=True)
+    return torch.optim.SGD(groups, lr=recipe.lr, momentum=recipe.momentum, fused=True)
 
 
 class LearningRates:

@@ -1,4 +1,4 @@
-"""Valid receptive fields (Figure 3): what a score at one position depends on, measured by occluding the image."""
+"""Valid receptive fields (Figure 3): the pixels on which a score at one position depends, measured by occlusion."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Evaluates a network only where an occluder reaches and one score looks: all other cells are the clean image's."""
+"""Incremental forward pass: recompute only cells that an occluder changes and that one score depends on."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from repro.evaluation.receptive_field.ops import Box, Span, Step
 
 NOTHING: Span = (0, 0)
 Fresh = dict[int, tuple[Box, Tensor]]
-"""Per step the box that was computed anew, and its values (n, c, rows, columns)."""
+"""Per step the recomputed box, and its values (n, c, rows, columns)."""
 
 
 class Partial:
-    """A recorded network, the features of its clean image, and the cells that the score at one position depends on.
+    """A recorded network, its features of the clean image, and the cells that the score at one position depends on.
 
-    A step is computed in the box where the cells that the change reaches meet those that the score depends on. What it
-    reads outside of its inputs' boxes comes from the clean image. Rows and columns are independent of each other.
+    Each step is computed in the intersection of the cells that the change reaches and those that the score depends on.
+    Inputs outside the recomputed boxes come from the clean image. Rows and columns are treated independently.
     """
 
     def __init__(self, steps: Sequence[Step], image: Tensor, at: tuple[int, int]) -> None:
-        """Evaluate the clean image (1, 3, h, w) and follow the score at ``at`` (x, y) back to it."""
+        """Evaluate the clean image (1, 3, h, w), and trace the score at ``at`` (x, y) back to it."""
         self.steps = steps
         self.clean: list[Tensor] = [image.contiguous(memory_format=torch.channels_last)]
         for step in steps[1:]:
@@ -42,20 +42,20 @@ class Partial:
         return spans
 
     def reached(self, axis: int, span: Span) -> list[Span]:
-        """Return per step the cells to compute when the image changes in ``span``, along one axis."""
+        """Return per step the cells to recompute, along one axis, when the image changes in ``span``."""
         spans = [_meet(span, self._needs[axis][0])]
         for step, need in zip(self.steps[1:], self._needs[axis][1:], strict=True):
             spans.append(_meet(_hull([step.reaches(axis, spans[i]) for i in step.inputs if spans[i] != NOTHING]), need))
         return spans
 
     def scores(self, patch: Tensor, rows: Span, columns: Span, spans: tuple[list[Span], list[Span]]) -> Tensor | None:
-        """Return the position's scores (n, c) for n images that differ from the clean one inside a box.
+        """Return the scores (n, c) at the position for n images that differ from the clean one inside a box.
 
         Args:
             patch: (n, 3, rows, columns), the images in that box.
             rows: the box's rows.
             columns: the box's columns.
-            spans: ``reached`` of both.
+            spans: ``reached`` of rows and columns.
 
         Returns:
             The scores; ``None`` where the change does not reach the position.
@@ -74,7 +74,7 @@ class Partial:
         return None if last is None else last[1][:, :, 0, 0]
 
     def _window(self, number: int, step: Step, box: Box, fresh: Fresh) -> Tensor:
-        """Return what ``step`` reads of the map ``number`` for its outputs in ``box``, padding included."""
+        """Return the window of map ``number`` that ``step`` reads for its outputs in ``box``, padding included."""
         clean, new = self.clean[number], fresh.get(number)
         asked = step.reads(0, box[0]), step.reads(1, box[1])
         inside = tuple(_meet(span, (0, size)) for span, size in zip(asked, clean.shape[2:], strict=True))
@@ -89,7 +89,7 @@ class Partial:
         return self._assembled(number, asked, step.fill, new)
 
     def _assembled(self, number: int, asked: Box, fill: float, new: tuple[Box, Tensor] | None) -> Tensor:
-        """Return a window put together from padding, clean cells and new ones."""
+        """Assemble a window from padding, clean cells and recomputed cells."""
         clean = self.clean[number]
         whole = (0, clean.shape[2]), (0, clean.shape[3])
         count = 1 if new is None else len(new[1])
@@ -106,18 +106,18 @@ class Partial:
 
 
 def _cut(values: Tensor, box: Box, part: Box) -> Tensor:
-    """Return the part of values that stand in ``box``."""
+    """Return the ``part`` of values that cover ``box``."""
     (top, left), ((a, b), (c, d)) = (box[0][0], box[1][0]), part
     return values[:, :, a - top : b - top, c - left : d - left]
 
 
 def _meet(one: Span, other: Span) -> Span:
-    """Return the cells in both spans."""
+    """Return the intersection of two spans."""
     lo, hi = max(one[0], other[0]), min(one[1], other[1])
     return (lo, hi) if lo < hi else NOTHING
 
 
 def _hull(spans: Sequence[Span]) -> Span:
-    """Return the smallest span around all that are not empty."""
+    """Return the smallest span that contains all non-empty spans."""
     full = [span for span in spans if span != NOTHING]
     return (min(lo for lo, _ in full), max(hi for _, hi in full)) if full else NOTHING

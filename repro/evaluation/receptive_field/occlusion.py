@@ -18,16 +18,16 @@ from repro.evaluation.receptive_field.trace import record
 
 Floats = NDArray[np.float32]
 THRESHOLD = 0.2
-"""Share of the largest change above which a cell belongs to the field."""
+"""Share of the largest change from which a cell belongs to the field."""
 ROUNDING = 1e-4
-"""Share of the largest change that float32 may turn no change into (7e-5 at ResNet-50: docs/deviations.md)."""
+"""Rounding error of float32 as a share of the largest change (7e-5 at ResNet-50: docs/deviations.md)."""
 _BLOCK = 3
-"""Neighbouring occluders, squared, that are computed together: their windows overlap almost wholly."""
+"""Side of the block of neighbouring occluders computed together; their windows overlap almost completely."""
 
 
 @dataclass(frozen=True, eq=False)
 class VRF:
-    """How much each occluder changes the score of one class at one position (Figure 3).
+    """Change of the score of one class at one position under each occluder (Figure 3).
 
     ``map`` is (rows, columns) float32: score of the clean image minus score of the occluded one, before softmax. Its
     cell (i, j) is the occluder whose upper left corner lies at x = ``stride * j``, y = ``stride * i``.
@@ -43,11 +43,11 @@ class VRF:
     stride: int
 
     def mask(self, threshold: float = THRESHOLD) -> NDArray[np.bool_]:
-        """Return the occluders with at least ``threshold`` of the largest change, (rows, columns)."""
+        """Return the mask (rows, columns) of the occluders with at least ``threshold`` of the largest change."""
         return _above(np.abs(self.map), threshold)
 
     def pixels(self) -> Floats:
-        """Return the size of the change at every pixel, (h, w): linear between the centres of the occluders."""
+        """Return the absolute change at every pixel, (h, w), linear between the centres of the occluders."""
         height, width = (
             np.clip((np.arange(size) - (self.occluder - 1) / 2) / self.stride, 0, cells - 1)
             for size, cells in zip(self.size, self.map.shape, strict=True)
@@ -57,7 +57,7 @@ class VRF:
 
 
 def _between(table: Floats, where: NDArray[np.float64]) -> Floats:
-    """Return the rows of a table at fractional places."""
+    """Interpolate the rows of a table linearly at fractional indices."""
     low = np.minimum(where.astype(int), max(len(table) - 2, 0))
     share = (where - low).astype(np.float32)[:, None]
     return np.asarray(table[low] * (1 - share) + table[np.minimum(low + 1, len(table) - 1)] * share)
@@ -74,17 +74,17 @@ def occlusion_map(
     class_index: int | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> VRF:
-    """Measure the valid receptive field of one position: the same map as one occluded image at a time, but faster.
+    """Measure the valid receptive field of one position; equal to a forward pass per occluded image, but incremental.
 
     Args:
         network: maps (1, 3, h, w) to logits (1, c, h, w); float32 (or float64), in evaluation mode.
         image: (3, h, w), normalised, of the network's type and device.
         at: position (x, y) in pixels.
-        occluder: side of the square that is covered, odd (Zhou 2014: 11).
+        occluder: side of the occluding square, odd (Zhou 2014: 11).
         stride: distance of neighbouring occluders (Zhou 2014: 3).
-        fill: value of covered pixels; 0 is the mean colour.
-        class_index: class whose score is watched; by default the one predicted at the position.
-        progress: is told the share that is done, now and then.
+        fill: value of occluded pixels; 0 is the mean colour.
+        class_index: class whose score is measured; None: the class predicted at the position.
+        progress: called with the share that is done.
 
     Raises:
         VRFError: the position lies outside the image, the occluder is even or does not fit, the network is in training
@@ -115,13 +115,13 @@ class Grid:
         return (self.image.shape[1 + axis] - self.occluder) // self.stride + 1
 
     def blocks(self, axis: int) -> Iterator[tuple[int, int, Span]]:
-        """Yield the first and the last + 1 occluder of each block, and the pixels that they cover."""
+        """Yield the range of occluders of each block, and the pixels that they cover."""
         for first in range(0, self.count(axis), _BLOCK):
             last = min(first + _BLOCK, self.count(axis))
             yield first, last, (first * self.stride, (last - 1) * self.stride + self.occluder)
 
     def patches(self, rows: Span, columns: Span, count: tuple[int, int]) -> Tensor:
-        """Return the images of a block inside its box, each with its own occluder, (n, 3, rows, columns)."""
+        """Return the occluded images of a block, cropped to its box, (n, 3, rows, columns)."""
         window = self.image[:, rows[0] : rows[1], columns[0] : columns[1]]
         patch = window.repeat(count[0] * count[1], 1, 1, 1)
         for n in range(len(patch)):
@@ -145,9 +145,9 @@ class Grid:
 
 
 def gradient_field(network: nn.Module, image: Tensor, at: tuple[int, int], class_index: int | None = None) -> Floats:
-    """Return the effective receptive field of one position [Luo 2016], (h, w): the gradient, summed over colours.
+    """Return the effective receptive field of one position [Luo 2016], (h, w): absolute gradient summed over colours.
 
-    One backward pass: a preview of ``occlusion_map``; arguments and errors are the same.
+    It takes one backward pass; arguments and errors are those of ``occlusion_map``.
     """
     _check(image, at, 1, 1)
     with torch.enable_grad():
@@ -158,15 +158,15 @@ def gradient_field(network: nn.Module, image: Tensor, at: tuple[int, int], class
 
 
 def area(field: VRF, threshold: float = THRESHOLD) -> float:
-    """Return the field's area in pixels: occluders above the threshold times their spacing squared."""
+    """Return the field's area in pixels: number of occluders above the threshold times ``stride`` squared."""
     return float(field.mask(threshold).sum() * field.stride**2)
 
 
 def under_occluders(field: VRF, gradient: Floats) -> VRF:
-    """Return a gradient's field (h, w) averaged under each occluder of a map, as another map of the same grid.
+    """Return a gradient field (h, w) averaged under each occluder of a map, as a map on the same grid.
 
     Raises:
-        VRFError: the gradient is another image's.
+        VRFError: the gradient has another image's size.
     """
     if gradient.shape != field.size:
         msg = f"agreement: the gradient's field {gradient.shape} belongs to another image than the map {field.size}"
@@ -177,9 +177,9 @@ def under_occluders(field: VRF, gradient: Floats) -> VRF:
 
 
 def agreement(field: VRF, gradient: Floats, threshold: float = THRESHOLD) -> tuple[float, float]:
-    """Return how a gradient's field (h, w) agrees with a map: rank correlation, and IoU above the threshold.
+    """Compare a gradient field (h, w) with a map: rank correlation, and IoU above the threshold.
 
-    The gradient is averaged under each occluder. What float32 cannot tell from no change has one rank. Either number
+    The gradient is averaged under each occluder. Changes below float32's rounding error share one rank. Either number
     is nan where a field is constant or empty.
     """
     from scipy import stats  # here, so that a field can be measured without it
@@ -193,12 +193,12 @@ def agreement(field: VRF, gradient: Floats, threshold: float = THRESHOLD) -> tup
 
 
 def _told(values: Floats) -> Floats:
-    """Return values (h, w), 0 where they are below the rounding of the largest."""
+    """Return values (h, w), 0 where they are below the rounding error of the largest."""
     return np.where(values < ROUNDING * values.max(initial=0.0), np.float32(0), values)
 
 
 def _above(values: Floats, threshold: float) -> NDArray[np.bool_]:
-    """Return where values reach a share of the largest one; nowhere when all are 0."""
+    """Return the mask of values that reach a share of the largest; empty where all are 0."""
     if not 0 < threshold <= 1:
         msg = f"threshold: needs a share of the largest change, above 0 and up to 1, got {threshold}"
         raise VRFError(msg)
@@ -207,7 +207,7 @@ def _above(values: Floats, threshold: float) -> NDArray[np.bool_]:
 
 
 def _class(scores: Tensor, class_index: int | None) -> int:
-    """Return the class that is watched."""
+    """Return the given class, or the predicted one."""
     if class_index is not None and not 0 <= class_index < len(scores):
         msg = f"class {class_index} is outside the network's {len(scores)} classes"
         raise VRFError(msg)
@@ -215,7 +215,7 @@ def _class(scores: Tensor, class_index: int | None) -> int:
 
 
 def _check(image: Tensor, at: tuple[int, int], occluder: int, stride: int) -> None:
-    """Refuse what has no map."""
+    """Raise ``VRFError`` for an invalid image, position, occluder or stride."""
     if image.dim() != 3 or image.shape[0] != 3 or image.dtype not in (torch.float32, torch.float64):  # noqa: PLR2004
         msg = f"image: needs a normalised float32 image (3, h, w), got {image.dtype} {tuple(image.shape)}"
         raise VRFError(msg)

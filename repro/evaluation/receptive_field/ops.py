@@ -1,4 +1,4 @@
-"""The operations of a network as steps on windows: which cells each one reads, which it reaches, what it computes."""
+"""Operations of a network on windows: the cells that each one reads, those it affects, and its arithmetic."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 Span = tuple[int, int]
-"""Cells ``lo`` to ``hi - 1`` along one axis; cells outside the map are its padding."""
+"""Cells ``lo`` to ``hi - 1`` along one axis; cells outside the map are padding."""
 Box = tuple[Span, Span]
 """Rows and columns."""
 _NONE = torch.empty(0)
@@ -18,7 +18,7 @@ _NONE = torch.empty(0)
 
 @dataclass(frozen=True)
 class Taps:
-    """Along one axis output ``o`` reads the inputs ``o * stride - padding + (0 .. extent - 1)``."""
+    """Along one axis, output ``o`` reads the inputs ``o * stride - padding + (0 .. extent - 1)``."""
 
     extent: int = 1
     stride: int = 1
@@ -37,15 +37,15 @@ class Taps:
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """One operation: it computes a window of its output from windows of its inputs, which hold the padding already.
+    """One operation, which maps windows of its inputs, padding included, to a window of its output.
 
-    This one passes its input on: it is the image, a pad or a crop (``taps`` with a padding above or below 0).
+    The base class is the identity: the image, a pad or a crop (``taps`` with a padding above or below 0).
     """
 
     inputs: tuple[int, ...]
     taps: tuple[Taps, Taps] = (Taps(), Taps())
     fill: float = 0.0
-    """Value of the cells outside the input."""
+    """Value of padding."""
     relu: bool = False
     size: tuple[int, int] = (0, 0)
     """Height and width of the whole output."""
@@ -59,7 +59,7 @@ class Step:
         return self.taps[axis].scatter(span)
 
     def compute(self, windows: Sequence[Tensor]) -> Tensor:
-        """Return every output that the windows determine."""
+        """Return all outputs that the windows determine."""
         return windows[0]
 
     def __call__(self, windows: Sequence[Tensor], box: Box) -> Tensor:
@@ -79,7 +79,7 @@ class Conv(Step):
     dilation: tuple[int, ...] = (1, 1)
     groups: int = 1
     channels_axis = 0
-    """Axis of the weights that counts the output channels."""
+    """Axis of the output channels in the weights."""
 
     def compute(self, windows: Sequence[Tensor]) -> Tensor:
         """Convolve without padding."""
@@ -88,7 +88,7 @@ class Conv(Step):
 
 @dataclass(frozen=True, eq=False)
 class Deconv(Conv):
-    """A transposed convolution: what a convolution gathers, it scatters."""
+    """A transposed convolution: gather and scatter are exchanged."""
 
     channels_axis = 1
 
@@ -101,13 +101,13 @@ class Deconv(Conv):
         return self.taps[axis].gather(span)
 
     def compute(self, windows: Sequence[Tensor]) -> Tensor:
-        """Spread the windows over all outputs that they reach."""
+        """Return all outputs that the windows affect."""
         return functional.conv_transpose2d(
             windows[0], self.weight, self.bias, self.stride, 0, 0, self.groups, self.dilation
         )
 
     def __call__(self, windows: Sequence[Tensor], box: Box) -> Tensor:
-        """Cut the box out of what the windows reach."""
+        """Return the outputs in ``box``, cropped from all outputs that the windows affect."""
         out = self.compute(windows)
         for axis, (lo, hi) in enumerate(box):
             out = out.narrow(2 + axis, lo - self.reaches(axis, self.reads(axis, (lo, hi)))[0], hi - lo)
@@ -116,7 +116,7 @@ class Deconv(Conv):
 
 @dataclass(frozen=True, eq=False)
 class MaxPool(Step):
-    """A max pool; its padding never wins."""
+    """A max pool; padding is minus infinity."""
 
     fill: float = -torch.inf
     kernel: tuple[int, ...] = (2, 2)
@@ -134,13 +134,13 @@ class Add(Step):
     alpha: float = 1.0
 
     def compute(self, windows: Sequence[Tensor]) -> Tensor:
-        """Add cell by cell."""
+        """Add elementwise."""
         return torch.add(windows[0], windows[1], alpha=self.alpha)
 
 
 @dataclass(frozen=True, eq=False)
 class Concat(Step):
-    """Maps one behind the other, along the channels."""
+    """Concatenation along the channels."""
 
     def compute(self, windows: Sequence[Tensor]) -> Tensor:
         """Concatenate."""
@@ -149,7 +149,7 @@ class Concat(Step):
 
 @dataclass(frozen=True, eq=False)
 class Norm(Step):
-    """A frozen batch norm that no convolution could take in: ``x * scale + shift``, both (c, 1, 1) float64."""
+    """A batch norm that is not folded into a convolution: ``x * scale + shift``, both (c, 1, 1) float64."""
 
     scale: Tensor = _NONE
     shift: Tensor = _NONE

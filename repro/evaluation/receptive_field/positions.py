@@ -1,4 +1,4 @@
-"""Where a receptive field is measured: objects of test images, and the pixel that lies deepest in one."""
+"""Positions at which receptive fields are measured: the innermost pixel of an object in a test image."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from repro.results.field_areas import Settings
 
 @dataclass(frozen=True)
 class Spot:
-    """Where a field is measured: an image (h, w, 3), a position (x, y), the object there and its class."""
+    """An image (h, w, 3), a position (x, y) in it, the class and the area of the object there."""
 
     name: str
     image: Bytes
@@ -26,7 +26,7 @@ class Spot:
 
 
 def choose(dataset: Dataset, settings: Settings) -> Iterator[Spot]:
-    """Yield the spots of ``Settings.rule``; raise ``SpecError`` where the data set has too few such images."""
+    """Yield the positions of ``Settings.rule``; raise ``SpecError`` where the data set has too few such images."""
     found = 0
     for i in range(len(dataset)):
         image, labels = dataset.read(i)
@@ -44,14 +44,13 @@ def choose(dataset: Dataset, settings: Settings) -> Iterator[Spot]:
 
 
 AMONG = 200
-"""Images of the test set among which Figure 3 chooses one."""
-
+"""Number of test images from which Figure 3's is chosen."""
 
 Position = tuple[int, int]
 
 
 def chosen(dataset: Dataset) -> tuple[int, Position, int]:
-    """Return an image by the rule of ``fields``: its number, the position (x, y), the object's area in pixels."""
+    """Return the image whose largest object has the median area: its index, the position (x, y), that area."""
     found = []
     for i in range(min(AMONG, len(dataset))):
         patch = largest(dataset.read(i)[1])
@@ -64,14 +63,14 @@ def chosen(dataset: Dataset) -> tuple[int, Position, int]:
 
 
 def inmost(patch: Bytes) -> Position:
-    """Return the pixel (x, y) of a mask (h, w) that lies deepest in it; beyond the image's edge it ends."""
+    """Return the pixel (x, y) of a mask (h, w) farthest from its outside, the image border included."""
     depth = cv2.distanceTransform(np.pad(patch, 1).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1]
     y, x = np.unravel_index(int(depth.argmax()), depth.shape)
     return int(x), int(y)
 
 
 def largest(labels: Bytes) -> Bytes | None:
-    """Return the largest connected object (not background, not void) as a mask (h, w), or None where there is none."""
+    """Return the mask (h, w) of the largest 8-connected object (not background, not void); None without one."""
     best: Bytes | None = None
     for value in np.unique(labels):
         if value not in {0, data.IGNORE_INDEX}:

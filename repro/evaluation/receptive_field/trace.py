@@ -1,4 +1,4 @@
-"""Watches a network's forward pass and writes it down as steps; batch norms and ReLUs go into the convolutions."""
+"""Record a network's forward pass as steps, with batch norms and ReLUs fused into the convolutions."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from repro.models.blocks import GlobalConv
 from repro.models.norm import BatchNorm
 
 Args = Mapping[str, Any]
-"""The arguments of an operation by the names of its schema, defaults included: their order differs between devices."""
+"""Arguments of an operation by name, defaults included; their order differs between devices."""
 Inputs = tuple[int, ...]
 
 
@@ -28,7 +28,7 @@ def record(network: nn.Module, image: Tensor) -> list[Step]:
     """Return the steps from an image (1, 3, h, w) to the logits; step 0 is the image, the last one the logits.
 
     Raises:
-        VRFError: the network is in training mode, is not float32, or does something that has no windows.
+        VRFError: the network is in training mode, is not float32, or has an unsupported operation.
     """
     if any(module.training for module in network.modules()):
         msg = "valid receptive field: the network is in training mode; call network.eval() first"
@@ -49,7 +49,7 @@ def record(network: nn.Module, image: Tensor) -> list[Step]:
 
 
 def _plain(network: nn.Module) -> nn.Module:
-    """Return the network with every GCN as its four convolutions and every batch norm by itself; weights are shared."""
+    """Return a copy, with shared weights, whose GCN are four convolutions and whose batch norms are not folded."""
     shared = {id(tensor): tensor for tensor in [*network.parameters(), *network.buffers()]}
     network = copy.deepcopy(network, shared)
     for module in network.modules():
@@ -61,18 +61,18 @@ def _plain(network: nn.Module) -> nn.Module:
 
 
 class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call] # torch's class is untyped
-    """Sees every operation on tensors that come from the image."""
+    """Records every operation on tensors that depend on the image."""
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
-        """Keep torch from loading its compiler for this class: seconds for nothing."""
+        """Keep torch from importing its compiler for this class, which takes seconds."""
         return False
 
     def __init__(self, image: Tensor) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.steps: list[Step] = [Step((), size=(image.shape[2], image.shape[3]))]
         self.where = {id(image): 0}
-        self.kept: list[Any] = [image]  # an address names a tensor only while the tensor lives
+        self.kept: list[Any] = [image]  # an id is unique only while its tensor exists
 
     def __torch_dispatch__(  # torch's own protocol, any types
         self,
@@ -81,7 +81,7 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call] # torch's c
         args: tuple[Any, ...] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:  # noqa: ANN401
-        """Run the operation, and write it down where it works on the image."""
+        """Run the operation, and record it where an input depends on the image."""
         shapes = [tuple(leaf.shape) for leaf in tree_leaves(args) if id(leaf) in self.where]
         inputs = tuple(self.where[id(leaf)] for leaf in tree_leaves(args) if id(leaf) in self.where)
         out = func(*args, **(kwargs or {}))
@@ -101,7 +101,7 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call] # torch's c
 
 
 def _named(func: Any, args: tuple[Any, ...], options: Mapping[str, Any]) -> Args:  # noqa: ANN401 - an operation of torch
-    """Return all arguments of a call by name; what was left out has its default."""
+    """Return all arguments of a call by name, defaults included."""
     schema = func._schema.arguments  # noqa: SLF001 - torch has no public name for it
     given = {argument.name: value for argument, value in zip(schema, args, strict=False)}
     return {argument.name: argument.default_value for argument in schema} | given | dict(options)
@@ -141,7 +141,7 @@ def _max_pool(inputs: Inputs, args: Args) -> Step:
 
 
 def _pair(sides: Any) -> tuple[int, ...]:  # noqa: ANN401 - a number or a list of one or two, as torch stores a default
-    """Return height and width of what is given once where both are equal."""
+    """Expand a single number to height and width."""
     both = tuple(sides) if isinstance(sides, list | tuple) else (sides,)
     return both * (2 // len(both))
 
@@ -170,13 +170,13 @@ def _slice(inputs: Inputs, args: Args) -> Step:
 
 
 CONVOLUTIONS = ("cudnn_convolution", "miopen_convolution", "mkldnn_convolution")
-"""Names of a convolution for one device; ``convolution`` is the one for all, transposed ones too."""
+"""Device-specific names; ``convolution`` is the general one, transposed too."""
 DECONVOLUTIONS = ("cudnn_convolution_transpose", "miopen_convolution_transpose")
 NORMS = (
     "native_batch_norm", "cudnn_batch_norm", "miopen_batch_norm", "_native_batch_norm_legit",
     "_native_batch_norm_legit_no_training", "_batch_norm_no_update",
 )  # fmt: skip
-"""Names of a batch norm, by device and version of torch; what each returns begins with the normalised map."""
+"""Names by device and version of torch; the first output of each is the normalised map."""
 _READERS: dict[str, Callable[[Inputs, Args], Step]] = {
     **dict.fromkeys(("convolution", "_convolution"), _convolution),
     **dict.fromkeys(CONVOLUTIONS, partial(_convolution, transposed=False)),
@@ -193,7 +193,7 @@ _READERS: dict[str, Callable[[Inputs, Args], Step]] = {
 
 
 def _fuse(steps: list[Step]) -> list[Step]:
-    """Return fewer steps: a batch norm or a ReLU whose input nothing else reads joins the step before it."""
+    """Fuse each batch norm and ReLU into the step before it, where no other step reads that one."""
     readers = Counter(i for step in steps for i in step.inputs)
     fused: list[Step] = []
     place: dict[int, int] = {}
@@ -211,7 +211,7 @@ def _fuse(steps: list[Step]) -> list[Step]:
 
 
 def _join(before: Step, step: Step) -> Step | None:
-    """Return one step for two in a row, or ``None`` where there is none."""
+    """Return the fusion of two consecutive steps, or ``None``."""
     if type(step) is Step and step.relu and before.inputs:
         return replace(before, relu=True)
     if isinstance(step, Norm) and isinstance(before, Conv) and not before.relu and before.groups == 1:

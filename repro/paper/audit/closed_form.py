@@ -1,15 +1,13 @@
-"""Counts in closed form, without torch: parameters of the heads, multiply-adds of the networks that Table 11 prints."""
+"""Counts in closed form, without torch: parameters of the heads, multiply-adds of the networks of Table 11."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 
 from repro.config.errors import PaperError, SpecError
-from repro.config.hashing import normal
-from repro.config.networks import GCN, PAPER_CHANNELS, Classifier, Conv, Conv1x1, Head, Stack
+from repro.config.networks import PAPER_CHANNELS, Classifier, Convolution, Head, head_info
 from repro.paper import printed as paper
 from repro.paper.schema import Cost
 
@@ -21,19 +19,10 @@ _TIMES = re.compile(r"\[(.*)\] x (\d+)")
 
 
 @dataclass(frozen=True)
-class Layer:
-    """One convolution: its kernel and channels, the side of its (square) output, its parameters."""
+class Layer(Convolution):
+    """One convolution with the side of its (square) output."""
 
-    height: int
-    width: int
-    in_channels: int
-    out_channels: int
-    side: int
-
-    @property
-    def params(self) -> int:
-        """Weights without biases."""
-        return self.height * self.width * self.in_channels * self.out_channels
+    side: int = 1
 
     @property
     def macs(self) -> int:
@@ -43,24 +32,13 @@ class Layer:
 
 def layers(head: Head, in_channels: int, num_classes: int, side: int = 1) -> tuple[Layer, ...]:
     """Return the convolutions of a head (Figure 4) on a map of ``side x side`` cells."""
-    c, n = in_channels, num_classes
-    match normal(head):
-        case Conv1x1():
-            return (Layer(1, 1, c, n, side),)
-        case Conv(k):
-            return (Layer(k, k, c, n, side),)
-        case GCN(int(k)):
-            return (Layer(k, 1, c, n, side), Layer(1, k, n, n, side), Layer(1, k, c, n, side), Layer(k, 1, n, n, side))
-        case Stack(k, m):
-            middle = max(1, round(c * m / PAPER_CHANNELS))
-            widths = [c, *[middle] * ((k - 1) // 2 - 1), n]
-            return tuple(Layer(3, 3, a, b, side) for a, b in pairwise(widths))
-    msg = f"head {head!r}: no closed form (a GCN of one size per stage is counted by repro.models.flops)"
-    raise SpecError(msg)
+    head_info(head)
+    found = head.normal().convolutions(in_channels, num_classes)
+    return tuple(Layer(**vars(convolution), side=side) for convolution in found)
 
 
 def head_params(head: Head, in_channels: int = PAPER_CHANNELS, num_classes: int = 21, *, bias: bool = False) -> int:
-    """Return the parameters of a head; the paper counts it without biases."""
+    """Return the parameters of a head; the paper counts them without biases."""
     return sum(layer.params + bias * layer.out_channels for layer in layers(head, in_channels, num_classes))
 
 
@@ -73,12 +51,12 @@ def _text(row: str, column: str) -> str:
 
 
 def side(row: str) -> int:
-    """Return the output side that Table 11 prints for a component."""
+    """Return the output side of a component in Table 11."""
     return int(_text(row, "Output Size").split(" x ")[0])
 
 
 def block(row: str, column: str) -> tuple[list[list[tuple[int, int, int]]], int]:
-    """Return the lines of a printed block as (height, width, channels), and how often it is repeated."""
+    """Return the lines of a block of Table 11 as (height, width, channels), and its number of repetitions."""
     found = _TIMES.fullmatch(_text(row, column))
     if found is None:
         msg = f"table 11: row {row!r}, column {column!r} is no block: {_text(row, column)!r}"
@@ -90,18 +68,18 @@ def block(row: str, column: str) -> tuple[list[list[tuple[int, int, int]]], int]
 def _block_layers(
     lines: list[list[tuple[int, int, int]]], c: int, sides: tuple[int, ...], joined: int
 ) -> Iterator[Layer]:
-    """Yield a block's convolutions: ``sides`` are those of each line's output, ``joined`` the branches concatenated."""
+    """Yield a block's convolutions; ``sides``: of each line's output, ``joined``: number of concatenated branches."""
     widths = [c] * len(lines[0])
     for i, line in enumerate(lines):
         if len(line) < len(widths):
             widths = [widths[0] * joined]
         for j, (height, width, out) in enumerate(line):
-            yield Layer(height, width, widths[j], out, sides[i])
+            yield Layer(height, width, widths[j], out, side=sides[i])
             widths[j] = out
 
 
 def network(classifier: Classifier) -> Iterator[tuple[str, Layer]]:
-    """Yield the convolutions that Table 11 prints as (component, layer), shortcuts as ``"shortcut"``.
+    """Yield the convolutions of Table 11 as (component, layer), shortcuts as ``"shortcut"``.
 
     A stage of another output size than the one before starts with a block of stride 2: in its first convolution,
     or in the ``3 x 3`` (``stride_in="conv2"``, bottlenecks only).
@@ -113,7 +91,7 @@ def network(classifier: Classifier) -> Iterator[tuple[str, Layer]]:
     stem = _LAYER.search(_text("conv1", column))
     assert stem is not None
     c, before = int(stem[3]), side("res-2")
-    yield "conv1", Layer(int(stem[1]), int(stem[2]), 3, c, side("conv1"))
+    yield "conv1", Layer(int(stem[1]), int(stem[2]), 3, c, side=side("conv1"))
     for row in STAGES:
         lines, times = block(row, column)
         out, here = lines[-1][-1][2], side(row)
@@ -125,23 +103,23 @@ def network(classifier: Classifier) -> Iterator[tuple[str, Layer]]:
             for layer in _block_layers(lines, c, sides, joined):
                 yield row, layer
             if n == 0:
-                yield "shortcut", Layer(1, 1, c, out, here)
+                yield "shortcut", Layer(1, 1, c, out, side=here)
             c = out
         before = here
 
 
 def conv_macs(classifier: Classifier) -> int:
-    """Return the multiply-adds of all convolutions at the printed sizes ("MFlops (Conv)")."""
+    """Return the multiply-adds of all convolutions at the sizes of Table 11 ("MFlops (Conv)")."""
     return sum(layer.macs for _, layer in network(classifier))
 
 
 def conv_params(classifier: Classifier) -> int:
-    """Return the weights of all convolutions, batch norm and the linear layer left out."""
+    """Return the weights of all convolutions, without batch norms and the linear layer."""
     return sum(layer.params for _, layer in network(classifier))
 
 
 def count(cost: Cost) -> int:
-    """Return the value of a count cell; for a classifier its convolutions only, at 224 x 224."""
+    """Return the value of a count cell, for a classifier of its convolutions only, at 224 x 224."""
     if isinstance(cost.of, Classifier):
         return conv_macs(cost.of) if cost.what == "macs" else conv_params(cost.of)
     found = layers(cost.of, cost.in_channels, cost.num_classes, -(-cost.size // 32))
