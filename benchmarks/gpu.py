@@ -668,7 +668,7 @@ def main() -> None:
             as_process(place, asked.steps, graph=asked.graph)
             return
         device = torch.device(asked.device, 0) if asked.device == "cuda" else torch.device("cpu")
-        sitting = Sitting(place, device, asked.steps, began + asked.seconds, generated=SMOKE or root is None)
+        sitting = Sitting(place, device, asked.steps, began + asked.seconds, generated=SMOKE or asked.data_root is None)
         with nullcontext() if SMOKE else deadline(sitting, asked.seconds):
             if sitting.generated and not SMOKE:
                 generate(Path(folder) / "data")
