@@ -25,12 +25,12 @@ from PIL import Image
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
+from repro.config.dataset_info import IMAGENET_MEAN, IMAGENET_STD
 from repro.config.experiment import Source
 from repro.config.machine import keep_memory
 from repro.data.cache import Store, open_store
 from repro.data.dataset import Dataset
 from repro.data.loader import Batches
-from repro.data.normalise import IMAGENET_MEAN, IMAGENET_STD
 
 HEIGHT, WIDTH, FRAME, BATCH = sized((375, 500, 512, 16), (47, 63, 64, 4))
 ALONE = "PIL, DataLoader, 0 workers"

@@ -17,7 +17,7 @@ from _sitting import Goal, arguments, compare, report, sized, take_turns
 from torch import nn
 
 from repro import models
-from repro.config import profiles
+from repro.config import dataset_info, profiles
 from repro.config.experiment import Run, Training
 from repro.config.machine import cpu_has_bf16
 from repro.config.networks import GCN, Model
@@ -25,7 +25,6 @@ from repro.data import load
 from repro.data.cache import open_store
 from repro.data.gpu_loader import Resident, fits
 from repro.data.loader import Batches
-from repro.data.normalise import colours
 from repro.models.numerics import repeatable
 from repro.training.loss import loss_function
 from repro.training.optimizer import build_optimizer
@@ -54,7 +53,8 @@ def ways(run: Run, device: str) -> dict[str, Callable[[], object]]:
         (store,), run.train[0], recipe.batch_size, 0, flip=recipe.flip, flip_vertical=recipe.flip_vertical,
         scale=recipe.scale,
     )  # fmt: skip
-    mean, std = colours("shapes")
+    info = dataset_info.get("shapes")
+    mean, std = info.mean, info.std
     ready = partial(batches.ready, mean=mean, std=std, device=device)
     if fits(batches, torch.device(device)):
         ready = partial(Resident(batches, device).ready, mean=mean, std=std)

@@ -143,3 +143,10 @@ def make_imagenet(root: Path, *, listed: bool = True) -> Path:
     if listed:
         (home / "labels.tsv").write_text("0\tn00\tnobody\n1\tn01\tcat\n2\tn02\tdog\n")
     return home
+
+
+def read_palette(path: Path) -> tuple[tuple[int, int, int], ...]:
+    """Return the colours of a palette PNG."""
+    with Image.open(path) as image:
+        flat = image.getpalette("RGB") or []
+    return tuple(zip(flat[::3], flat[1::3], flat[2::3], strict=True))

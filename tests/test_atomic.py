@@ -22,10 +22,10 @@ from safetensors.torch import save_file
 from repro import models
 from repro.cli import predict, status, submit
 from repro.config import profiles
-from repro.config.errors import FigureError, RecordError, is_ours
+from repro.config.errors import AbsentError, DataError, FigureError, RecordError, is_ours
 from repro.config.experiment import Training, folder_name
 from repro.config.hashing import key_of_tree
-from repro.config.io import PARTIAL, atomic_write
+from repro.config.io import PARTIAL, atomic_file, atomic_write, reading
 from repro.config.networks import GCN, Model
 from repro.data.shapes import CLASSES
 from repro.figures import style
@@ -323,3 +323,30 @@ def test_interrupted_in_the_middle_nothing_is_left(tmp_path: Path, monkeypatch: 
     with pytest.raises(KeyboardInterrupt):
         atomic_write(tmp_path / "x", "new")
     assert snapshot(tmp_path) == {"x": b"old"}
+
+
+def test_an_exception_within_leaves_the_old_file_whole(tmp_path: Path) -> None:
+    """And nothing beside it."""
+    path = tmp_path / "a.bin"
+    path.write_bytes(b"old")
+    with pytest.raises(TypeError), atomic_file(path) as file:
+        file.writelines([b"new", "no bytes"])  # type: ignore[list-item]
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_cannot_be_read_is_one_sentence(tmp_path: Path) -> None:
+    """A missing file may have an error of its own; one raised within passes; others than those named are faults."""
+    said = "list x cannot be read (No such file or directory); restore it"
+    for missing, kind in ((None, DataError), (AbsentError, AbsentError)):
+        with pytest.raises(DataError) as caught, reading("list x", "restore it", missing=missing):
+            (tmp_path / "x").read_bytes()
+        assert type(caught.value) is kind
+        assert str(caught.value) == said
+    with pytest.raises(DataError, match=r"^list x cannot be read \('utf-8' codec .*\); restore it$"):  # noqa: SIM117
+        with reading("list x", "restore it", UnicodeDecodeError):
+            b"\xff".decode()
+    with pytest.raises(DataError, match=r"^as it is$"), reading("list x", "restore it", ValueError):
+        raise DataError("as it is")
+    with pytest.raises(KeyError), reading("list x", "restore it"):
+        raise KeyError

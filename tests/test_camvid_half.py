@@ -6,10 +6,9 @@ from pathlib import Path
 import numpy as np
 from data_files import make_camvid
 
-from repro.config import profiles
+from repro.config import dataset_info, profiles
 from repro.config.experiment import Start
-from repro.data import camvid_half, load
-from repro.evaluation import trained_model
+from repro.data import camvid, load
 from repro.paper.schema import Score
 from repro.paper.tables import all_tables
 
@@ -27,7 +26,7 @@ def test_every_side_is_halved_and_labels_stay_labels(tmp_path: Path) -> None:
 
 def test_the_held_part_is_the_end_of_each_sequence_and_never_fitted() -> None:
     ids = tuple(f"{name}_{i:05d}" for name in ("0001TP", "0006R0") for i in range(10))
-    held, fit = camvid_half._part(ids, held=True), camvid_half._part(ids, held=False)
+    held, fit = camvid.divided(ids, held=True), camvid.divided(ids, held=False)
     assert [ids[i] for i in held] == ["0001TP_00008", "0001TP_00009", "0006R0_00008", "0006R0_00009"]
     assert sorted((*held, *fit)) == list(range(len(ids)))
 
@@ -49,5 +48,5 @@ def test_the_one_stage_of_camvid_fills_the_last_stage_of_table_7_and_no_earlier_
 
 
 def test_a_picture_is_scaled_as_those_of_the_training_were() -> None:
-    assert trained_model._module("camvid_half").REDUCTION == 0.5
-    assert not hasattr(trained_model._module("camvid"), "REDUCTION")
+    assert dataset_info.get("camvid_half").reduction == 0.5
+    assert dataset_info.get("camvid").reduction == 1

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +24,9 @@ from rich.console import Console
 from rich.progress import Progress
 
 from repro.cli import data
+from repro.config import dataset_info
 from repro.config.errors import DataError
-from repro.data import camvid, cityscapes, coco, voc
+from repro.data import coco
 from repro.data.verify import Report, check
 
 
@@ -48,10 +51,17 @@ def test_counts_stand_beside_the_papers(tmp_path: Path) -> None:
     assert not report.ok
 
 
+def counted(monkeypatch: pytest.MonkeyPatch, name: str, images: Mapping[str, int | None]) -> None:
+    """Give a data set these splits with these published numbers of images, and no published pixels of theirs."""
+    info = dataset_info.get(name)
+    elsewhere = {f"real {split}": pixels for split, pixels in info.pixels.items()}
+    monkeypatch.setitem(dataset_info.DATASETS, name, replace(info, images=images, pixels=elsewhere))
+
+
 def test_a_whole_data_set_is_ok(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where every count agrees and every image is good."""
     make_camvid(tmp_path)
-    monkeypatch.setattr(camvid, "COUNTS", {"train": 2, "val": 1, "test": 1})
+    counted(monkeypatch, "camvid", {"train": 2, "val": 1, "test": 1, "trainval": None})
     report = check("camvid", tmp_path)
     assert report.ok
     assert lines(report)["trainval"] == (3, None, "complete")
@@ -97,7 +107,7 @@ def test_a_split_that_is_refused_is_not_absent(tmp_path: Path, text: str) -> Non
 def test_absent_splits_leave_a_data_set_ok(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """CamVid's test split is a download of its own; its images without their masks are a fault."""
     home = make_camvid(tmp_path)
-    monkeypatch.setattr(camvid, "COUNTS", {})
+    counted(monkeypatch, "camvid", dict.fromkeys(("train", "val", "test", "trainval")))
     for folder in ("test", "testannot"):
         (home / folder).rename(tmp_path / folder)
     report = check("camvid", tmp_path)
@@ -144,8 +154,9 @@ def test_joint_counts_of_the_paper(tmp_path: Path) -> None:
     assert lines(check("coco", tmp_path))["trainval + voc trainaug"] == (None, 109_892, "absent")
     add_augmented(make_voc(tmp_path))
     assert lines(check("coco", tmp_path))["trainval + voc trainaug"] == (7, 109_892, "differs")
-    assert coco.COUNTS["trainval"] + voc.COUNTS["trainaug"] == 109_892
-    assert cityscapes.COUNTS["train"] + cityscapes.COUNTS["train_extra"] == 22_973
+    for name in ("coco", "cityscapes"):
+        for joint in dataset_info.get(name).joint:
+            assert sum(dataset_info.images(*part) or 0 for part in joint.parts) == joint.images
 
 
 def test_nothing_there_is_an_error(tmp_path: Path) -> None:
@@ -163,7 +174,5 @@ def test_a_mask_of_colours_is_a_fault(tmp_path: Path) -> None:
 
 def test_the_generated_set_is_checked_without_a_root(monkeypatch: pytest.MonkeyPatch) -> None:
     """`shapes` has no published counts: complete."""
-    from repro.data import shapes
-
-    monkeypatch.setattr(shapes, "SPLITS", ("val",))
+    counted(monkeypatch, "shapes", {"val": 256})
     assert check("shapes").ok

@@ -4,38 +4,43 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 import pytest
-from data_files import make_camvid, make_voc, voc_mask
+from data_files import make_voc
 
 from repro.config import dataset_info
 from repro.config.errors import DataError
 from repro.config.profiles import PROFILES
-from repro.data import IGNORE_INDEX, NAMES, concatenate, load, splits
+from repro.data import IGNORE_INDEX, load
 
 
 def test_names_and_classes() -> None:
     """Every data set has a loader, its splits and its number of classes."""
     expected = {"voc": 21, "coco": 21, "cityscapes": 19, "imagenet": 1000, "camvid": 11, "camvid_half": 11}
-    assert {name: dataset_info.num_classes(name) for name in NAMES if name != "shapes"} == expected
-    assert all(splits(name) for name in NAMES)
+    known = {name: info.num_classes("train") for name, info in dataset_info.DATASETS.items()}
+    assert known.items() >= (expected | {"shapes": 6}).items()
+    assert dataset_info.get("shapes").num_classes("cls_val") == 20
+    assert all(info.images for info in dataset_info.DATASETS.values())
     assert IGNORE_INDEX == 255
 
 
-def test_what_is_published_is_what_the_loaders_say() -> None:
-    """Classes and images that a plan reads without a loader are the loaders' own, of the generated set too."""
+def test_every_row_is_whole() -> None:
+    """A loader, a colour and a count of pixels for each class, archives or the reason why there are none."""
     from repro.data import shapes
 
-    assert dataset_info.IMAGES.keys() == set(NAMES)
-    assert dict(dataset_info.IMAGES["shapes"]) == shapes.SIZES
-    for name in sorted(set(NAMES) - {"imagenet"}):  # whose classes are the folders of a data root
-        loader = import_module(f"repro.data.{name}")
-        for split in splits(name):
-            classes = loader.IMAGE_CLASSES if split.startswith("cls_") else loader.CLASSES
-            assert dataset_info.num_classes(name, split) == len(classes), (name, split)
+    for name, info in dataset_info.DATASETS.items():
+        assert callable(import_module(info.loader).load), name
+        assert info.name == name
+        assert len(info.palette) == len(info.classes) == len(set(info.classes)), name
+        assert {len(pixels) for pixels in info.pixels.values()} <= {len(info.classes) + 1}, name
+        assert bool(info.archives) != bool(info.by_hand), name
+        assert {*info.pixels, *info.distinct} <= set(info.images), name
+        assert all(split in dataset_info.get(part).images for joint in info.joint for part, split in joint.parts)
+    assert len(shapes.IMAGE_CLASSES) == dataset_info.get("shapes").image_classes
     assert dataset_info.images("voc", "trainaug") == 10_582
     assert dataset_info.images("vox", "train") is None
 
@@ -51,7 +56,7 @@ def test_shapes_needs_no_root() -> None:
     assert np.array_equal(labels, truth[3])
     assert data.sources(3) == ()
     assert load("shapes", "cls_val").kind == "classification"
-    assert dataset_info.num_classes("shapes", "cls_val") == len(load("shapes", "cls_val").classes)
+    assert dataset_info.get("shapes").num_classes("cls_val") == len(load("shapes", "cls_val").classes)
 
 
 def test_every_source_of_every_profile_is_known() -> None:
@@ -59,7 +64,7 @@ def test_every_source_of_every_profile_is_known() -> None:
     for profile in PROFILES.values():
         sources = [s for role in profile.roles.values() for s in (*role.train, role.test)]
         for source in (*sources, *profile.tests.values()):
-            assert source.split in splits(source.dataset), (profile.name, source)
+            assert source.split in dataset_info.get(source.dataset).images, (profile.name, source)
 
 
 @pytest.mark.parametrize(
@@ -68,7 +73,6 @@ def test_every_source_of_every_profile_is_known() -> None:
         ("vox", "train", "data set 'vox' is unknown; choose from shapes, voc"),
         ("voc", "trian", "split 'trian' is not one of voc; choose from train, val"),
         ("voc", "train", "voc needs a data root"),
-        ("voc+camvid", "train", "needs 2 splits joined by '\\+'"),
     ],
 )
 def test_unknown_names_are_answered_with_the_known_ones(dataset: str, split: str, words: str) -> None:
@@ -77,43 +81,22 @@ def test_unknown_names_are_answered_with_the_known_ones(dataset: str, split: str
         load(dataset, split)
 
 
-@pytest.mark.parametrize("dataset", [name for name in NAMES if name != "shapes"])
+@pytest.mark.parametrize("dataset", [name for name in dataset_info.DATASETS if name != "shapes"])
 def test_a_missing_root_and_an_empty_one_are_named(dataset: str, tmp_path: Path) -> None:
     """A root that is missing, or holds nothing of the data set, is named with what should be there."""
-    split = splits(dataset)[0]
+    split = next(iter(dataset_info.get(dataset).images))
     with pytest.raises(DataError, match="is not a folder"):
         load(dataset, split, tmp_path / "nowhere")
     with pytest.raises(DataError, match=f"is not in data root {tmp_path}: there is no "):
         load(dataset, split, tmp_path)
 
 
-def test_a_mix_keeps_every_image_apart(tmp_path: Path) -> None:
-    """A mix holds the parts one after the other, under names of their own."""
-    make_voc(tmp_path)
-    mix = load("voc+voc", "train+val", tmp_path)
-    assert mix.ids == ("voc/train/a", "voc/train/b", "voc/val/c")
-    for i in range(3):
-        assert np.array_equal(mix.read(i)[1], voc_mask(i))
-    assert [path.stem for path in mix.sources(2)] == ["c", "c"]
-    assert mix.name == "voc+voc"
-    assert mix.root == tmp_path
-
-
-def test_a_mix_of_different_classes_is_refused(tmp_path: Path) -> None:
-    """VOC and CamVid have no classes in common."""
-    make_voc(tmp_path)
-    make_camvid(tmp_path)
-    with pytest.raises(DataError, match="voc and camvid have different classes"):
-        load("voc+camvid", "train+train", tmp_path)
-
-
 def test_an_image_listed_twice_is_refused(tmp_path: Path) -> None:
     """A name that a split holds twice would count twice."""
     make_voc(tmp_path)
     data = load("voc", "train", tmp_path)
-    mix = concatenate([data])
     with pytest.raises(DataError, match="voc/train lists a twice"):
-        type(mix)("voc", "train", mix.classes, mix.palette, ("a", "a"), mix.reader)
+        replace(data, ids=("a", "a"))
 
 
 def test_reading_data_never_reaches_torch() -> None:

@@ -16,9 +16,9 @@ from typing import ClassVar
 import pytest
 from data_files import noise
 
+from repro.config.dataset_info import DATASETS, Archive
 from repro.config.errors import DataError
-from repro.data import NAMES
-from repro.data.download import ARCHIVES, BY_HAND, Archive, fetch, unpack
+from repro.data.download import fetch, unpack
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -73,11 +73,11 @@ def zipped(files: dict[str, bytes]) -> bytes:
 CONTENT = {"train/a.bin": noise(0, 300_000).tobytes(), "train/b.bin": b"b"}
 
 
-def offer(server: str, data: bytes) -> dict[str, tuple[Archive, ...]]:
-    """Serve an archive as the data set ``coco``."""
+def offer(server: str, data: bytes) -> tuple[Archive]:
+    """Serve an archive of the data set ``coco``."""
     Handler.files["/x.zip"] = data
     digest = hashlib.md5(data, usedforsecurity=False).hexdigest()
-    return {"coco": (Archive(f"{server}/x.zip", f"md5:{digest}", "coco"),)}
+    return (Archive(f"{server}/x.zip", f"md5:{digest}", "coco"),)
 
 
 def test_downloads_and_unpacks(server: str, tmp_path: Path) -> None:
@@ -117,10 +117,10 @@ def test_a_wrong_checksum_is_refused(server: str, tmp_path: Path) -> None:
 
 def test_a_server_that_does_not_answer(server: str, tmp_path: Path) -> None:
     """No file there, and nobody there: one sentence each."""
-    archives = {"coco": (Archive(f"{server}/none.zip", "md5:0"),)}
+    archives = (Archive(f"{server}/none.zip", "md5:0"),)
     with pytest.raises(DataError, match=r"could not be downloaded .*404"):
         fetch("coco", tmp_path, archives=archives)
-    archives = {"coco": (Archive("http://127.0.0.1:9/x.zip", "md5:0"),)}
+    archives = (Archive("http://127.0.0.1:9/x.zip", "md5:0"),)
     with pytest.raises(DataError, match="coco could not be downloaded"):
         fetch("coco", tmp_path, archives=archives)
 
@@ -209,7 +209,7 @@ def test_a_damaged_archive_is_named(tmp_path: Path) -> None:
         unpack(tmp_path / "x.tar", tmp_path / "in")
 
 
-@pytest.mark.parametrize("name", sorted(BY_HAND))
+@pytest.mark.parametrize("name", sorted(name for name, info in DATASETS.items() if not info.archives))
 def test_what_needs_an_account_says_so(name: str, tmp_path: Path) -> None:
     """Cityscapes and ImageNet ask for an account; shapes needs no download."""
     with pytest.raises(DataError, match=f"{name} cannot be downloaded here: .*what can be: voc, coco"):
@@ -218,7 +218,7 @@ def test_what_needs_an_account_says_so(name: str, tmp_path: Path) -> None:
 
 def test_every_data_set_can_be_fetched_or_says_why_not() -> None:
     """And every archive has a checksum."""
-    assert set(ARCHIVES) | set(BY_HAND) == set(NAMES)
-    for archives in ARCHIVES.values():
-        for archive in archives:
+    for info in DATASETS.values():
+        assert info.archives or info.by_hand
+        for archive in info.archives:
             assert len(archive.known_hash) == len("md5:") + 32

@@ -12,11 +12,12 @@ from data_files import make_voc, noise, save, save_mask
 from hypothesis import given
 from hypothesis import strategies as st
 
+from repro.config.dataset_info import IMAGENET_MEAN, IMAGENET_STD
 from repro.config.experiment import Source
 from repro.data import load
 from repro.data.cache import open_store
 from repro.data.loader import Batches, Frames, Pool
-from repro.data.normalise import IMAGENET_MEAN, IMAGENET_STD, normalise
+from repro.data.normalise import normalise
 
 SIDES = st.tuples(st.integers(1, 5), st.integers(1, 6))
 

@@ -15,6 +15,7 @@ import simulate
 import torch
 
 from repro.config import identity
+from repro.config.dataset_info import DatasetInfo
 from repro.config.errors import CheckpointError, WorkError
 from repro.config.experiment import Training, source_names
 from repro.config.identity import Identity, conflicts, majority
@@ -151,8 +152,8 @@ def other_data(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """Return a call after which the generated data set has other pictures under the same names."""
     made = shapes.load
 
-    def load_other(split: str, root: Path | None = None) -> Dataset:
-        found = made(split, root)
+    def load_other(info: DatasetInfo, split: str, root: Path | None) -> Dataset:
+        found = made(info, split, root)
 
         def read(i: int) -> Item:
             image, labels = found.reader(i)

@@ -11,7 +11,7 @@ from data_files import Bytes, make_voc, noise, save, save_mask, write_list
 from numpy.typing import NDArray
 
 from repro.config import dataset_info
-from repro.data import camvid, load, voc
+from repro.data import load
 from repro.data.cache import PIXELS, open_store
 from repro.data.shares import Published, faults, look
 from repro.data.verify import check
@@ -107,15 +107,15 @@ def looks(pixels: NDArray[np.int64]) -> list[object]:
 
 def test_a_whole_split_has_the_published_shares() -> None:
     """A class that is off is named with both shares, beyond 5 % of its own; within that nothing is said."""
-    table = Published(dataset_info.PIXELS["camvid"]["train"], scenes=True)
+    table = Published(dataset_info.get("camvid").pixels["train"], scenes=True)
     pixels = np.round(table.shares * 1e6).astype(np.int64)
-    assert not list(faults(looks(pixels), camvid.CLASSES, table, whole=True))  # type: ignore[arg-type]
+    assert not list(faults(looks(pixels), dataset_info.get("camvid").classes, table, whole=True))  # type: ignore[arg-type]
     pixels[2] = round(pixels[2] * 1.04)
-    assert not list(faults(looks(pixels), camvid.CLASSES, table, whole=True))  # type: ignore[arg-type]
+    assert not list(faults(looks(pixels), dataset_info.get("camvid").classes, table, whole=True))  # type: ignore[arg-type]
     pixels[2] = round(pixels[2] * 1.3)
-    (sentence,) = faults(looks(pixels), camvid.CLASSES, table, whole=True)  # type: ignore[arg-type]
+    (sentence,) = faults(looks(pixels), dataset_info.get("camvid").classes, table, whole=True)  # type: ignore[arg-type]
     assert sentence == "shares of pixels are not those published: pole 1.32 % instead of 0.98 %"
-    assert not list(faults(looks(pixels), camvid.CLASSES, table, whole=False))  # type: ignore[arg-type]
+    assert not list(faults(looks(pixels), dataset_info.get("camvid").classes, table, whole=False))  # type: ignore[arg-type]
 
 
 def test_a_class_that_never_occurs_is_said_of_a_whole_split_without_a_table() -> None:
@@ -129,12 +129,12 @@ def test_a_class_that_never_occurs_is_said_of_a_whole_split_without_a_table() ->
 
 def test_published_pixels_have_every_class_and_void() -> None:
     """One number each."""
-    assert {len(v) for v in dataset_info.PIXELS["voc"].values()} == {len(voc.CLASSES) + 1}
-    assert {len(v) for v in dataset_info.PIXELS["camvid"].values()} == {len(camvid.CLASSES) + 1}
+    assert {len(v) for v in dataset_info.get("voc").pixels.values()} == {len(dataset_info.get("voc").classes) + 1}
+    assert {len(v) for v in dataset_info.get("camvid").pixels.values()} == {len(dataset_info.get("camvid").classes) + 1}
     # 480 x 360 each; VOC's own masks hold 5.4 % void.
-    assert sum(dataset_info.PIXELS["camvid"]["train"]) == 367 * 480 * 360
-    assert sum(dataset_info.PIXELS["camvid"]["val"]) == 101 * 480 * 360
-    val = dataset_info.PIXELS["voc"]["val"]
+    assert sum(dataset_info.get("camvid").pixels["train"]) == 367 * 480 * 360
+    assert sum(dataset_info.get("camvid").pixels["val"]) == 101 * 480 * 360
+    val = dataset_info.get("voc").pixels["val"]
     assert val[-1] / sum(val) == pytest.approx(0.055, abs=0.002)
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
-from importlib import import_module
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +20,9 @@ from data_files import (
     square,
 )
 
+from repro.config import dataset_info
 from repro.config.errors import DataError
-from repro.data import NAMES, Dataset, coco, load, splits
+from repro.data import Dataset, coco, load
 from repro.data.cache import open_store
 
 
@@ -69,14 +69,14 @@ def opened(loader: Loader, root: Path) -> Dataset:
 
 def test_every_loader_is_here() -> None:
     """But the generated one, which reads no file."""
-    assert {loader.dataset for loader in LOADERS} == set(NAMES) - {"shapes"}
+    assert {loader.dataset for loader in LOADERS} == set(dataset_info.DATASETS) - {"shapes"}
 
 
 @EVERY
 def test_images_and_labels_are_what_they_should_be(loader: Loader, tmp_path: Path) -> None:
     """Types and shapes; every label a class or void; names once each; files below the root that exist."""
     data = opened(loader, tmp_path)
-    assert loader.split in splits(loader.dataset)
+    assert loader.split in dataset_info.get(loader.dataset).images
     assert data.split == loader.split
     assert data.root == tmp_path
     assert len(set(data.ids)) == len(data) > 0
@@ -103,7 +103,8 @@ def test_the_version_is_in_the_stamps_and_not_in_the_fingerprint(
     """Stores that an older reader wrote are decoded again; the content has its name by itself."""
     first = open_store(opened(loader, tmp_path / "data"), tmp_path / "cache")
     before = first.folder.stat().st_ino
-    monkeypatch.setattr(import_module(f"repro.data.{loader.dataset}"), "VERSION", "another")
+    other = replace(dataset_info.get(loader.dataset), version="another")
+    monkeypatch.setitem(dataset_info.DATASETS, loader.dataset, other)
     second = open_store(load(loader.dataset, loader.split, tmp_path / "data"), tmp_path / "cache")
     assert second.folder.stat().st_ino != before
     assert second.fingerprint == first.fingerprint

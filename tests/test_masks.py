@@ -17,6 +17,7 @@ from PIL import Image
 from rich.console import Console
 
 from repro.cli import data
+from repro.config import dataset_info
 from repro.config.errors import DataError
 from repro.data import load
 from repro.data.io import read_ids, read_image
@@ -122,8 +123,16 @@ def test_colours_of_camvid_and_cityscapes_are_read(tmp_path: Path) -> None:
 
     cityscapes = pytest.importorskip("repro.data.cityscapes", exc_type=ImportError)
     for coding, colours, ids in (
-        (camvid.CODING, [camvid.PALETTE[8], (0, 0, 0), camvid.PALETTE[0]], [8, 11, 0]),
-        (cityscapes.CODING, [cityscapes.PALETTE[0], (0, 0, 0), cityscapes.PALETTE[13]], [7, 0, 26]),
+        (
+            camvid.CODING,
+            [dataset_info.get("camvid").palette[8], (0, 0, 0), dataset_info.get("camvid").palette[0]],
+            [8, 11, 0],
+        ),
+        (
+            cityscapes.CODING,
+            [dataset_info.get("cityscapes").palette[0], (0, 0, 0), dataset_info.get("cityscapes").palette[13]],
+            [7, 0, 26],
+        ),
     ):
         path = paletted(np.array([[0, 1, 2]], np.uint8), np.array(colours, np.uint8), tmp_path / "a.png")
         assert read_ids(path, (coding,)).tolist() == [ids]

@@ -7,7 +7,8 @@ import pytest
 import torch
 from data_files import noise
 
-from repro.data.normalise import IMAGENET_MEAN, IMAGENET_STD, normalise
+from repro.config.dataset_info import IMAGENET_MEAN, IMAGENET_STD
+from repro.data.normalise import normalise
 
 
 @pytest.mark.parametrize("sizes", [None, [[5, 4], [6, 8]], [[5, 4], [5, 4]], [[6, 8], [6, 8]]])

@@ -15,10 +15,11 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from repro.config import profiles
+from repro.config.dataset_info import IMAGENET_MEAN, IMAGENET_STD
 from repro.config.errors import WorkError
 from repro.config.experiment import Run, Training
 from repro.config.networks import GCN, Model
-from repro.data.normalise import IMAGENET_MEAN, IMAGENET_STD, normalise
+from repro.data.normalise import normalise
 from repro.models import load_backbone, placing
 from repro.models.architectures import ARCHITECTURES
 from repro.models.norm import BatchNorm

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import simulate
 import torch
+from data_files import read_palette
 from PIL import Image
 from rich.console import Console
 from safetensors import safe_open
@@ -19,19 +20,19 @@ from safetensors.torch import load_file, save_file
 
 from repro import models
 from repro.cli import predict, receptive_field
-from repro.config import profiles
+from repro.config import dataset_info, profiles
 from repro.config.errors import DataError, RecordError, SpecError, VRFError, WeightsError
 from repro.config.experiment import Training
 from repro.config.hashing import canonical, key_of_tree
 from repro.config.networks import GCN, Model
 from repro.data import images
-from repro.data.normalise import colours
-from repro.data.palette import read_palette
-from repro.data.shapes import CLASSES, PALETTE
 from repro.evaluation import trained_model
 from repro.paper.tables import all_tables
 from repro.results.records import Record, load
 from repro.results.restore import run_of
+
+SHAPES = dataset_info.get("shapes")
+CLASSES, PALETTE = SHAPES.classes, SHAPES.palette
 
 RUN = profiles.get("shapes").resolve(Training(Model(GCN(7))))
 
@@ -125,7 +126,7 @@ def test_label_map_is_the_networks(runs: Path, picture: Path, tmp_path: Path) ->
     predict.predict_images(out, [picture], RUN.key, None, tmp_path / "out", runs)
     labels = np.asarray(Image.open(tmp_path / "out" / "noise-labels.png"))
     model = trained_model.load(trained_model.find(runs, RUN.key))
-    mean, std = (torch.tensor(c)[:, None, None] for c in colours("shapes"))
+    mean, std = (torch.tensor(c)[:, None, None] for c in (SHAPES.mean, SHAPES.std))
     x = (torch.from_numpy(np.asarray(Image.open(picture)).copy()).permute(2, 0, 1) / 255 - mean) / std
     frame = torch.zeros(1, 3, 96, 96)
     frame[0, :, :70, :50] = x
@@ -136,7 +137,7 @@ def test_label_map_is_the_networks(runs: Path, picture: Path, tmp_path: Path) ->
     assert labels.shape == (70, 50)
     assert sure.mean() > 0.99
     assert np.array_equal(labels[sure], logits.argmax(0).numpy()[sure])
-    assert (read_palette(tmp_path / "out" / "noise-labels.png") or ())[: len(PALETTE)] == PALETTE
+    assert read_palette(tmp_path / "out" / "noise-labels.png")[: len(PALETTE)] == PALETTE
     tree = json.loads((tmp_path / "out" / "noise-legend.json").read_text())
     assert sum(entry["pixels"] for entry in tree["classes"]) == 70 * 50
     assert {entry["name"]: entry["pixels"] for entry in tree["classes"]} == {

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from data_files import read_palette
 from PIL import Image
 from pycocotools.coco import COCO
 from test_coco import pycocotools_labels
@@ -16,7 +17,7 @@ from repro.config import dataset_info
 from repro.data import coco, load, voc
 from repro.data.cache import open_store
 from repro.data.io import list_folder, ordered, plain_table, read_ids, read_list, translate
-from repro.data.palette import VOC_PALETTE, Coding, read_palette
+from repro.data.palette import VOC_PALETTE, Coding
 from repro.data.shares import Published, faults, look
 from repro.data.verify import check
 
@@ -47,10 +48,10 @@ def test_augmented_masks(real_data: Path, monkeypatch: pytest.MonkeyPatch) -> No
     home = real_data / "VOCdevkit/VOC2012"
     listed = set(read_list(home / "ImageSets/Segmentation/trainaug.txt"))
     masks = list_folder(home / "SegmentationClassAug")
-    assert len(listed) == voc.COUNTS["trainaug"]
+    assert len(listed) == dataset_info.get("voc").images["trainaug"]
     assert len(masks) == 12_031
     assert listed < set(masks)
-    assert len(set(masks) - listed) == voc.COUNTS["val"]
+    assert len(set(masks) - listed) == dataset_info.get("voc").images["val"]
     paths, lut = list(masks.values()), plain_table(21)
     monkeypatch.delattr(Coding, "readings")  # every palette is the published one: no entry is translated
     void = list(ordered(lambda i: bool((translate(read_ids(paths[i]), lut, paths[i]) == 255).any()), len(paths)))
@@ -138,10 +139,10 @@ def test_published_pixels(real_data: Path) -> None:
     listed = set(read_list(home / "ImageSets/Segmentation/trainaug.txt"))
     val = [path for name, path in list_folder(home / "SegmentationClassAug").items() if name not in listed]
     looks = list(ordered(lambda i: look(val[i].stem, read_ids(val[i]), 21), len(val)))
-    assert sum(one.pixels for one in looks).tolist() == list(dataset_info.PIXELS["voc"]["val"])
-    table = Published(dataset_info.PIXELS["voc"]["val"], scenes=False)
-    assert list(faults(looks, voc.CLASSES, table, whole=True)) == []
-    assert list(faults(looks[:40], voc.CLASSES, table, whole=False)) == []
+    assert sum(one.pixels for one in looks).tolist() == list(dataset_info.get("voc").pixels["val"])
+    table = Published(dataset_info.get("voc").pixels["val"], scenes=False)
+    assert list(faults(looks, dataset_info.get("voc").classes, table, whole=True)) == []
+    assert list(faults(looks[:40], dataset_info.get("voc").classes, table, whole=False)) == []
 
 
 def test_check_on_real_files(real_data: Path) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from repro.config import dataset_info
 from repro.data import shapes
 from repro.data.dataset import Bytes
 from repro.data.polygons import ONE, OUTLINES, TURN, fill, place
@@ -57,7 +58,7 @@ def test_shapes_types_and_ranges() -> None:
     assert labels.shape == (48, shapes.SIZE, shapes.SIZE)
     assert images.dtype == labels.dtype == np.uint8
     assert set(np.unique(labels)) == set(range(len(shapes.CLASSES)))
-    assert len(shapes.PALETTE) == len(shapes.CLASSES) == len(shapes.TEXTURES) == 6
+    assert len(dataset_info.get("shapes").palette) == len(shapes.CLASSES) == len(shapes.TEXTURES) == 6
 
 
 def test_control_changes_textures_only() -> None:
@@ -122,7 +123,7 @@ def test_fine_is_the_beginning_of_train() -> None:
     """As VOC's own training images are among those of VOC and SBD."""
     fine, train = shapes.SCENE_SPLITS["fine"], shapes.SCENE_SPLITS["train"]
     assert (fine.seed, fine.coarse, fine.wide) == (train.seed, False, False)
-    assert fine.count < train.count
+    assert (dataset_info.images("shapes", "fine") or 0) < (dataset_info.images("shapes", "train") or 0)
 
 
 @pytest.mark.parametrize(

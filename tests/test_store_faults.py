@@ -7,14 +7,16 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from data_files import make_camvid, make_imagenet, make_voc, noise, save
 
+from repro.config import dataset_info
 from repro.config.errors import DataError
-from repro.data import load, voc
+from repro.data import load
 from repro.data.cache import INDEX, PIXELS, open_store
 
 
@@ -221,7 +223,7 @@ def test_another_version_is_decoded_again(root: Path, tmp_path: Path, monkeypatc
     """And has the fingerprint of its content."""
     store = open_store(load("voc", "train", root), tmp_path / "cache")
     before = (store.folder / INDEX).stat().st_mtime_ns
-    monkeypatch.setattr(voc, "VERSION", "later")
+    monkeypatch.setitem(dataset_info.DATASETS, "voc", replace(dataset_info.get("voc"), version="later"))
     assert open_store(load("voc", "train", root), tmp_path / "cache").fingerprint == store.fingerprint
     assert (store.folder / INDEX).stat().st_mtime_ns != before
 

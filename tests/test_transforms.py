@@ -11,6 +11,7 @@ import pytest
 import torch
 from data_files import make_imagenet, make_voc, noise, save, save_mask
 
+from repro.config.dataset_info import IMAGENET_MEAN, IMAGENET_STD
 from repro.config.errors import DataError
 from repro.config.experiment import Source
 from repro.data import gpu_loader, load, resize
@@ -18,7 +19,7 @@ from repro.data.augment import scaled, scaled_size
 from repro.data.cache import Store, open_store
 from repro.data.gpu_loader import SHARE, Resident, _noise, agrees, fits
 from repro.data.loader import Batches, eval_images
-from repro.data.normalise import IMAGENET_MEAN, IMAGENET_STD, normalise
+from repro.data.normalise import normalise
 
 FRAME = Source("voc", "trainval", 16, 32)
 

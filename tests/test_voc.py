@@ -6,13 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from data_files import add_augmented, add_sbd, make_voc, noise, save, save_mask, voc_mask, write_list
+from data_files import add_augmented, add_sbd, make_voc, noise, read_palette, save, save_mask, voc_mask, write_list
 from PIL import Image
 from scipy.io import savemat
 
+from repro.config import dataset_info
+from repro.config.dataset_info import voc_colour
 from repro.config.errors import DataError
 from repro.data import load, voc
-from repro.data.palette import VOC_PALETTE, read_palette, voc_colour, write_palette_png
+from repro.data.palette import VOC_PALETTE, write_palette_png
 
 COLOURS = {0: (0, 0, 0), 1: (128, 0, 0), 2: (0, 128, 0), 8: (64, 0, 0), 15: (192, 128, 128), 20: (0, 64, 128)}
 
@@ -210,7 +212,13 @@ def test_a_damaged_mat_file_is_named(tmp_path: Path) -> None:
 
 def test_counts_are_the_papers() -> None:
     """Section 4 prints these."""
-    assert voc.COUNTS == {"train": 1464, "val": 1449, "trainval": 2913, "test": 1456, "trainaug": 10_582}
+    assert dataset_info.get("voc").images == {
+        "train": 1464,
+        "val": 1449,
+        "trainval": 2913,
+        "test": 1456,
+        "trainaug": 10_582,
+    }
 
 
 @pytest.mark.parametrize("value", [5.7, 261, -1, float("nan"), float("inf"), 1e300, 2j])

@@ -21,8 +21,9 @@ from rich.table import Table as Grid
 
 from repro.cli import options
 from repro.cli.options import PATH, out
+from repro.config import dataset_info
 from repro.config.errors import DataError
-from repro.data import NAMES, camvid, counts, splits
+from repro.data import camvid
 from repro.data.dataset import Bytes
 from repro.data.io import IMAGE_ENDINGS, LOSSLESS, list_folder, ordered, pick, read_ids, read_list
 from repro.data.palette import VOC_CODING, Coding
@@ -31,7 +32,7 @@ from repro.data.verify import check as look
 from repro.evaluation import regions
 from repro.formatting import many
 
-NAME = click.argument("name", type=options.Choice(NAMES), metavar="NAME")
+NAME = click.argument("name", type=options.Choice(tuple(dataset_info.DATASETS)), metavar="NAME")
 
 
 @click.group()
@@ -190,7 +191,7 @@ SHOWN = 20
 
 def list_datasets(out: Console, *, as_json: bool) -> None:
     """Print every data set with its splits and the number of images that the paper or its publisher counts."""
-    known = {name: {split: counts(name).get(split) for split in splits(name)} for name in NAMES}
+    known = {name: dict(info.images) for name, info in dataset_info.DATASETS.items()}
     if as_json:
         out.print_json(json.dumps(known))
         return

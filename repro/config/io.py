@@ -1,11 +1,15 @@
-"""Write files whole or not at all: aside in their folder, through to the disk, then under their name."""
+"""Write files whole or not at all (aside, through to the disk, then under their name); name what cannot be read."""
 
 from __future__ import annotations
 
 import errno
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
+
+from repro.config.errors import DataError
 
 PARTIAL = ".partial"
 """Ending of a file that is being written; its name begins with a dot."""
@@ -14,7 +18,18 @@ _NO_SYNC = {errno.EINVAL, errno.EACCES, errno.EPERM, errno.EBADF, errno.ENOTSUP}
 
 
 def atomic_write(path: Path, data: bytes | str) -> None:
-    """Write a file aside and rename it over what stood there, whose permissions it keeps; text is written as UTF-8.
+    """Write a file as ``atomic_file`` does; text is written as UTF-8.
+
+    Raises:
+        OSError: as ``atomic_file``.
+    """
+    with atomic_file(path) as file:
+        file.write(data.encode() if isinstance(data, str) else data)
+
+
+@contextmanager
+def atomic_file(path: Path) -> Iterator[BinaryIO]:
+    """Yield a file to write aside, then rename it over what stood there, whose permissions it keeps.
 
     Through a symbolic link, the file that it names is replaced.
 
@@ -33,7 +48,7 @@ def atomic_write(path: Path, data: bytes | str) -> None:
     aside = target.with_name(f".{os.urandom(8).hex()}{PARTIAL}")
     try:
         with aside.open("xb") as file:
-            file.write(data.encode() if isinstance(data, str) else data)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         if mode is not None:
@@ -44,6 +59,30 @@ def atomic_write(path: Path, data: bytes | str) -> None:
             aside.unlink()
         raise
     through(target.parent)
+
+
+@contextmanager
+def reading(
+    what: object, remedy: str, *also: type[Exception], error: type[ValueError] = DataError,
+    missing: type[ValueError] | None = None,
+) -> Iterator[None]:  # fmt: skip
+    """Turn an ``OSError``, or one of ``also``, into an ``error``: ``{what} cannot be read ({reason}); {remedy}``.
+
+    ``missing`` is raised in its place where there is no such file. An ``error`` raised within passes as it is.
+    """
+    kinds: tuple[type[Exception], ...] = (OSError, *also)
+    try:
+        yield
+    except kinds as fault:
+        if isinstance(fault, error):
+            raise
+        kind = missing if missing and isinstance(fault, FileNotFoundError) else error
+        raise kind(f"{what} cannot be read ({reason(fault)}); {remedy}") from fault
+
+
+def reason(error: BaseException) -> str:
+    """Return why a file could not be read or written, without its name where the system says it apart."""
+    return getattr(error, "strerror", None) or str(error)
 
 
 def through(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Scaling, cutting and padding of one image and its labels, and the random draws that choose them."""
+"""Scaling, cropping and padding of one image with its labels, and the random draws that choose them."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from repro.config.dataset_info import IMAGENET_MEAN
 from repro.config.errors import DataError
 from repro.data.dataset import IGNORE_INDEX, Bytes
 
-FILL = (124, 116, 104)
+FILL = tuple(round(255 * mean) for mean in IMAGENET_MEAN)
 """Colour of padded pixels before normalisation (ImageNet's mean); ``normalise`` makes them exactly zero."""
 
 
@@ -29,12 +30,12 @@ def scaled(pair: list[Bytes], factor: float) -> list[Bytes]:
 
 
 def span(side: int, most: int, draw: float) -> tuple[int, int]:
-    """Return where a window of at most ``most`` begins along a side, by a draw from [0, 1), and its length."""
+    """Return start and length of a window of at most ``most`` pixels along a side; the start by a draw from [0, 1)."""
     return int(draw * (max(0, side - most) + 1)), min(side, most)
 
 
 def window(x: Bytes, frame: tuple[int, int], down: float, across: float) -> Bytes:
-    """Cut (h, w, ...) to at most the frame, at a place given by two draws from [0, 1)."""
+    """Crop (h, w, ...) to at most the frame, at a position given by two draws from [0, 1)."""
     if not x.ndim:
         return x
     top, height = span(x.shape[0], frame[0], down)
@@ -44,7 +45,7 @@ def window(x: Bytes, frame: tuple[int, int], down: float, across: float) -> Byte
 
 @lru_cache(maxsize=8)
 def blanks(height: int, width: int) -> tuple[Bytes, Bytes]:
-    """Return an image (h, w, 3) and labels (h, w) of nothing but padding."""
+    """Return an image (h, w, 3) and labels (h, w) that are all padding."""
     return np.full((height, width, 3), FILL, np.uint8), np.full((height, width), IGNORE_INDEX, np.uint8)
 
 

@@ -1,4 +1,4 @@
-"""A data set decoded once into one file that later runs map into memory, with the stamps of the files it came from."""
+"""Stores: a split decoded once into one memory-mapped file, with the stamps of its source files."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from repro.config.errors import DataError
+from repro.config.io import reading, reason
 from repro.data.dataset import IGNORE_INDEX, Bytes, Colour, Dataset, Item, Kind
-from repro.data.io import ordered
+from repro.data.io import RESTORE, ordered
 
 SCHEMA = 1
-"""Of the content: it is part of every fingerprint."""
+"""Version of the content's layout, part of every fingerprint."""
 FORMAT = 2
-"""Of the files; 2 has the checksums."""
+"""Version of the files' layout; 2 has checksums."""
 PIXELS, INDEX = "pixels.bin", "index.npz"
 Progress = Callable[[int, int], None]
 _LOG = logging.getLogger(__name__)
@@ -31,7 +32,7 @@ _LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Store:
-    """Images of one split side by side in a mapped file; every array it gives is a read-only view."""
+    """Images of one split in a memory-mapped file; every array returned is a read-only view."""
 
     name: str
     split: str
@@ -48,7 +49,7 @@ class Store:
     targets: NDArray[np.int64] = field(repr=False)
     """Class of each image (n,); -1 where the labels are pixels."""
     mapped: Bytes = field(repr=False)
-    """The whole file; ``pixels`` is the way to it that compares the checksums."""
+    """The whole file, checksums not compared; use ``pixels``."""
     starts: NDArray[np.int64] = field(repr=False)
     """First byte of each image (n,)."""
     sums: NDArray[np.uint32] = field(repr=False)
@@ -90,17 +91,17 @@ class Store:
 
     @property
     def pixels(self) -> Bytes:
-        """The whole file's bytes, every checksum compared before; raise ``DataError`` as ``image``."""
+        """The bytes of the whole file after comparing all checksums; raise ``DataError`` as ``image``."""
         self.check()
         return self.mapped
 
     def check(self) -> None:
-        """Compare every checksum that this process has not compared; what is damaged is decoded again.
+        """Compare every checksum that this process has not compared; decode a damaged store again.
 
         Raises:
             DataError: as ``image``.
         """
-        while not self.checked.all():  # decoding it again leaves every image to be compared anew
+        while not self.checked.all():  # after decoding again, every image is compared anew
             for i in np.flatnonzero(~self.checked).tolist():
                 self._check(i)
 
@@ -109,7 +110,7 @@ class Store:
         return tuple(self.ids[i] for i in (range(len(self)) if places is None else places) if not self._sound(i))
 
     def verify(self) -> bool:
-        """Read everything and say whether the content still has its fingerprint; nothing is decoded again."""
+        """Return whether the content has its fingerprint, reading all of it; nothing is decoded again."""
         digest = _digest(self.name, self.kind, self.classes)
         whole = replace(self, checked=np.ones(len(self), np.bool_))
         for i, name in enumerate(self.ids):
@@ -122,7 +123,7 @@ class Store:
 
     def _check(self, i: int) -> None:
         if not self._sound(i):
-            # Views of the damaged file that were given out show images whose checksums were right.
+            # Views of the damaged file that are still in use show images whose checksums were right.
             object.__setattr__(self, "mapped", _restored(self, i))
             self.checked[:] = False
             if not self._sound(i):
@@ -136,7 +137,7 @@ def open_store(
     """Return the store of a data set, decoding it first where it is missing, damaged or older than its files.
 
     Args:
-        dataset: what to keep.
+        dataset: the split.
         cache: folder of stores; default: ``REPRO_CACHE``, or ``.cache/repro`` under the current folder.
         progress: called with (images decoded, images).
         workers: threads that decode; 0: one a core, eight at most.
@@ -154,7 +155,7 @@ def open_store(
                 return store
             _build(dataset, folder, stamps, progress, workers)
     except OSError as error:
-        msg = f"cache {cache} cannot be written ({error.strerror or error}); free space or name another by REPRO_CACHE"
+        msg = f"cache {cache} cannot be written ({reason(error)}); free space or name another by REPRO_CACHE"
         raise DataError(msg) from error
     if (store := _existing(dataset, folder, stamps)) is None:
         raise DataError(f"store {folder} cannot be read back; check the disk, or name another cache by REPRO_CACHE")
@@ -162,13 +163,13 @@ def open_store(
 
 
 def kept(dataset: Dataset, cache: Path | None = None) -> Store | None:
-    """Return the store of a data set where it was decoded before and is not older than its files, else None."""
+    """Return the store of a split if it exists and is not older than its source files, else None."""
     _, folder, stamps = _where(dataset, cache)
     return _existing(dataset, folder, stamps)
 
 
 def _where(dataset: Dataset, cache: Path | None) -> tuple[Path, Path, Stamps]:
-    """Return the folder of stores, that of a data set's own store, and the stamps of its files."""
+    """Return the folder of stores, the folder of this split's store, and the stamps of its files."""
     cache = (cache or Path(os.environ.get("REPRO_CACHE") or ".cache/repro")).absolute()
     _refuse_inside(cache, dataset.root)
     return cache, cache / _folder_name(dataset), Stamps.of(dataset)
@@ -182,7 +183,7 @@ def _restored(damaged: Store, i: int) -> Bytes:
     Raises:
         DataError: a source file is gone or has another content than was decoded before.
     """
-    from repro.data import load  # which imports what imports this module
+    from repro.data import load  # not at the top: an import cycle
 
     folder = damaged.folder
     name = f"store {folder} is damaged: image {damaged.ids[i]} does not have its checksum"
@@ -196,8 +197,7 @@ def _restored(damaged: Store, i: int) -> Bytes:
                 _build(dataset, folder, stamps, lambda _done, _all: None, 0)
                 store = _existing(dataset, folder, stamps)
     except (OSError, DataError) as error:
-        why = getattr(error, "strerror", None) or error
-        raise DataError(f"{name}, and it cannot be decoded again ({why})") from error
+        raise DataError(f"{name}, and it cannot be decoded again ({reason(error)})") from error
     if store is None or store.fingerprint != damaged.fingerprint:
         raise DataError(f"{name}, and its source files have another content by now; start the command again")
     return store.mapped
@@ -265,7 +265,7 @@ def _map(dataset: Dataset, folder: Path, index: dict[str, NDArray[np.generic]]) 
 
 
 def _build(dataset: Dataset, folder: Path, stamps: Stamps, progress: Progress, workers: int) -> None:
-    """Decode into a folder aside and rename it into place."""
+    """Decode into a temporary folder and rename it."""
     aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
         index = _write_pixels(dataset, aside / PIXELS, progress, workers)
@@ -278,7 +278,7 @@ def _build(dataset: Dataset, folder: Path, stamps: Stamps, progress: Progress, w
 
 
 def _replace(aside: Path, folder: Path) -> None:
-    """Put ``aside`` where ``folder`` is; whoever has the old one mapped keeps reading it."""
+    """Replace ``folder`` by ``aside``; processes that have the old file mapped keep reading it."""
     if folder.exists():
         old = Path(tempfile.mkdtemp(prefix=f".{folder.name}.old.", dir=folder.parent))
         folder.replace(old / "old")
@@ -306,7 +306,7 @@ def _write_pixels(dataset: Dataset, path: Path, progress: Progress, workers: int
 
 
 def _starts(sizes: NDArray[np.int64], kind: Kind) -> NDArray[np.int64]:
-    """Return the first byte (n,) of each image, whose labels lie behind its three channels where they are pixels."""
+    """Return the first byte (n,) of each image; labels of pixels follow its three channels."""
     lengths: NDArray[np.int64] = sizes.prod(axis=1) * (3 if kind == "classification" else 4)
     return np.asarray(np.cumsum(lengths) - lengths, np.int64)
 
@@ -344,9 +344,13 @@ class Stamps:
 
     @classmethod
     def of(cls, dataset: Dataset) -> Stamps:
-        """Look at every source file; raise ``DataError`` naming one that is gone."""
+        """Stat every source file and hash every list; raise ``DataError`` naming a missing one."""
         paths = {str(path) for i in range(len(dataset)) for path in dataset.sources(i)}
-        stamps = {path: _stamp(path) for path in paths} | {str(path): _hash(path) for path in dataset.lists}
+        try:
+            stamps = {path: _stamp(path) for path in paths}
+        except OSError as error:
+            raise DataError(f"file {error.filename} cannot be read ({reason(error)}); {RESTORE}") from error
+        stamps |= {str(path): _hash(path) for path in dataset.lists}
         above = f"{dataset.root}{os.sep}" if dataset.root else ""
         files = {path.removeprefix(above): stamps[path] for path in sorted(stamps)}
         names = hashlib.sha256("\n".join(dataset.ids).encode()).hexdigest()
@@ -370,7 +374,7 @@ class Stamps:
         }
 
     def change(self, before: Stamps, root: Path | None = None) -> str | None:
-        """Say how a data set's files differ from ``before``, or None; files are named below ``root``."""
+        """Return a sentence on how the files differ from ``before``, or None; files are named below ``root``."""
         if self == before:
             return None
         names = sorted(set(self.files) | set(before.files))
@@ -382,21 +386,12 @@ class Stamps:
 
 
 def _stamp(path: str) -> tuple[int, int]:
-    try:
-        status = os.stat(path)  # noqa: PTH116 - a Path for each of 100,000 files takes longer than the look at it
-    except OSError as error:
-        raise _gone(path, error) from error
+    status = os.stat(path)  # noqa: PTH116 - a Path for each of 100,000 files takes longer than the call
     return status.st_size, status.st_mtime_ns
 
 
 def _hash(path: Path) -> tuple[int, int]:
     """Return size and hash of a list: it is small, and a copy of it with another date is the same list."""
-    try:
+    with reading(f"file {path}", RESTORE):
         content = path.read_bytes()
-    except OSError as error:
-        raise _gone(str(path), error) from error
     return len(content), int.from_bytes(hashlib.sha256(content).digest()[:8], "big", signed=True)
-
-
-def _gone(path: str, error: OSError) -> DataError:
-    return DataError(f"file {path} cannot be read ({error.strerror}); restore it from the published archive")

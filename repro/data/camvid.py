@@ -1,57 +1,73 @@
-"""CamVid in the 11-class split of SegNet: ``train`` beside ``trainannot``, and so on."""
+"""CamVid in the 11-class split of SegNet (``train`` beside ``trainannot``), at its own size and at half of it."""
 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import defaultdict
+from collections.abc import Sequence
 from itertools import combinations
 from pathlib import Path
 
 from repro.config import dataset_info
+from repro.config.dataset_info import DatasetInfo
 from repro.config.errors import AbsentError, DataError
+from repro.data.augment import scaled
 from repro.data.dataset import IGNORE_INDEX, Dataset, Item
 from repro.data.io import IMAGE_ENDINGS, find_home, list_folder, pick, read_pair, table
 from repro.data.palette import Coding
 
-CLASSES = (
-    "sky", "building", "pole", "road", "pavement", "tree", "sign", "fence", "car", "pedestrian", "bicyclist",
-)  # fmt: skip
-PALETTE = (
-    (128, 128, 128), (128, 0, 0), (192, 192, 128), (128, 64, 128), (60, 40, 222), (128, 128, 0),
-    (192, 128, 128), (64, 64, 128), (64, 0, 128), (64, 64, 0), (0, 128, 192),
-)  # fmt: skip
-SPLITS = ("train", "val", "test", "trainval")
-VERSION = "2"
-"""Raised in every change that reads the same files otherwise: older stores are then decoded again."""
-_PARTS = ("train", "val", "test")
-COUNTS = dataset_info.IMAGES["camvid"]
 VOID = 11
 """The id of void in the published masks."""
-CODING = Coding({**dict(enumerate(PALETTE)), VOID: (0, 0, 0)}, frozenset({*range(len(CLASSES)), VOID, IGNORE_INDEX}))
-_TABLE = table({i: i for i in range(len(CLASSES))} | {VOID: IGNORE_INDEX, IGNORE_INDEX: IGNORE_INDEX})
+_LABELS = {i: i for i in range(VOID)}
+CODING = Coding(
+    {**dict(enumerate(dataset_info.get("camvid").palette)), VOID: (0, 0, 0)}, frozenset({*_LABELS, VOID, IGNORE_INDEX})
+)
+_TABLE = table(_LABELS | {VOID: IGNORE_INDEX, IGNORE_INDEX: IGNORE_INDEX})
+_PARTS = ("train", "val", "test")
+HELD = 0.2
+"""Share of each training sequence, its last part, that is held out to choose recipes on."""
 
 
-def load(split: str, root: Path) -> Dataset:
+def load(info: DatasetInfo, split: str, root: Path) -> Dataset:
     """Load a split below ``root`` (``camvid``, ``CamVid`` or the folder itself); images are PNG or JPEG.
+
+    With a ``reduction``, images are scaled by area and labels by the nearest pixel. ``fit`` and ``held`` divide
+    ``train``: the last fifth of each sequence is held out in one piece, as neighbouring frames show the same scene.
 
     Raises:
         DataError: a folder is missing, an image has no mask, or two splits hold the same picture.
     """
     home = find_home(root, "CamVid", ("camvid", "CamVid"), "trainannot")
-    parts = ("train", "val") if split == "trainval" else (split,)
+    parts = {"trainval": ("train", "val"), "fit": ("train",), "held": ("train",)}.get(split, (split,))
     pairs = [pair for part in parts for pair in _pairs(home, part)]
+    if split in ("fit", "held"):
+        pairs = [pairs[i] for i in divided([path.stem for path, _ in pairs], held=split == "held")]
     others = {part: list_folder(home / part, IMAGE_ENDINGS) for part in _PARTS if (home / part).is_dir()}
     _refuse_shared(others)
     images, masks = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
 
     def read(i: int) -> Item:
-        return read_pair(images[i], masks[i], _TABLE, CODING)
+        pair = read_pair(images[i], masks[i], _TABLE, CODING)
+        if info.reduction == 1:
+            return pair
+        image, labels = scaled(list(pair), info.reduction)
+        return image, labels
 
     ids = tuple(path.stem for path in images)
     return Dataset(
-        "camvid", split, CLASSES, PALETTE, ids, read, lambda i: (images[i], masks[i]),
-        root=root, version=VERSION, judge=lambda: _refuse_copies(others),
+        info.name, split, info.classes, info.palette, ids, read, lambda i: (images[i], masks[i]),
+        root=root, version=info.version, judge=lambda: _refuse_copies(others),
     )  # fmt: skip
+
+
+def divided(ids: Sequence[str], *, held: bool) -> tuple[int, ...]:
+    """Return the indices of the training images that are held out, or of the others."""
+    sequences: dict[str, list[int]] = {}
+    for i in sorted(range(len(ids)), key=ids.__getitem__):
+        sequences.setdefault(re.split(r"[_.]", ids[i])[0], []).append(i)
+    last = {i for places in sequences.values() for i in places[len(places) - int(len(places) * HELD) :]}
+    return tuple(i for i in range(len(ids)) if (i in last) == held)
 
 
 def _refuse_shared(found: dict[str, dict[str, Path]]) -> None:

@@ -10,22 +10,17 @@ from cityscapesscripts.helpers import labels as scripts
 from numpy.typing import NDArray
 
 from repro.config import dataset_info
+from repro.config.dataset_info import DatasetInfo
 from repro.config.errors import AbsentError, DataError
 from repro.data.dataset import IGNORE_INDEX, Bytes, Dataset, Item
-from repro.data.io import find_home, is_junk, pick, read_ids, read_image, same_size, table, translate
+from repro.data.io import find_home, is_junk, label_pair, pick, read_ids, read_image, table
 from repro.data.palette import Coding
 
 Counts = NDArray[np.int64]
 _TRAINED = sorted(
     (label for label in scripts.labels if 0 <= label.trainId < IGNORE_INDEX), key=lambda label: label.trainId
 )
-CLASSES = tuple(label.name for label in _TRAINED)
-PALETTE = tuple((int(label.color[0]), int(label.color[1]), int(label.color[2])) for label in _TRAINED)
-SPLITS = ("train", "val", "test", "train_extra", "train_coarse", "val_coarse")
-VERSION = "2"
-"""Raised in every change that reads the same files otherwise: older stores are then decoded again."""
-COUNTS = dataset_info.IMAGES["cityscapes"]
-"""Images of each split as the paper counts them; train + train_extra = 22,973 (Stage-1 of Table 9)."""
+CLASSES = dataset_info.get("cityscapes").classes
 TO_TRAIN_ID = {
     label.id: label.trainId if label in _TRAINED else IGNORE_INDEX for label in scripts.labels if label.id >= 0
 }
@@ -37,7 +32,7 @@ CODING = Coding(
      if label.id >= 0},
     frozenset(TO_TRAIN_ID),
 )  # fmt: skip
-TRAIN_CODING = Coding(dict(enumerate(PALETTE)), frozenset())
+TRAIN_CODING = Coding(dict(enumerate(dataset_info.get("cityscapes").palette)), frozenset())
 """Train ids in the classes' colours, as predictions are written; no label file has them."""
 _SAMPLE = 8
 _SHARES = (
@@ -47,9 +42,9 @@ _SHARES = (
 """Share of all pixels of each class in gtFine's training images, to two digits: for likelihoods, not for checks."""
 _VOID_SHARES = {0: 0.35, 1: 0.045, 2: 0.01, 3: 0.02, 4: 0.014, 5: 0.003, 6: 0.013, 9: 0.006, 10: 0.002, 14: 1e-4,
                 15: 0.003, 16: 3e-4, 18: 1e-4, 29: 1e-4, 30: 2e-4}  # fmt: skip
-"""The same of the label ids that are void; 0 as in gtCoarse, where a third and more is unlabelled."""
+"""The same of the void label ids; of 0 as in gtCoarse, where a third or more is unlabelled."""
 _TRAIN_VOIDS = (19, 20)
-"""Ids above all train ids that are used for void, 255 beside them."""
+"""Ids above all train ids that are used for void, as is 255."""
 _ABSENT = 1e-6
 _MANY = 12
 """Ids from which a set without one above 20 holds train ids, whatever their shares."""
@@ -76,7 +71,7 @@ def _likelihoods() -> tuple[NDArray[np.float64], Mapping[str, NDArray[np.float64
 _LABEL, _TRAIN = _likelihoods()
 
 
-def load(split: str, root: Path) -> Dataset:
+def load(info: DatasetInfo, split: str, root: Path) -> Dataset:
     """Load a split below ``root`` (``cityscapes``, ``Cityscapes`` or the folder itself).
 
     ``train``, ``val``: ``gtFine``; ``train_extra``, ``train_coarse``, ``val_coarse``: ``gtCoarse``; ``test``: none.
@@ -110,8 +105,8 @@ def load(split: str, root: Path) -> Dataset:
         return (paths[i], masks[i]) if masks else (paths[i],)
 
     return Dataset(
-        "cityscapes", split, CLASSES, PALETTE, tuple(images), read, files,
-        labelled=masks is not None, root=root, version=VERSION, judge=judge, stored=stored,
+        info.name, split, info.classes, info.palette, tuple(images), read, files,
+        labelled=masks is not None, root=root, version=info.version, judge=judge, stored=stored,
     )  # fmt: skip
 
 
@@ -123,7 +118,7 @@ def _images(folder: Path) -> dict[str, Path]:
 
 
 def _by_frame(folder: Path, suffix: str) -> dict[str, Path]:
-    """Return the PNG files of all cities whose names end in ``suffix``, by what stands before it."""
+    """Return the PNG files of all cities whose names end in ``suffix``, by the part of the name before it."""
     found: dict[str, Path] = {}
     for path in sorted(folder.glob(f"*/*{suffix}.png")):
         if is_junk(path.name) or is_junk(path.parent.name):
@@ -210,10 +205,9 @@ def _unlabelled(image: Path) -> Item:
 
 def _read(image: Path, mask: Path) -> tuple[Item, Counts]:
     pixels, ids = read_image(image), read_ids(mask, (CODING,))
-    same_size(pixels, ids, image, mask)
     counts = _counts(ids)
     _refuse_file(counts, mask)
-    return (pixels, translate(ids, _TABLE, mask)), counts
+    return label_pair(pixels, ids, _TABLE, image, mask), counts
 
 
 def to_label_ids(labels: Bytes) -> Bytes:

@@ -14,17 +14,13 @@ from numpy.typing import NDArray
 from pycocotools import mask as rle
 
 from repro.config import dataset_info
+from repro.config.dataset_info import DatasetInfo
 from repro.config.errors import AbsentError, DataError
+from repro.config.io import reading
 from repro.data.dataset import IGNORE_INDEX, Bytes, Dataset, Item
 from repro.data.io import IMAGE_ENDINGS, find_home, list_folder, pick, read_image
-from repro.data.palette import VOC_PALETTE
-from repro.data.voc import CLASSES
 
-VERSION = "2"
-"""Raised in every change that reads the same files otherwise: older stores are then decoded again."""
-SPLITS = ("train", "val", "trainval")
-COUNTS = dataset_info.IMAGES["coco"]
-"""Images with any of the 20 classes: what Stage-1 adds to the 10,582 of VOC and SBD (109,892 in all)."""
+CLASSES = dataset_info.get("coco").classes
 YEARS = ("2014", "2017")
 _RENAMED = {
     "aeroplane": "airplane",
@@ -46,7 +42,7 @@ _LONGEST = 30
 
 @dataclass(frozen=True)
 class _Entry:
-    """One image of an annotation file: its id, file, size, and what is drawn on it."""
+    """One image of an annotation file: id, file, size, and the labelled annotations."""
 
     name: str
     file: Path
@@ -55,7 +51,7 @@ class _Entry:
     source: Path
 
 
-def load(split: str, root: Path) -> Dataset:
+def load(info: DatasetInfo, split: str, root: Path) -> Dataset:
     """Load the images of a split that hold any of the 20 classes.
 
     Below ``root``: ``coco``, ``COCO``, ``mscoco`` or the folder itself, with ``annotations/instances_train2014.json``
@@ -76,8 +72,10 @@ def load(split: str, root: Path) -> Dataset:
     def files(i: int) -> tuple[Path, ...]:
         return entries[i].file, entries[i].source
 
-    ids, palette = tuple(entry.name for entry in entries), VOC_PALETTE[: len(CLASSES)]
-    return Dataset("coco", split, CLASSES, palette, ids, read, files, root=root, version=f"{VERSION} {year}")
+    ids = tuple(entry.name for entry in entries)
+    return Dataset(
+        info.name, split, info.classes, info.palette, ids, read, files, root=root, version=f"{info.version} {year}"
+    )
 
 
 def _annotations(home: Path, name: str) -> Path:
@@ -126,11 +124,9 @@ def _drawn(content: dict[str, Any], path: Path) -> Mapping[int, list[tuple[int, 
 
 
 def _parse(path: Path) -> dict[str, Any]:
-    try:
+    with reading(f"annotations {path}", "restore them from the archive", ValueError, TypeError, RecursionError):
         content = json.loads(path.read_text(encoding="utf-8-sig"))
         missing = [name for name in ("images", "annotations", "categories") if name not in content]
-    except (OSError, ValueError, TypeError, RecursionError) as error:
-        raise DataError(f"annotations {path} cannot be read ({error}); restore them from the archive") from error
     if missing:
         raise DataError(f"annotations {path} lack {', '.join(missing)}; use the published instances_*.json")
     return dict(content)
@@ -220,7 +216,7 @@ def _runs(segmentation: Any, size: tuple[int, int]) -> list[int]:  # noqa: ANN40
 
 
 def _unpacked(text: str) -> list[int]:
-    """Return the run lengths of COCO's packed form: groups of 5 bits, runs from the third on less the one two before.
+    """Decode COCO's packed run lengths: groups of 5 bits; from the third run on, differences to the run two before.
 
     Raises:
         DataError: a character that is not of that form, or an end within a run.

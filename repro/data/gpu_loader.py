@@ -1,4 +1,4 @@
-"""The stores held on a GPU: batches are padded, cut, turned and flipped there, a step ahead on their own stream."""
+"""Stores in GPU memory: batches are scaled, cropped, rotated and flipped there, a step ahead on a side stream."""
 
 from __future__ import annotations
 
@@ -18,16 +18,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from repro.config.dataset_info import IMAGENET_MEAN, IMAGENET_STD
 from repro.config.experiment import Source
 from repro.data.augment import FILL
 from repro.data.cache import Store
 from repro.data.dataset import IGNORE_INDEX
 from repro.data.loader import Batches, Piece
-from repro.data.normalise import IMAGENET_MEAN, IMAGENET_STD, normalise
+from repro.data.normalise import normalise
 from repro.data.resize import Scaling, Taps, nearest, scaling
 
 SHARE = 0.25
-"""Of the memory that is free on a GPU, and of this process's share of it, what the pixels may take."""
+"""Part of a GPU's free memory, and of this process's share of the GPU, that the pixels may take."""
 
 CHUNK = 2**26
 """Bytes copied at a time."""
@@ -36,7 +37,7 @@ Ints = NDArray[np.int64]
 
 
 def fits(batches: Batches, device: torch.device) -> bool:
-    """Say whether batches may be made on a device: a GPU with room for the pixels of all stores.
+    """Return whether batches can be made on a device: a GPU with room for the pixels of all stores.
 
     Where images are scaled it must also do so to OpenCV's bytes (``agrees``), since they are part of what a recipe
     means; a warning names an OpenCV that has others.
@@ -54,15 +55,15 @@ def fits(batches: Batches, device: torch.device) -> bool:
 
 
 class Resident:
-    """The same batches as ``Batches``, byte for byte, from pixels that lie on the device."""
+    """The same batches as ``Batches``, byte for byte, from pixels in the device's memory."""
 
     def __init__(self, batches: Batches, device: torch.device | str) -> None:
-        """Take the batches; the pixels are copied at the first one."""
+        """Keep the batches; the pixels are copied at the first step."""
         self.batches, self.device = batches, torch.device(device)
 
     @cached_property
     def pixels(self) -> Tensor:
-        """All stores' bytes one behind the other, on the device."""
+        """The bytes of all stores, concatenated, on the device."""
         held = torch.empty(int(self.offsets[-1]), dtype=torch.uint8, device=self.device)
         for store, offset in zip(self.batches.stores, self.offsets.tolist(), strict=False):
             for start in range(0, store.pixels.size, CHUNK):
@@ -72,12 +73,12 @@ class Resident:
 
     @cached_property
     def offsets(self) -> Ints:
-        """Where each store begins."""
+        """First byte of each store."""
         return np.cumsum([0, *(store.mapped.size for store in self.batches.stores)])
 
     @cached_property
     def _triples(self) -> Tensor:
-        """The three bytes from each byte on, a view (bytes - 2, 3) of the same memory: a pixel is one row of it."""
+        """The three bytes from each byte on, a view (bytes - 2, 3) of the same memory: one row is a pixel."""
         return self.pixels.as_strided((len(self.pixels) - 2, 3), (1, 1))
 
     @cached_property
@@ -107,12 +108,12 @@ class Resident:
         mean: Sequence[float] = IMAGENET_MEAN,
         std: Sequence[float] = IMAGENET_STD,
     ) -> tuple[Tensor, Tensor]:
-        """Return the normalised images (n, 3, h, w) float32 and the labels of a step, on the device held."""
+        """Return the normalised images (n, 3, h, w) float32 and the labels of a step, on the device."""
         images, labels, sizes = self.batch(step)
         return normalise(images, mean, std, sizes), labels
 
     def _sent(self, values: Tensor) -> Tensor:
-        """Return values on the device; nothing waits for the copy."""
+        """Copy values to the device asynchronously."""
         return (values.pin_memory() if self.device.type == "cuda" else values).to(self.device, non_blocking=True)
 
     @staticmethod
@@ -124,7 +125,7 @@ class Resident:
         return torch.stack([made[g][1][j] for _, g, j in places]), torch.stack([made[g][2][j] for _, g, j in places])
 
     def _lines(self, number: int, piece: Piece) -> _Lines:
-        """Return which stored pixels each row and each column of a piece's frame is made of."""
+        """Return the stored rows and columns that each row and column of a piece's frame is made of."""
         store, frame = self.batches.stores[piece.store], self.batches.source
         old: tuple[int, int] = tuple(store.sizes[piece.index].tolist())
         new = piece.scaled or old
@@ -141,7 +142,7 @@ class Resident:
         return _Lines(number, piece, first, old, row, column, how, labels)
 
     def _gathered(self, group: list[_Lines]) -> tuple[Tensor, Tensor]:
-        """Return images (n, h, w, 3) and labels (n, h, w) of pieces that are scaled and turned alike."""
+        """Return images (n, h, w, 3) and labels (n, h, w) of pieces with the same scaling and rotation."""
         taps = [max(lines.taps[axis] for lines in group) for axis in (0, 1)]
         turned = bool(group[0].piece.turns % 2)
         table = _Table(self._sent(torch.from_numpy(np.stack([lines.integers(taps) for lines in group]))), turned=turned)
@@ -178,7 +179,7 @@ class Resident:
 
 
 def _sum(cells: Any, down: list[Tensor], across: list[Tensor], share: Tensor) -> Tensor:  # noqa: ANN401 - a function of two taps
-    """Return bytes as OpenCV sums them: along a row, then along a column, each product and each sum rounded by itself.
+    """Sum bytes as OpenCV does: along a row, then along a column, each product and each sum rounded separately.
 
     Args:
         cells: (row tap, column tap) -> bytes (n, h, w, 3).
@@ -204,7 +205,7 @@ class _Lines:
     """One piece of a batch, row by row and column by column of the image as it is stored."""
 
     number: int
-    """Its place in the batch."""
+    """Its index in the batch."""
     piece: Piece
     first: int
     """Its first byte."""
@@ -219,12 +220,12 @@ class _Lines:
 
     @property
     def dtype(self) -> object:
-        """Type of its weights, which says how it is scaled; None: not at all."""
+        """Type of the weights, by which it is scaled; None: not scaled."""
         return None if self.how is None else self.how.rows.weight.dtype
 
     @property
     def taps(self) -> tuple[int, int]:
-        """How many taps its rows and its columns have."""
+        """Number of taps of rows and of columns."""
         return (1, 1) if self.how is None else (len(self.how.rows.index), len(self.how.columns.index))
 
     def integers(self, taps: Sequence[int]) -> Ints:
@@ -260,25 +261,25 @@ class _Table:
         return self.values[:, None, self.read - count : self.read]
 
     def lines(self, axis: int, count: int, length: int) -> list[Tensor]:
-        """Return so many lines for rows (axis 0) or columns (1), each (n, length, 1) or (n, 1, length)."""
+        """Return ``count`` lines for rows (axis 0) or columns (1), each (n, length, 1) or (n, 1, length)."""
         along = [self.take(length) for _ in range(count)]
         return along if (axis == 1) != self.turned else [line.permute(0, 2, 1) for line in along]
 
 
 def _filled(lines: NDArray[Any], count: int) -> NDArray[Any]:
-    """Return lines (taps, n) with lines of zeros up to so many."""
+    """Pad lines (taps, n) with lines of zeros."""
     return np.pad(lines, ((0, count - len(lines)), (0, 0)))
 
 
 def _line(start: int, length: int, frame: int, *, mirrored: bool) -> Ints:
-    """Return ``length`` places from ``start`` on, read backwards where mirrored, and 0 in the rest of the frame."""
+    """Return ``length`` indices from ``start`` on, reversed where mirrored, and 0 in the rest of the frame."""
     places = np.arange(start, start + length)
     return np.pad(places[::-1] if mirrored else places, (0, frame - length))
 
 
 @lru_cache(maxsize=8)
 def agrees(scale: tuple[float, float], device: torch.device) -> bool:
-    """Say whether small images scaled on a device have OpenCV's bytes: its arithmetic may change with its version."""
+    """Return whether images scaled on a device have OpenCV's bytes: its arithmetic differs between versions."""
     frame = Source("noise", "", 40, 48, crop=True)
     batches = Batches([_noise((37, 53), (64, 40), (96, 96))], frame, 6, 0, flip_vertical=True, rotate=True, scale=scale)
     held = Resident(batches, device)
@@ -303,11 +304,11 @@ def _noise(*sizes: tuple[int, int]) -> Store:
 
 T = TypeVar("T")
 DEPTH = 3
-"""Most batches that are made ahead on a host: at about 5 ms a batch of scaled images, one a step of 2 ms."""
+"""Most batches prepared ahead on a host: a batch of scaled images takes about 5 ms, a step 2 ms."""
 
 
 class Ahead(Generic[T]):
-    """A pure function of the step, computed for the ``depth`` steps after the one that was last asked for.
+    """A pure function of the step, computed ahead for the ``depth`` steps after the last requested one.
 
     Worth threads where the device does the work (a GPU); on a CPU that trains, they take the time they save. Results
     are handed out in the order in which they are asked for; at most ``depth`` of them wait, and one that nobody asked
@@ -336,7 +337,7 @@ class Ahead(Generic[T]):
         self._waiting: deque[tuple[int, Future[Any]]] = deque()
 
     def __call__(self, step: int) -> T:
-        """Return ``function(step)`` and begin with the steps after it; raise what the function raised for this step."""
+        """Return ``function(step)`` and start the next steps; raise its exception for this step."""
         if not self._waiting or self._waiting[0][0] != step:
             self._drop()
             self._begin(step)
@@ -349,7 +350,7 @@ class Ahead(Generic[T]):
         self._waiting.append((step, self._pool.submit(self._function, step)))
 
     def _drop(self) -> None:
-        """Forget what waits; what has not begun never does."""
+        """Cancel the steps that have not started."""
         for _, future in self._waiting:
             future.cancel()
         self._waiting.clear()
@@ -361,7 +362,7 @@ class Ahead(Generic[T]):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End the threads; batches that nobody asked for are dropped."""
+        """End the threads and drop their results."""
         self._drop()
         self._pool.shutdown(wait=True, cancel_futures=True)
 
@@ -370,7 +371,7 @@ Batch = tuple[torch.Tensor, torch.Tensor]
 
 
 class SideStream:
-    """Makes batches on a side stream (``make``, in any thread) and hands them to the current one (``take``).
+    """Makes batches on a side stream (``make``, in any thread) and passes them to the current one (``take``).
 
     The current stream waits for the batch's event, not the processor; each tensor is marked as used by it, so that its
     memory is not given to the side stream again before the training is done with it.
@@ -383,7 +384,7 @@ class SideStream:
         self.stream.wait_stream(torch.cuda.current_stream(device))
 
     def make(self, step: int) -> tuple[Batch, Any]:
-        """Return the batch of a step and the event after which it is there."""
+        """Return the batch of a step and the event of its completion."""
         with torch.cuda.device(self.device), torch.cuda.stream(self.stream):
             batch = self.function(step)
             return batch, self.stream.record_event()

@@ -8,20 +8,17 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from repro.config import dataset_info
+from repro.config.dataset_info import DatasetInfo
 from repro.config.errors import DataError
+from repro.config.io import reading
 from repro.data.dataset import Bytes, Dataset, Item
 from repro.data.io import IMAGE_ENDINGS, find_home, is_junk, list_folder, read_image
 
-SPLITS = ("train", "val")
-COUNTS = dataset_info.IMAGES["imagenet"]
-VERSION = "2"
-"""Raised in every change that reads the same files otherwise: older stores are then decoded again."""
 SHORT_SIDE = 256
 _COLUMNS = 3
 
 
-def load(split: str, root: Path) -> Dataset:
+def load(info: DatasetInfo, split: str, root: Path) -> Dataset:
     """Load ``root``'s ``imagenet/<split>/<wnid>/*.JPEG`` (or ``ILSVRC2012``, or the folder itself).
 
     A class's index is its line in ``labels.tsv`` (index, wnid, name) where that file exists, else its place among the
@@ -44,8 +41,8 @@ def load(split: str, root: Path) -> Dataset:
     ids = tuple(f"{path.parent.name}/{path.stem}" for path, _ in paths)
     lists = (home / "labels.tsv",) if (home / "labels.tsv").exists() else ()
     return Dataset(
-        "imagenet", split, names, (), ids, read, lambda i: (paths[i][0],),
-        kind="classification", root=root, version=VERSION, lists=lists,
+        info.name, split, names, info.palette, ids, read, lambda i: (paths[i][0],),
+        kind="classification", root=root, version=info.version, lists=lists,
     )  # fmt: skip
 
 
@@ -55,11 +52,8 @@ def _classes(home: Path, split: str) -> tuple[dict[str, int], tuple[str, ...]]:
     if not path.exists():
         wnids = _subfolders(home / ("train" if (home / "train").is_dir() else split))
         return {name: i for i, name in enumerate(wnids)}, wnids
-    try:
+    with reading(path, "mend it, or remove it for the order of wnids", UnicodeDecodeError):
         rows = [line.split("\t") for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise DataError(f"{path} cannot be read ({reason}); mend it, or remove it for the order of wnids") from error
     if any(len(row) < _COLUMNS for row in rows) or [row[0] for row in rows] != [str(i) for i in range(len(rows))]:
         raise DataError(f"{path} must hold index, wnid and name on every line, indices from 0 on; mend it")
     if twice := [wnid for wnid, count in Counter(row[1] for row in rows).items() if count > 1]:

@@ -1,4 +1,4 @@
-"""Pictures as users have them, read into RGB: any size, grey, 16 bits, with alpha, turned by a camera."""
+"""Users' own pictures as RGB (any size, grey, 16 bits, alpha, EXIF orientation), and coloured label maps."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ VOID: Colour = (255, 255, 255)
 
 
 def read_picture(path: Path) -> Bytes:
-    """Return a picture as RGB (h, w, 3) uint8, as those of data sets are read, and upright as its camera noted it.
+    """Return a picture as RGB (h, w, 3) uint8, as ``io.read_image``, but in the orientation of its EXIF tag.
 
     Raises:
-        DataError: the file is missing, damaged or no picture; the sentence names it.
+        DataError: the file is missing, damaged or no picture; the message names it.
     """
     try:
         with Image.open(path) as image:
@@ -39,7 +39,7 @@ def coloured(labels: Bytes, palette: tuple[Colour, ...]) -> Bytes:
 
 
 def overlay(image: Bytes, labels: Bytes, palette: tuple[Colour, ...], opacity: float = 0.55) -> Bytes:
-    """Return the picture under its labels' colours, class 0 (background) left as it is where it is black."""
+    """Blend a picture with the colours of its labels; class 0 is left unblended where its colour is black."""
     colours = coloured(labels, palette).astype(np.float64)
     share = np.full(labels.shape, opacity)
     if palette and palette[0] == (0, 0, 0):

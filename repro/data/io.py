@@ -1,4 +1,4 @@
-"""Finding and decoding the files of a data root, every fault named by its path; in threads, results in order."""
+"""Find and decode the files of a data root; every fault is named by its path. Ordered results from threads."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from repro.config.errors import AbsentError, DataError
+from repro.config.io import reading
 from repro.config.machine import cores
 from repro.data.dataset import IGNORE_INDEX, Bytes, Item
 from repro.data.palette import VOC_CODING, Coding
@@ -21,9 +22,10 @@ from repro.data.palette import VOC_CODING, Coding
 LOSSLESS = (".png", ".tif", ".tiff", ".bmp", ".gif")
 IMAGE_ENDINGS = (*LOSSLESS, ".jpg", ".jpeg", ".webp", ".ppm")
 MASK_ENDINGS = (*IMAGE_ENDINGS, ".mat")
-"""Lossy endings among them: such a mask is refused when it is read, with its reason, not passed over as missing."""
+"""Lossy endings included: such a mask is refused with the reason when it is read, not reported as missing."""
 _JUNK = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "__macosx"})
-"""Files and folders that desktops leave behind, in lower case; those that begin with a dot beside them."""
+"""Files and folders that desktops leave behind, in lower case; names that begin with a dot are junk too."""
+RESTORE = "restore it from the published archive"
 _UNKNOWN = -1
 _EIGHT_BITS, _SIXTEEN_BITS = 255.0, 65535.0
 
@@ -56,11 +58,8 @@ def list_folder(folder: Path, endings: Sequence[str] = MASK_ENDINGS) -> dict[str
     Raises:
         DataError: the folder is missing, or two of its files have one stem, so that either could be meant.
     """
-    try:
-        with os.scandir(folder) as entries:
-            names = sorted(entry.name for entry in entries if not is_junk(entry.name))
-    except OSError as error:
-        raise DataError(f"folder {folder} cannot be read ({error.strerror}); unpack the data set there") from error
+    with reading(f"folder {folder}", "unpack the data set there"), os.scandir(folder) as entries:
+        names = sorted(entry.name for entry in entries if not is_junk(entry.name))
     found: dict[str, str] = {}
     for name in names:
         stem, ending = os.path.splitext(name)  # noqa: PTH122 - a Path for each of 100,000 names takes seconds
@@ -82,12 +81,8 @@ def read_list(path: Path) -> tuple[str, ...]:
         DataError: it is unreadable or empty, or a line holds something else; number and content of the line are said.
         AbsentError: it is missing.
     """
-    try:
+    with reading(f"split file {path}", RESTORE, UnicodeDecodeError, missing=AbsentError):
         text = _decoded(path.read_bytes())
-    except (OSError, UnicodeDecodeError) as error:
-        kind = AbsentError if isinstance(error, FileNotFoundError) else DataError
-        reason = getattr(error, "strerror", None) or error
-        raise kind(f"split file {path} cannot be read ({reason}); restore it from the published archive") from error
     lines = ((number, line.strip()) for number, line in enumerate(text.splitlines(), start=1))
     names = tuple(_name(line, number, path) for number, line in lines if line)
     if not names:
@@ -134,7 +129,7 @@ def pick(names: Sequence[str], found: dict[str, Path], folder: Path, what: str) 
 def read_image(path: Path) -> Bytes:
     """Decode a picture of a data set into RGB (h, w, 3) uint8, as ``to_rgb``; raise ``DataError`` naming the path.
 
-    A camera's note that a picture lies on its side is not followed: masks and boxes are drawn on the stored pixels.
+    The EXIF orientation is ignored: masks and boxes are drawn on the stored pixels.
     """
 
     def decode(image: Image.Image) -> Bytes:
@@ -234,17 +229,17 @@ def _by_colour(stored: Bytes, image: Image.Image, path: Path, codings: Sequence[
 
 
 def _open(path: Path, use: Callable[[Image.Image], Bytes]) -> Bytes:
-    try:
-        with Image.open(path) as image:
-            return use(image)
-    except DataError:
-        raise
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise DataError(f"image {path} cannot be read ({reason}); restore it from the published archive") from error
+    with (
+        reading(f"image {path}", RESTORE, SyntaxError, ValueError, Image.DecompressionBombError),
+        Image.open(path) as image,
+    ):
+        return use(image)
 
 
-def table(pairs: dict[int, int]) -> np.ndarray[tuple[int], np.dtype[np.int16]]:
+Table = NDArray[np.int16]
+
+
+def table(pairs: dict[int, int]) -> Table:
     """Return a look-up table (256,) from stored ids to labels; ids outside ``pairs`` are refused by ``translate``."""
     lut = np.full(256, _UNKNOWN, dtype=np.int16)
     for stored, label in pairs.items():
@@ -252,12 +247,12 @@ def table(pairs: dict[int, int]) -> np.ndarray[tuple[int], np.dtype[np.int16]]:
     return lut
 
 
-def plain_table(num_classes: int) -> np.ndarray[tuple[int], np.dtype[np.int16]]:
+def plain_table(num_classes: int) -> Table:
     """Return the table of ids that are labels already: the classes and 255."""
     return table({i: i for i in (*range(num_classes), IGNORE_INDEX)})
 
 
-def translate(ids: Bytes, lut: np.ndarray[tuple[int], np.dtype[np.int16]], path: Path) -> Bytes:
+def translate(ids: Bytes, lut: Table, path: Path) -> Bytes:
     """Turn stored ids (h, w) into labels (h, w) uint8; raise ``DataError`` for an id that the table lacks."""
     seen = np.flatnonzero(np.bincount(ids.ravel(), minlength=256))
     bad = [int(i) for i in seen if lut[i] == _UNKNOWN]
@@ -266,21 +261,20 @@ def translate(ids: Bytes, lut: np.ndarray[tuple[int], np.dtype[np.int16]], path:
     return lut.astype(np.uint8)[ids]
 
 
-def read_pair(image: Path, mask: Path | None, lut: np.ndarray[tuple[int], np.dtype[np.int16]], coding: Coding) -> Item:
+def read_pair(image: Path, mask: Path | None, lut: Table, coding: Coding) -> Item:
     """Decode an image and its mask, which must have one size; without a mask every pixel is void."""
     pixels = read_image(image)
     if mask is None:
         return pixels, np.full(pixels.shape[:2], IGNORE_INDEX, dtype=np.uint8)
-    ids = read_ids(mask, (coding,))
-    same_size(pixels, ids, image, mask)
-    return pixels, translate(ids, lut, mask)
+    return label_pair(pixels, read_ids(mask, (coding,)), lut, image, mask)
 
 
-def same_size(pixels: Bytes, ids: Bytes, image: Path, mask: Path) -> None:
-    """Raise ``DataError`` where a mask has another size than its image."""
+def label_pair(pixels: Bytes, ids: Bytes, lut: Table, image: Path, mask: Path) -> Item:
+    """Return an image with the labels of its stored ids; raise ``DataError`` where the mask has another size."""
     if ids.shape != pixels.shape[:2]:
         have, want = "x".join(map(str, ids.shape)), "x".join(map(str, pixels.shape[:2]))
         raise DataError(f"mask {mask} is {have} but its image {image} is {want} (h x w); use the published pair")
+    return pixels, translate(ids, lut, mask)
 
 
 T = TypeVar("T")
@@ -289,10 +283,10 @@ _AHEAD = 4
 
 
 def ordered(function: Callable[[int], T], count: int, workers: int = 0) -> Iterator[T]:
-    """Yield ``function(0)``, ``function(1)``, ... while the next ones are worked on; memory stays bounded.
+    """Yield ``function(0)``, ``function(1)``, ... in order, computed ahead in threads; memory is bounded.
 
     Args:
-        function: called in threads; what it raises is raised here, in its turn.
+        function: called in threads; its exception is raised here, in order.
         count: number of calls.
         workers: threads; 0: one a core, eight at most.
     """

@@ -1,4 +1,4 @@
-"""Batches for training, a pure function of seed and step, in frames used again; images for evaluation."""
+"""Training batches as a pure function of seed and step, in reused buffers; images for evaluation."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from repro.config.dataset_info import IMAGENET_MEAN, IMAGENET_STD
 from repro.config.errors import DataError
 from repro.config.experiment import Source
 from repro.data.augment import blanks, centre_crop, permutation, scaled, scaled_size, span, uniform, window
 from repro.data.cache import Store
 from repro.data.dataset import Bytes
-from repro.data.normalise import IMAGENET_MEAN, IMAGENET_STD, Array, in_place, normalise
+from repro.data.normalise import Array, in_place, normalise
 
 HALF = 0.5
 """Share of the images that a recipe mirrors."""
@@ -26,7 +27,7 @@ HALF = 0.5
 
 @dataclass(frozen=True)
 class Piece:
-    """What a batch shows of one image: scaled, turned, a window of it, mirrored, in this order."""
+    """The augmentation of one image of a batch: scaling, rotation, crop, mirroring, in this order."""
 
     store: int
     index: int
@@ -52,8 +53,8 @@ class Batches:
     ``batch(step)`` depends on nothing but the fields and the step, so a resumed run needs no replay; with ``world``
     processes each makes its own share of the same global batch. Images are padded at the bottom and on the right,
     never resized (unless ``scale`` asks for it as an augmentation); where scaling or ``source.crop`` leaves an image
-    larger than the frame, a random window is taken. A batch is for reading: once it is dropped, a later one is made in
-    its memory, and the padding is not written again.
+    larger than the frame, a random window is taken. A batch is read-only: its memory is reused once no reference to it
+    is left, and padding is not written again.
 
     Raises:
         DataError: an image does not fit its frame, the share is not whole, or the stores differ in classes.
@@ -122,7 +123,7 @@ class Batches:
     def _drawn(
         self, step: int, pool: Pool, finish: Callable[[Array], object] = lambda _: None
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Return images in frames of this pool, each finished where it lies, labels and sizes of a step."""
+        """Return images in frames of this pool, each finished in place, labels and sizes of a step."""
         chosen, draws = self._share(step)
         (pictures, images), sizes = pool.take(), np.empty((len(chosen), 2), np.int64)
         whole = self.stores[0].kind == "classification"
@@ -146,7 +147,7 @@ class Batches:
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the normalised images (n, 3, h, w) float32 and the labels of a step, on the device."""
         if torch.device(device).type == "cpu":
-            # Image by image, while it lies in the processor's cache; the padding is zero and stays so.
+            # Image by image, while it is in the CPU's cache; padding stays zero.
             return self._drawn(step, self._pools[2], lambda image: in_place(image, mean, std, self.source.width))[:2]
         images, labels, sizes = self.draw(step)
         if torch.device(device).type == "cuda":
@@ -162,12 +163,12 @@ class Batches:
         return np.array([orders[int(e)][p] for e, p in zip(epochs, places, strict=True)], dtype=np.int64)
 
     def pieces(self, step: int) -> list[Piece]:
-        """Return what this process's share of ``batch(step)`` shows, image by image."""
+        """Return the augmentation of each image of this process's share of ``batch(step)``."""
         chosen, draws = self._share(step)
         return [self._piece(index, draw) for index, draw in zip(chosen.tolist(), draws, strict=True)]
 
     def _share(self, step: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """Return this process's images of a step (n,) and what is drawn for each, (n, 8) in [0, 1)."""
+        """Return this process's images of a step (n,) and the random draws of each, (n, 8) in [0, 1)."""
         share = self.batch_size // self.world
         mine = slice(self.rank * share, (self.rank + 1) * share)
         return self.indices(step)[mine], uniform(self.seed, step, 8 * self.batch_size).reshape(-1, 8)[mine]
@@ -187,7 +188,7 @@ class Batches:
         )  # fmt: skip
 
     def _factor(self, draw: float) -> float | None:
-        """Return the factor that a draw from [0, 1) stands for; None where nothing is scaled."""
+        """Return the scale factor of a draw from [0, 1); None without scaling."""
         low, high = self.scale
         return None if (low, high) == (1.0, 1.0) else low + (high - low) * float(draw)
 
@@ -233,14 +234,14 @@ class Frames:
     """The frames (n, h, w, ...) of one batch. Images lie at their upper left, padding below and on the right."""
 
     def __init__(self, count: int, blank: Array) -> None:
-        """Take the number of frames and one that is nothing but padding, (h, w, ...)."""
+        """Allocate ``count`` frames of padding (h, w, ...)."""
         self._whole = np.broadcast_to(blank, (count, *blank.shape)).copy()
         self._blank, self._covered = blank, [(0, 0)] * count
         self._lent: Callable[[], Array | None] = lambda: None
 
     @property
     def free(self) -> bool:
-        """Whether nobody holds the last loan any more, nor a tensor that shares its memory."""
+        """Whether no reference to the last loan is left, nor a tensor that shares its memory."""
         return self._lent() is None
 
     def lend(self) -> Array:
@@ -250,7 +251,7 @@ class Frames:
         return loan
 
     def put(self, j: int, part: Array) -> Array:
-        """Copy an image into frame ``j``, pad what the image before it covered besides, return the place of it."""
+        """Copy an image into frame ``j``, pad the rest of the previous image's area, return the image's view."""
         (h, w), (bottom, right) = part.shape[:2], self._covered[j]
         frame, blank = self._whole[j], self._blank
         place: Array = frame[:h, :w]
@@ -264,14 +265,14 @@ class Frames:
 
 
 class Pool:
-    """As many sets of frames as are held at a time; several threads may ask."""
+    """Sets of frames, as many as are in use at a time; thread-safe."""
 
     def __init__(self, count: int, blank: Array) -> None:
-        """Take what ``Frames`` takes; nothing is allocated before it is asked for."""
+        """Take the arguments of ``Frames``; allocation is lazy."""
         self._count, self._blank, self._all, self._lock = count, blank, list[Frames](), Lock()
 
     def take(self) -> tuple[Frames, Array]:
-        """Return frames that nobody holds, and the array to hand out."""
+        """Return free frames and the array to hand out."""
         with self._lock:
             frames = next((frames for frames in self._all if frames.free), None)
             if frames is None:

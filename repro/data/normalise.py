@@ -1,4 +1,4 @@
-"""Bytes to the values that networks see: mean and deviation by channel, padding at zero, on the images' device."""
+"""Normalisation of uint8 images by mean and standard deviation of each channel; padding is zero."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from numpy.typing import NDArray
 
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+Array = NDArray[Any]
 
 
 def normalise(
@@ -34,7 +34,7 @@ def normalise(
 
 
 def in_place(image: Array, mean: Sequence[float], std: Sequence[float], width: int) -> None:
-    """Normalise an image (h, w, 3) of floats where it lies, as ``normalise`` does; ``width``: the frame's."""
+    """Normalise an image (h, w, 3) of floats in place, as ``normalise`` does; ``width``: the frame's."""
     h, w, _ = image.shape
     factor, shift = _rows(tuple(mean), tuple(std), width, torch.device("cpu"))
     rows = torch.from_numpy(image).view(h, 3 * w)
@@ -50,7 +50,7 @@ def _rows(mean: tuple[float, ...], std: tuple[float, ...], w: int, device: torch
 
 
 def _blank(out: torch.Tensor, sizes: torch.Tensor) -> None:
-    """Zero what lies below and right of each image in place; one stroke where all have one size."""
+    """Zero the padding below and right of each image in place; at once where all have one size."""
     rows = sizes.tolist()
     for j, (h, w) in enumerate(rows[:1] if rows.count(rows[0]) == len(rows) else rows):
         part = out if rows.count(rows[0]) == len(rows) else out[j : j + 1]
@@ -58,14 +58,3 @@ def _blank(out: torch.Tensor, sizes: torch.Tensor) -> None:
             part[:, :, h:] = 0
         if w < out.shape[3]:
             part[:, :, :h, w:] = 0
-
-
-Array = NDArray[Any]
-
-
-GENERATED_MEAN, GENERATED_STD = (128 / 255,) * 3, (48 / 255,) * 3
-
-
-def colours(dataset: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return mean and standard deviation of colours in [0, 1]: the generator's own, else ImageNet's."""
-    return (GENERATED_MEAN, GENERATED_STD) if dataset == "shapes" else (IMAGENET_MEAN, IMAGENET_STD)

@@ -79,7 +79,7 @@ def place(outline: Points, centre: tuple[int, int], side: int, turn: int) -> Poi
 
 
 def coarsen(points: Points, grid: int) -> Points:
-    """Move every vertex to the nearest node of a square grid of `grid`/`ONE` pixels: a hurried annotator's polygon."""
+    """Move every vertex to the nearest node of a square grid of `grid`/`ONE` pixels: coarse annotation."""
     return (points + grid // 2) // grid * grid
 
 

@@ -1,4 +1,4 @@
-"""OpenCV's scaling of bytes as tables: which pixels along an axis make each new one, with which weights.
+"""OpenCV's scaling of bytes as tables: source pixels and weights of each new pixel along an axis.
 
 With them a batch is scaled on the device that holds its pixels, to the bytes that ``augment.scaled`` gives: images
 enlarged bilinearly in fixed point (11 bits) and reduced by area in float32, labels by the nearest pixel.
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 ONE = 2048
 """Weight 1 of the fixed-point arithmetic."""
-_NEAR = 1e-3  # what OpenCV passes over: less of a pixel at either end of an area
+_NEAR = 1e-3  # OpenCV ignores a smaller part of a pixel at either end of an area
 _KEPT = 4096
 
 Weights = NDArray[np.int32 | np.float32]
@@ -61,7 +61,7 @@ def scaling(old: tuple[int, int], new: tuple[int, int], *, reduce: bool) -> Scal
 
 @lru_cache(maxsize=_KEPT)
 def nearest(old: int, new: int) -> NDArray[np.int64]:
-    """Return which of ``old`` labels each of ``new`` ones is (new,); OpenCV itself is asked, its rule has changed."""
+    """Return the source index (new,) of each new label, from OpenCV itself: its rule differs between versions."""
     numbers = np.arange(old)
     found = np.zeros(new, np.int64)
     for shift in (0, 8, 16):

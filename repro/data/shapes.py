@@ -1,4 +1,4 @@
-"""Generated images in which only the outline of an object tells its class; integers only, the same on every machine."""
+"""Generated images whose objects differ in outline only; integer arithmetic, the same bytes on every machine."""
 
 from __future__ import annotations
 
@@ -12,16 +12,19 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from repro.data.dataset import Bytes, Dataset, Item, Kind
+from repro.config import dataset_info
+from repro.config.dataset_info import DatasetInfo
+from repro.data.dataset import IGNORE_INDEX, Bytes, Dataset, Item, Kind
 from repro.data.polygons import ONE, OUTLINES, TURN, Points, coarsen, fill, place
 
 Grey = NDArray[np.int16]
 Frame = tuple[int, int]
 
-CLASSES: Final = ("background", "disc", "square", "triangle", "star", "cross")
-PALETTE: Final = ((0, 0, 0), (230, 80, 60), (70, 150, 230), (90, 190, 100), (170, 100, 210), (240, 140, 190))
+_INFO: Final = dataset_info.get("shapes")
+_COUNTS: Final = {split: count for split, count in _INFO.images.items() if count is not None}
+CLASSES: Final = _INFO.classes
 IMAGE_CLASSES: Final = tuple(OUTLINES)  # of the classification split
-IGNORE_INDEX: Final = 255
+CONTROL, CLASSIFICATION = "control_", "cls_"
 SIZE: Final = 96
 
 # Side of a noise cell in pixels, and contrast (cells are uniform in +-contrast). Mirrored or turned, they stay apart.
@@ -35,31 +38,30 @@ SENSOR: Final = 6  # each pixel adds two uniform draws in +-SENSOR
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """What a name stands for: `count` images of the stream `seed`.
+    """The images of the stream `seed`.
 
-    `coarse` labels are a hurried annotator's; `wide` images hold two scenes side by side, as a street scene does.
+    `coarse` labels imitate coarse annotation; `wide` images hold two scenes side by side, as a street scene does.
     """
 
     seed: int
-    count: int
     coarse: bool = False
     wide: bool = False
 
 
 SCENE_SPLITS: Final = {
-    "train": Split(seed=1, count=1024),
-    "val": Split(seed=2, count=256),
-    "test": Split(seed=3, count=256),
-    "mix": Split(seed=4, count=2048, coarse=True),
-    "fine": Split(seed=1, count=256),  # the first images of "train", as VOC's own are among VOC + SBD
-    "wide": Split(seed=5, count=512, wide=True),
-    "wide_test": Split(seed=6, count=128, wide=True),
-    "wide_mix": Split(seed=7, count=1024, coarse=True, wide=True),
+    "train": Split(seed=1),
+    "val": Split(seed=2),
+    "test": Split(seed=3),
+    "mix": Split(seed=4, coarse=True),
+    "fine": Split(seed=1),  # the first images of "train", as VOC's own are among VOC + SBD
+    "wide": Split(seed=5, wide=True),
+    "wide_test": Split(seed=6, wide=True),
+    "wide_mix": Split(seed=7, coarse=True, wide=True),
 }
 IMAGE_SPLITS: Final = {
-    "train": Split(seed=11, count=4096),
-    "val": Split(seed=12, count=1000),
-    "test": Split(seed=13, count=1000),
+    "train": Split(seed=11),
+    "val": Split(seed=12),
+    "test": Split(seed=13),
 }
 
 
@@ -174,9 +176,9 @@ def make_image(
 
 
 def make_split(split: str, *, size: int = SIZE, control: bool = False, count: int | None = None) -> tuple[Bytes, Bytes]:
-    """Images (n, h, w, 3) and labels (n, h, w) of a name in `SPLITS`, h = size; `count` takes fewer or more."""
+    """Images (n, h, w, 3) and labels (n, h, w) of a name of `SCENE_SPLITS`, h = size; `count` takes fewer or more."""
     chosen = SCENE_SPLITS[split]
-    total = chosen.count if count is None else count
+    total = _COUNTS[split] if count is None else count
     labels = np.empty((total, size, size * (1 + chosen.wide)), dtype=np.uint8)
     images = np.empty((*labels.shape, 3), dtype=np.uint8)
     for i in range(total):
@@ -187,59 +189,40 @@ def make_split(split: str, *, size: int = SIZE, control: bool = False, count: in
 
 
 def make_image_split(split: str, *, size: int = SIZE, count: int | None = None) -> tuple[Bytes, NDArray[np.int64]]:
-    """Images (n, size, size, 3) of one object each and its class (n,) in `IMAGE_CLASSES`; names of `IMAGE_SPLITS`."""
-    chosen = IMAGE_SPLITS[split]
-    total = chosen.count if count is None else count
+    """Images (n, size, size, 3) of one object each and its class (n,) in `IMAGE_CLASSES`; a name of `IMAGE_SPLITS`."""
+    total = _COUNTS[CLASSIFICATION + split] if count is None else count
     images = np.empty((total, size, size, 3), dtype=np.uint8)
     labels = np.empty(total, dtype=np.int64)
     for i in range(total):
-        rng = np.random.Generator(np.random.PCG64([chosen.seed, i]))
+        rng = np.random.Generator(np.random.PCG64([IMAGE_SPLITS[split].seed, i]))
         labels[i] = rng.integers(len(IMAGE_CLASSES))
         shape = _draw_shape(rng, IMAGE_CLASSES[labels[i]], 1, size, (40, 88))
         images[i] = _render(rng, [shape], (size, size), control=False, textured=True)
     return images, labels
 
 
-CONTROL, CLASSIFICATION = "control_", "cls_"
+def load(info: DatasetInfo, split: str, _root: Path | None) -> Dataset:
+    """Return a split: of scenes, ``control_*`` where texture tells the class, ``cls_*`` with one class an image.
 
-
-SPLITS = (
-    *SCENE_SPLITS,
-    *(CONTROL + name for name in SCENE_SPLITS),
-    *(CLASSIFICATION + name for name in IMAGE_SPLITS),
-)
-"""The generator's own; ``control_*``, where texture tells the class; ``cls_*``, with one class an image."""
-SIZES = {
-    **{prefix + name: split.count for prefix in ("", CONTROL) for name, split in SCENE_SPLITS.items()},
-    **{CLASSIFICATION + name: split.count for name, split in IMAGE_SPLITS.items()},
-}
-"""Images of each split."""
-VERSION = "46865c277e7b3259"
-"""Of the generated images: a change that moves a pixel needs another one (`tests/test_pinned.py` notices)."""
-
-
-def load(split: str, root: Path | None = None) -> Dataset:  # noqa: ARG001 - every loader is called alike
-    """Return a split of ``shapes``; its images are made when the first one is read."""
-    make, count, kind = _maker(split)
+    Its images are made when the first one is read.
+    """
+    make, kind = _maker(split)
     made = _Once(make)
 
     def read(i: int) -> Item:
         images, labels = made()
         return images[i], labels[i] if kind == "segmentation" else int(labels[i])
 
-    classes = CLASSES if kind == "segmentation" else IMAGE_CLASSES
-    palette = PALETTE if kind == "segmentation" else ()
-    ids = tuple(f"{i:05d}" for i in range(count))
-    return Dataset("shapes", split, classes, palette, ids, read, kind=kind, version=VERSION)
+    classes, palette = (info.classes, info.palette) if kind == "segmentation" else (IMAGE_CLASSES, ())
+    ids = tuple(f"{i:05d}" for i in range(_COUNTS[split]))
+    return Dataset(info.name, split, classes, palette, ids, read, kind=kind, version=info.version)
 
 
-def _maker(split: str) -> tuple[Callable[[], tuple[Bytes, Any]], int, Kind]:
+def _maker(split: str) -> tuple[Callable[[], tuple[Bytes, Any]], Kind]:
     if split.startswith(CLASSIFICATION):
-        name = split.removeprefix(CLASSIFICATION)
-        return partial(make_image_split, name), IMAGE_SPLITS[name].count, "classification"
+        return partial(make_image_split, split.removeprefix(CLASSIFICATION)), "classification"
     name = split.removeprefix(CONTROL)
-    control = split.startswith(CONTROL)
-    return partial(make_split, name, control=control), SCENE_SPLITS[name].count, "segmentation"
+    return partial(make_split, name, control=split.startswith(CONTROL)), "segmentation"
 
 
 class _Once:

@@ -1,6 +1,6 @@
-"""Labels that are legal and wrong: ids shifted by one, masks resized by interpolation, classes of another share.
+"""Faults of valid labels: ids shifted by one, masks resized by interpolation, classes of another pixel share.
 
-Each map of labels is looked at alone (``look``), then all of a split together (``faults``).
+``look`` measures one label map, ``faults`` judges all maps of a split.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class Published:
 
 
 def look(name: str, labels: Bytes, num_classes: int, stored: Bytes | None = None) -> Look:
-    """Look at the labels (h, w) of an image; rims are sought in the stored ids (h, w) where those are other ones."""
+    """Measure the labels (h, w) of an image; rims in the stored ids (h, w), where those differ from labels."""
     counts = np.bincount(labels.ravel(), minlength=256)
     pixels = np.append(counts[:num_classes], counts[IGNORE_INDEX]).astype(np.int64)
     edges = between = places = 0
@@ -81,7 +81,7 @@ def look(name: str, labels: Bytes, num_classes: int, stored: Bytes | None = None
 def faults(
     looks: Sequence[Look], classes: tuple[str, ...], published: Published | None, *, whole: bool
 ) -> Iterator[str]:
-    """Yield what is wrong with the labels of a split, a sentence each without its name.
+    """Yield the faults of a split's labels, one sentence each without the split's name.
 
     Args:
         looks: of every image that could be read.
@@ -112,7 +112,7 @@ def faults(
 
 
 def _shifted(looks: Sequence[Look], published: Published) -> str:
-    """Say which masks have ids shifted by one; empty where none has."""
+    """Return which masks have ids shifted by one; empty string: none."""
     log = np.log(np.maximum(published.shares, 1e-6))
     ratios = np.array([log - np.roll(log, step) for step in (1, -1)])
     pixels = np.array([one.pixels for one in looks], np.float64)

@@ -1,4 +1,4 @@
-"""Look at a data set whole: counts beside the paper's, every image with its labels, classes beside the published."""
+"""Check a whole data set: counts against the published ones, every image and its labels, pixel shares of classes."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from repro.config import dataset_info
+from repro.config.dataset_info import DatasetInfo
 from repro.config.errors import AbsentError, DataError
-from repro.data import counts, load, splits
+from repro.data import load
 from repro.data.cache import kept
 from repro.data.dataset import Dataset
 from repro.data.io import ordered
@@ -19,15 +20,7 @@ from repro.data.shares import Look, Published, faults, look
 
 Progress = Callable[[str, int, int], None]
 _JOINED = frozenset({"trainval"})
-"""Splits whose images are all read under other names."""
-_APART = {
-    "camvid": ("train", "val", "test"),
-    "camvid_half": ("train", "val", "test"),
-    "cityscapes": ("train", "val", "test", "train_extra"),
-}
-"""Splits of frames of films, no two of which are the same picture; photographs of the web are at times (ImageNet)."""
-_SCENES = ("camvid",)
-"""Data sets each of whose images shows about all classes."""
+"""Splits whose images are all checked in other splits."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +32,7 @@ class Line:
     expected: int | None
     faults: tuple[str, ...] = ()
     refused: bool = False
-    """Whether it is there and cannot be loaded."""
+    """Whether its files exist and cannot be loaded."""
 
     @property
     def verdict(self) -> str:
@@ -55,19 +48,19 @@ class Line:
 
 @dataclass(frozen=True)
 class Report:
-    """What ``check`` found."""
+    """Result of ``check``."""
 
     dataset: str
     lines: tuple[Line, ...]
 
     @property
     def faults(self) -> tuple[str, ...]:
-        """Everything that is wrong, a sentence each and each once, files named by path."""
+        """All faults, one sentence each without repeats; files are named by path."""
         return tuple(dict.fromkeys(fault for line in self.lines for fault in line.faults))
 
     @property
     def ok(self) -> bool:
-        """Whether something is there, nothing is wrong with it, and every count is as published."""
+        """Whether some split is there, none has a fault, and every count is as published."""
         there = [line.verdict for line in self.lines if line.verdict != "absent"]
         return bool(there) and set(there) <= {"as published", "complete"}
 
@@ -86,29 +79,32 @@ def check(
     Raises:
         DataError: the data set is unknown or the root does not hold it at all.
     """
-    expected, lines = counts(dataset), []
+    info, lines = dataset_info.get(dataset), []
+    expected = {} if info.generated else info.images
     loaded: dict[str, Dataset] = {}
     seen: dict[bytes, str] = {}
-    for split in splits(dataset):
+    for split in info.images:
         try:
             loaded[split] = load(dataset, split, root)
         except DataError as error:
             lines.append(Line(split, None, expected.get(split), (str(error),), not isinstance(error, AbsentError)))
             continue
-        faults = () if split in _JOINED else tuple(_faults(loaded[split], progress, workers, seen))
+        faults = () if split in _JOINED else tuple(_faults(info, loaded[split], progress, workers, seen))
         lines.append(Line(split, len(loaded[split]), expected.get(split), faults))
     if not loaded:
         raise DataError(next((line for line in lines if line.refused), lines[0]).faults[0])
-    return Report(dataset, (*lines, *_joint(dataset, loaded, root)))
+    return Report(dataset, (*lines, *_joint(info, loaded, root)))
 
 
-def _faults(data: Dataset, progress: Progress, workers: int, seen: dict[bytes, str]) -> Iterator[str]:
-    """Yield a sentence for each image that cannot be used, then for the images together, then for a damaged store.
+def _faults(
+    info: DatasetInfo, data: Dataset, progress: Progress, workers: int, seen: dict[bytes, str]
+) -> Iterator[str]:
+    """Yield a sentence for each unusable image, for faults of the images together, and for a damaged store.
 
     ``seen`` holds the pictures of the splits before by the hash of their pixels.
     """
     here = f"{data.name}/{data.split}"
-    apart = data.name in _APART and data.split in _APART[data.name]
+    apart = data.split in info.distinct
     labelled = data.labelled and data.kind == "segmentation"
 
     def examine(i: int) -> tuple[str | None, Look | None, bytes]:
@@ -136,41 +132,38 @@ def _faults(data: Dataset, progress: Progress, workers: int, seen: dict[bytes, s
         data.judge()
     except DataError as error:
         yield str(error)
-    yield from (f"{here}: {fault}" for fault in _labels(data, looks))
+    yield from (f"{here}: {fault}" for fault in _labels(info, data.split, looks))
     yield from _store(data)
 
 
-def _labels(data: Dataset, looks: list[Look]) -> Iterator[str]:
-    """Yield what is wrong with the labels of a split taken together, beside what was published of it."""
-    name = "camvid" if data.name == "camvid_half" else data.name
-    tables = dataset_info.PIXELS.get(name, {})
-    own = tables.get(data.split)
-    known = own or next(iter(tables.values()), None)
-    reference = Published(known, scenes=name in _SCENES) if known else None
-    whole = len(looks) == dataset_info.images(data.name, data.split) and (own is not None or not tables)
-    yield from faults(looks, data.classes, reference, whole=whole)
+def _labels(info: DatasetInfo, split: str, looks: list[Look]) -> Iterator[str]:
+    """Yield the faults of a split's labels together, compared with its published pixel counts."""
+    own = info.pixels.get(split)
+    known = own or next(iter(info.pixels.values()), None)
+    reference = Published(known, scenes=info.scenes) if known else None
+    whole = len(looks) == info.images[split] and (own is not None or not info.pixels)
+    yield from faults(looks, info.classes, reference, whole=whole)
 
 
 def _store(data: Dataset) -> Iterator[str]:
-    """Yield that the decoded store of a split is damaged, where there is one."""
+    """Yield a sentence if the store of a split is damaged."""
     try:
         store = kept(data)
-    except DataError:  # a file that is gone is named above; a cache in the data root by whoever writes there
+    except DataError:  # a missing file is reported above, a cache within the data root by ``open_store``
         return
     if store is not None and not store.verify():
         first = next(iter(store.damaged()), "its index")
         yield f"store {store.folder} is damaged ({first} first); remove the folder, or let the next run decode it again"
 
 
-def _joint(dataset: str, loaded: dict[str, Dataset], root: Path | None) -> Iterator[Line]:
-    """Yield the counts that the paper prints of several splits together."""
-    if dataset == "cityscapes" and {"train", "train_extra"} <= set(loaded):
-        yield Line("train + train_extra", len(loaded["train"]) + len(loaded["train_extra"]), 22_973)
-    if dataset == "voc" and {"trainaug", "val"} <= set(loaded):
-        yield Line("trainaug also in val", len(set(loaded["trainaug"].ids) & set(loaded["val"].ids)), 0)
-    if dataset == "coco" and "trainval" in loaded:
+def _joint(info: DatasetInfo, loaded: dict[str, Dataset], root: Path | None) -> Iterator[Line]:
+    """Yield the counts that the paper reports of two splits together, where this data set's own ones are loaded."""
+    for joint in info.joint:
+        if any(name == info.name and split not in loaded for name, split in joint.parts):
+            continue
         try:
-            yield Line("trainval + voc trainaug", len(loaded["trainval"]) + len(load("voc", "trainaug", root)), 109_892)
+            a, b = (loaded[split] if name == info.name else load(name, split, root) for name, split in joint.parts)
         except DataError as error:
-            refused = not isinstance(error, AbsentError)
-            yield Line("trainval + voc trainaug", None, 109_892, (str(error),), refused)
+            yield Line(joint.name, None, joint.images, (str(error),), refused=not isinstance(error, AbsentError))
+            continue
+        yield Line(joint.name, len(set(a.ids) & set(b.ids)) if joint.shared else len(a) + len(b), joint.images)

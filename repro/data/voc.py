@@ -1,43 +1,34 @@
-"""PASCAL VOC 2012 and its augmentation by SBD, in their published folders (section 4)."""
+"""PASCAL VOC 2012 and its augmentation by SBD, as published (section 4)."""
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from repro.config import dataset_info
+from repro.config.dataset_info import DatasetInfo
 from repro.config.errors import AbsentError, DataError
 from repro.data.dataset import IGNORE_INDEX, Bytes, Dataset, Item
 from repro.data.io import (
     IMAGE_ENDINGS,
     find_home,
+    label_pair,
     list_folder,
     pick,
     plain_table,
     read_image,
     read_list,
     read_pair,
-    same_size,
-    translate,
 )
-from repro.data.palette import VOC_CODING, VOC_PALETTE
+from repro.data.palette import VOC_CODING
 
-CLASSES = (
-    "background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
-    "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor",
-)  # fmt: skip
-SPLITS = ("train", "val", "trainval", "test", "trainaug")
-COUNTS = dataset_info.IMAGES["voc"]
-"""Images of each split as the paper counts them (section 4)."""
-VERSION = "2"
-"""Raised in every change that reads the same files otherwise: older stores are then decoded again."""
+CLASSES = dataset_info.get("voc").classes
 _LISTS = "ImageSets/Segmentation"
 _TABLE = plain_table(len(CLASSES))
 
 
-def load(split: str, root: Path) -> Dataset:
+def load(info: DatasetInfo, split: str, root: Path) -> Dataset:
     """Load a split below ``root`` (``VOCdevkit/VOC2012``, ``VOC2012`` or the folder itself).
 
     ``trainaug`` is VOC train + SBD train and val without every VOC val image: from ``SegmentationClassAug`` and
@@ -48,12 +39,12 @@ def load(split: str, root: Path) -> Dataset:
     """
     home = find_home(root, "PASCAL VOC 2012", ("VOCdevkit/VOC2012", "VOC2012", "voc"), _LISTS)
     if split == "trainaug":
-        return _load_augmented(root, home)
+        return _load_augmented(info, root, home)
     ids = read_list(home / _LISTS / f"{split}.txt")
     if split == "train" and (home / _LISTS / "val.txt").exists():
         refuse_val(ids, home, "train.txt")
     masks = _masks(home / "SegmentationClass", ids) if split != "test" else None
-    return _dataset(split, root, home, ids, masks, _lists(home, split))
+    return _dataset(info, split, root, home, ids, masks, _lists(home, split))
 
 
 def _lists(home: Path, *splits: str) -> tuple[Path, ...]:
@@ -66,20 +57,23 @@ def _masks(folder: Path, ids: tuple[str, ...]) -> tuple[Path, ...]:
 
 
 def _dataset(
-    split: str, root: Path, home: Path, ids: tuple[str, ...], masks: tuple[Path, ...] | None, lists: tuple[Path, ...]
-) -> Dataset:
+    info: DatasetInfo, split: str, root: Path, home: Path, ids: tuple[str, ...], masks: tuple[Path, ...] | None,
+    lists: tuple[Path, ...],
+) -> Dataset:  # fmt: skip
     images = pick(ids, _images(home, root), home / "JPEGImages", "the image")
 
     def read(i: int) -> Item:
         mask = masks[i] if masks else None
-        return read_sbd(images[i], mask) if mask and mask.suffix == ".mat" else read_voc(images[i], mask)
+        if mask is not None and mask.suffix == ".mat":
+            return label_pair(read_image(images[i]), read_mat(mask), _TABLE, images[i], mask)
+        return read_pair(images[i], mask, _TABLE, VOC_CODING)
 
     def files(i: int) -> tuple[Path, ...]:
         return (images[i], masks[i]) if masks else (images[i],)
 
     return Dataset(
-        "voc", split, CLASSES, VOC_PALETTE[: len(CLASSES)], ids, read, files,
-        labelled=masks is not None, root=root, version=VERSION, lists=lists,
+        info.name, split, info.classes, info.palette, ids, read, files,
+        labelled=masks is not None, root=root, version=info.version, lists=lists,
     )  # fmt: skip
 
 
@@ -89,12 +83,12 @@ def _images(home: Path, root: Path) -> dict[str, Path]:
     return extra | list_folder(home / "JPEGImages", IMAGE_ENDINGS)
 
 
-def _load_augmented(root: Path, home: Path) -> Dataset:
+def _load_augmented(info: DatasetInfo, root: Path, home: Path) -> Dataset:
     folder, sbd = home / "SegmentationClassAug", find_sbd(root, home)
     if (home / _LISTS / "trainaug.txt").exists() and folder.is_dir():
         ids = read_list(home / _LISTS / "trainaug.txt")
         refuse_val(ids, home, "trainaug.txt")
-        return _dataset("trainaug", root, home, ids, _masks(folder, ids), _lists(home, "trainaug", "val"))
+        return _dataset(info, "trainaug", root, home, ids, _masks(folder, ids), _lists(home, "trainaug", "val"))
     if sbd is None:
         raise AbsentError(
             f"voc/trainaug needs {folder} with {_LISTS}/trainaug.txt, or SBD's release (dataset/cls) under {root}; "
@@ -106,7 +100,7 @@ def _load_augmented(root: Path, home: Path) -> Dataset:
     found = {name: (own if name in train else theirs).get(name) for name in ids}
     masks = pick(ids, {name: path for name, path in found.items() if path}, sbd / "cls", "the mask")
     lists = (*_lists(home, "train", "val"), sbd / "train.txt", sbd / "val.txt")
-    return _dataset("trainaug", root, home, ids, masks, lists)
+    return _dataset(info, "trainaug", root, home, ids, masks, lists)
 
 
 def find_sbd(root: Path, home: Path) -> Path | None:
@@ -150,14 +144,3 @@ def read_mat(path: Path) -> Bytes:
         return ids.astype(np.uint8)
     except Exception as error:  # scipy raises many kinds for a damaged file
         raise DataError(f"mask {path} cannot be read ({error}); restore it from SBD's release") from error
-
-
-def read_sbd(image: Path, mask: Path) -> Item:
-    """Decode an image and its SBD mask."""
-    pixels, ids = read_image(image), read_mat(mask)
-    same_size(pixels, ids, image, mask)
-    return pixels, translate(ids, _TABLE, mask)
-
-
-read_voc = partial(read_pair, lut=_TABLE, coding=VOC_CODING)
-"""Decode an image and its palette mask."""

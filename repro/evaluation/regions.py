@@ -8,7 +8,6 @@ counts as another label; with ``rim="filled"`` it is first given the nearest lab
 from __future__ import annotations
 
 import logging
-import os
 import zlib
 from collections.abc import Iterator
 from functools import cache
@@ -21,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from repro.config.errors import RegionError
+from repro.config.io import atomic_file, reason
 from repro.data.cache import Store
 from repro.data.io import ordered
 
@@ -266,7 +266,7 @@ def stored_region_codes(
                     _write(path, store, rim, distance, background, threads)
                     whole = _mapped(path, int(areas.sum()))
     except OSError as error:
-        _LOG.warning("%s cannot be written (%s); regions are found anew for each evaluation", path, error.strerror)
+        _LOG.warning("%s cannot be written (%s); regions are found anew for each evaluation", path, reason(error))
         return None
     if whole is None:
         _LOG.warning("%s cannot be read back; regions are found anew for each evaluation", path)
@@ -288,20 +288,14 @@ def _mapped(path: Path, pixels: int) -> NDArray[np.uint16] | None:
 
 
 def _write(path: Path, store: Store, rim: Rim, distance: Distance, background: int | None, threads: int) -> None:
-    """Compute the region codes in threads, write them to a temporary file, rename it."""
-    aside, checksum = path.with_suffix(f".{os.getpid()}"), 0
-    try:
-        with aside.open("wb") as file:
+    """Compute the region codes in threads and write them."""
 
-            def find(i: int) -> NDArray[np.uint16]:
-                return region_codes(store.labels(i), rim, distance, background)
+    def find(i: int) -> NDArray[np.uint16]:
+        return region_codes(store.labels(i), rim, distance, background)
 
-            for part in ordered(find, len(store), threads):
-                checksum = zlib.crc32(part.data, checksum)
-                file.write(part.data)
-            file.write(checksum.to_bytes(2 * _CHECK, "little"))
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)
+    checksum = 0
+    with atomic_file(path) as file:
+        for part in ordered(find, len(store), threads):
+            checksum = zlib.crc32(part.data, checksum)
+            file.write(part.data)
+        file.write(checksum.to_bytes(2 * _CHECK, "little"))

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from importlib import import_module
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import torch
@@ -16,14 +14,14 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from repro import models
-from repro.config import profiles
+from repro.config import dataset_info, profiles
 from repro.config.errors import RecordError, SpecError, near
 from repro.config.experiment import Evaluation, Run
 from repro.config.identity import conflicts
 from repro.config.machine import Machine
 from repro.config.networks import Classifier
 from repro.data.dataset import Bytes, Colour
-from repro.data.normalise import colours, normalise
+from repro.data.normalise import normalise
 from repro.data.palette import VOC_PALETTE
 from repro.evaluation.predictor import Predictor, frame_of
 from repro.models import Network
@@ -52,8 +50,8 @@ class Trained:
     @property
     def normalise(self) -> Callable[[Tensor], Tensor]:
         """Function from uint8 images (n, 3, h, w) to the network's float32 input."""
-        mean, std = colours(self.run.test.dataset)
-        return partial(normalise, mean=mean, std=std)
+        info = dataset_info.get(self.run.test.dataset)
+        return partial(normalise, mean=info.mean, std=info.std)
 
     @property
     def predictor(self) -> Predictor:
@@ -68,7 +66,7 @@ class Trained:
     @property
     def reduction(self) -> float:
         """Scale of the training images against their native size."""
-        return float(getattr(_module(self.run.test.dataset), "REDUCTION", 1.0))
+        return dataset_info.get(self.run.test.dataset).reduction
 
     @property
     def for_pictures(self) -> Predictor:
@@ -183,8 +181,4 @@ def _damaged(record: Record) -> str:
 
 def palette_of(run: Run, count: int) -> tuple[Colour, ...]:
     """Return the colours of the classes: those of the data set, or VOC's."""
-    return tuple(getattr(_module(run.test.dataset), "PALETTE", VOC_PALETTE))[:count]
-
-
-def _module(dataset: str) -> ModuleType:
-    return import_module(f"repro.data.{dataset}")
+    return (dataset_info.get(run.test.dataset).palette or VOC_PALETTE)[:count]

@@ -19,8 +19,6 @@ from repro.results.records import Record, Shelf
 
 NETWORKS = Path(__file__).with_name("networks.json")
 """Written by ``repro cost all --store``; a test counts a part of it anew."""
-NATIVE = {"cityscapes": (1024, 2048), "shapes": (96, 192)}
-"""Height and width of test images that are evaluated without a frame."""
 STRIDE = 32
 FORWARD_AND_BACKWARD = 3
 """A training step computes the gradient of inputs and of weights: each about as much as the forward pass."""
@@ -152,11 +150,11 @@ def test_passes(run: Run) -> tuple[Pass, ...]:
 
 
 def _classes(run: Run) -> int:
-    return dataset_info.num_classes(run.test.dataset, run.test.split)
+    return dataset_info.get(run.test.dataset).num_classes(run.test.split)
 
 
 def _size(source: Source) -> tuple[int, int]:
-    native = NATIVE.get(source.dataset, (0, 0))
+    native = dataset_info.get(source.dataset).native or (0, 0)
     return source.height or native[0], source.width or native[1]
 
 
@@ -202,7 +200,8 @@ def storage(runs: Iterable[Run]) -> Storage:
 
 def decoded(source: Source) -> int | None:
     """Return the bytes of a split's store at most; None where no largest size of its images is known."""
-    height, width = NATIVE.get(source.dataset, (0, 0) if source.crop else (source.height, source.width))
+    native = dataset_info.get(source.dataset).native
+    height, width = native or ((0, 0) if source.crop else (source.height, source.width))
     count = image_count(source)
     return count * height * width * PIXEL if count and height and source.dataset != "imagenet" else None
 

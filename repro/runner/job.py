@@ -18,7 +18,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from repro.config import machine
+from repro.config import dataset_info, machine
 from repro.config.dataset_info import partial as partial_splits
 from repro.config.errors import WorkError
 from repro.config.experiment import CRF, Run, check_weights
@@ -30,7 +30,7 @@ from repro.data import Dataset, cache, load
 from repro.data.cache import Store
 from repro.data.gpu_loader import DEPTH, Ahead, Resident, SideStream, fits
 from repro.data.loader import Batches, eval_images
-from repro.data.normalise import colours, normalise
+from repro.data.normalise import normalise
 from repro.evaluation.evaluator import (
     Counts,
     background_of,
@@ -145,8 +145,8 @@ class Session:
     @property
     def normalise(self) -> Callable[[Tensor], Tensor]:
         """Mean subtraction (section 4) and scaling, as the backbone's weights expect them."""
-        mean, std = colours(self.run.test.dataset)
-        return partial(normalise, mean=mean, std=std)
+        info = dataset_info.get(self.run.test.dataset)
+        return partial(normalise, mean=info.mean, std=info.std)
 
     @cached_property
     def net(self) -> nn.Module:
@@ -211,10 +211,10 @@ class Session:
             flip_vertical=recipe.flip_vertical,
             scale=recipe.scale, rank=rank, world=world,
         )  # fmt: skip
-        device, (mean, std) = self.fabric.device, colours(self.run.test.dataset)
+        device, info = self.fabric.device, dataset_info.get(self.run.test.dataset)
         held = fits(batches, device)
         make = Resident(batches, device).ready if held else partial(batches.ready, device=device)
-        ready = partial(make, mean=mean, std=std)
+        ready = partial(make, mean=info.mean, std=info.std)
         return ready if self.layout == torch.channels_last else partial(_laid_out, ready, self.layout), held
 
     def evaluate(self, emit: Emit) -> Counts:

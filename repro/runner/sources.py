@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 
+from repro.config import dataset_info
 from repro.config.dataset_info import Partial, images
 from repro.config.dataset_info import partial as partial_splits
 from repro.config.errors import WorkError
@@ -61,7 +62,7 @@ def partial_here(names: Iterable[str], place: Machine) -> Partial:
     held: dict[str, int] = {}
     for name in sorted(names):
         dataset, _, split = name.partition("/")
-        if images(dataset, split) is None or dataset == "shapes":
+        if images(dataset, split) is None or dataset_info.get(dataset).generated:
             continue
         try:
             held[name] = len(load(dataset, split, place.data_root))

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import repro
-from repro.config import machine
+from repro.config import dataset_info, machine
 from repro.config.errors import BundleError
 from repro.config.experiment import Job, check_weights
 from repro.config.machine import Machine
@@ -121,7 +121,7 @@ def _splits(jobs: Iterable[Job], place: Machine, sources: Sources) -> tuple[Spli
         for job in jobs
         for source in (*(job.run.train if job.trains else ()), job.run.test)
     )
-    on_disk = [name for name in used if name[0] != "shapes"]
+    on_disk = [name for name in used if not dataset_info.get(name[0]).generated]
     files = files_of(on_disk, place.data_root) if on_disk and place.data_root is not None else {}
     found = []
     for dataset, split in used:
