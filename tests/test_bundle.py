@@ -637,7 +637,7 @@ def test_a_gpu_record_stands_beside_a_cpu_record(tmp_path: Path) -> None:
     done = merge([path], tmp_path / "runs", "local")
     assert done.adopted == [old.with_name(f"{old.name}-cuda")]
     pair = done.comparisons[0]
-    assert (pair.devices, pair.metric) == ((GPU["device"], "test device"), "miou")
+    assert (pair.devices, pair.metric) == ((GPU["device"], "test device"), "mean IoU")
     assert pair.differences == ("device type cpu there, cuda here",)
     assert 0.5 < pair.mine - pair.theirs < 5
     loaded = records.load({"local": tmp_path / "runs/local"})

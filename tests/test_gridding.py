@@ -57,7 +57,7 @@ def test_the_grid_is_sorted_and_holds_no_crf(monkeypatch: pytest.MonkeyPatch) ->
         for image, labels in (dataset.read(i) for i in range(3))
     ]
     plain = next(tried.miou for tried in found if tried.crf is None)
-    assert plain == pytest.approx(metrics.miou(np.stack(counts)))
+    assert plain == pytest.approx(metrics.score("miou", {"classes": np.stack(counts)}))
 
 
 def test_wide_images_are_covered_by_squares() -> None:

@@ -29,7 +29,10 @@ def test_mean_and_deviation_over_seeds(tmp_path: Path) -> None:
     for seed, share in enumerate((0.4, 0.5, 0.6)):
         simulate.write(tmp_path, RUN, seed, share)
     found = measure(tmp_path)
-    by_hand = [100 * metrics.miou(simulate.classes(share, seed)) for seed, share in enumerate((0.4, 0.5, 0.6))]
+    by_hand = [
+        100 * metrics.score("miou", {"classes": simulate.classes(share, seed)})
+        for seed, share in enumerate((0.4, 0.5, 0.6))
+    ]
     assert found.values == pytest.approx(by_hand)
     assert found.mean == pytest.approx(np.mean(by_hand))
     assert found.std == pytest.approx(np.std(by_hand, ddof=1))

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from repro.config.errors import MetricError
 from repro.evaluation.confusion import class_counts, confusion
+from repro.paper.tables import all_tables
 from repro.results import metrics
 
 VOID = 255
@@ -39,21 +40,23 @@ def test_three_pixels_by_hand() -> None:
     """Two right, one wrong: IoU 1/2 and 1/2, accuracy 2/3; the void pixel is not there."""
     counts = class_counts(np.array([0, 0, 1, VOID]), np.array([0, 1, 1, 1]), 3)
     assert counts.tolist() == [[1, 1, 2], [1, 2, 1], [0, 0, 0]]
-    assert metrics.iou(counts[None])[:2].tolist() == [0.5, 0.5]
-    assert math.isnan(metrics.iou(counts[None])[2])
-    assert metrics.miou(counts[None]) == 0.5
-    assert metrics.pixel_acc(counts[None]) == pytest.approx(2 / 3)
+    each = metrics.class_iou(counts.reshape(-1))
+    assert each[:2].tolist() == [0.5, 0.5]
+    assert math.isnan(each[2])
+    assert metrics.score("miou", {"classes": counts[None]}) == 0.5
+    assert metrics.score("pixel_acc", {"classes": counts[None]}) == pytest.approx(2 / 3)
 
 
 def test_miou_is_pooled_not_averaged_per_image() -> None:
     """One image all right (1 pixel), one half wrong (8 pixels): pooled 5/9, per image 3/4."""
     counts = np.array([[[1, 1, 1]], [[4, 4, 8]]])
-    assert metrics.miou(counts) == pytest.approx(5 / 9)
+    assert metrics.score("miou", {"classes": counts}) == pytest.approx(5 / 9)
 
 
 def test_class_only_predicted_counts_as_zero() -> None:
     """A class that no label has is a mistake where it is predicted, and absent elsewhere."""
-    assert metrics.miou(np.array([[[4, 4, 5], [0, 1, 0], [0, 0, 0]]])) == pytest.approx((0.8 + 0.0) / 2)
+    counts = np.array([[[4, 4, 5], [0, 1, 0], [0, 0, 0]]])
+    assert metrics.score("miou", {"classes": counts}) == pytest.approx((0.8 + 0.0) / 2)
 
 
 @pytest.mark.parametrize("num_classes", [2, 21, 32, 33, 150])
@@ -83,35 +86,33 @@ def test_iou_and_accuracy_equal_torchmetrics() -> None:
     )
     jaccard = classification.MulticlassJaccardIndex(9, average="none", ignore_index=VOID)
     theirs = jaccard(torch.tensor(pred), torch.tensor(labels).long()).numpy()
-    ours = metrics.iou(counts)
+    ours = metrics.class_iou(counts.sum(axis=0).reshape(-1))
     there = ~np.isnan(ours)
     assert (matrix.numpy() == confusion(labels, pred, 9)).all()
     assert np.allclose(theirs[there], ours[there], atol=1e-6)
-    assert metrics.pixel_acc(counts) == pytest.approx((pred == labels).sum() / (labels != VOID).sum())
+    assert metrics.score("pixel_acc", {"classes": counts}) == pytest.approx(
+        (pred == labels).sum() / (labels != VOID).sum()
+    )
 
 
 def test_regions_share_out_every_pixel() -> None:
-    """Distances 1 to 7 are the boundary, 8 and more the inside; the profile has one value a bin."""
+    """Distances 1 to 7 are the boundary, 8 and more the inside."""
     distance = np.zeros((2, metrics.BINS, 2), np.int64)
     distance[0, 7] = 3, 4
     distance[1, 8] = 5, 6
     distance[1, 41] = 0, 2
-    assert metrics.boundary_acc(distance) == 3 / 4
-    assert metrics.internal_acc(distance) == 5 / 8
-    assert metrics.boundary_acc(distance, within=8) == 8 / 10
+    assert metrics.score("boundary_acc", {"distance": distance}) == 3 / 4
+    assert metrics.score("internal_acc", {"distance": distance}) == 5 / 8
     assert metrics.boundary_share(distance) == 4 / 12
-    values = metrics.profile(distance)
-    assert values[[7, 8, 41]].tolist() == [0.75, 5 / 6, 0.0]
-    assert np.isnan(values).sum() == metrics.BINS - 3
 
 
 def test_top5_error() -> None:
     """Three of four images have their class among the best five."""
-    assert metrics.top5_err(np.array([[1, 1], [0, 1], [0, 0], [1, 1]])) == 0.25
+    assert metrics.score("top5_err", {"top5": np.array([[1, 1], [0, 1], [0, 0], [1, 1]])}) == 0.25
 
 
 def test_score_finds_each_metric() -> None:
-    """Every metric of ``spec.Metric`` is known by its name and equals its function."""
+    """Every row of the registry gives the value that is computed by hand."""
     distance = np.ones((1, metrics.BINS, 2), np.int64)
     distance[0, :9, 0] = 0
     counts = {
@@ -121,11 +122,25 @@ def test_score_finds_each_metric() -> None:
         "fields": np.array([[10, 50], [20, 50]]),
         "loss": np.array([[0.5, 1.0], [0.7, 1.0]]),
     }
-    found = {name: metrics.score(name, counts) for name in metrics._SCORES}
+    found = {name: metrics.score(name, counts) for name in metrics.METRICS}
     assert found == {
         "miou": 0.25, "pixel_acc": pytest.approx(1 / 3), "boundary_acc": 0.0, "internal_acc": 33 / 34, "top5_err": 0.0,
         "field_area": 0.3, "train_loss": pytest.approx(0.6),
     }  # fmt: skip
+
+
+def test_tables_show_registered_metrics() -> None:
+    """A metric that a table names is a row of the registry."""
+    shown = {score.metric for table in all_tables().values() for score in table.scores()}
+    assert shown <= set(metrics.METRICS)
+    assert {metric.name: metric for metric in metrics.METRICS.values()} == metrics.METRICS
+
+
+def test_main_metric_is_the_first_that_the_counts_give() -> None:
+    """MIoU for a segmentation, the top-5 error for a classification, mIoU where there are no counts."""
+    empty = np.zeros((0, 2), np.int64)
+    found = [metrics.main(dict.fromkeys(names, empty)).name for names in (("distance", "classes"), ("top5",), ())]
+    assert found == ["miou", "top5_err", "miou"]
 
 
 @pytest.mark.parametrize("n", [0, 1, 3])
@@ -135,7 +150,7 @@ def test_nothing_counted_is_nan(n: int) -> None:
     for name in ("miou", "pixel_acc", "boundary_acc", "internal_acc"):
         assert math.isnan(metrics.score(name, counts))
     assert math.isnan(metrics.boundary_share(counts["distance"]))
-    assert math.isnan(metrics.top5_err(np.zeros((0, 2), np.int64)))
+    assert math.isnan(metrics.score("top5_err", {"top5": np.zeros((0, 2), np.int64)}))
 
 
 pixels = hnp.arrays(
@@ -152,21 +167,22 @@ def test_counts_obey_their_laws(pred: NDArray[np.uint8], data: st.DataObject) ->
     scored = int((labels != VOID).sum())
     assert counts[:, 1].sum() == counts[:, 2].sum() == scored
     assert counts[:, 0].sum() == ((labels == pred) & (labels != VOID)).sum()
-    each = metrics.iou(counts[None])
+    each = metrics.class_iou(counts.reshape(-1))
+    miou, pixel_acc = (metrics.score(name, {"classes": counts[None]}) for name in ("miou", "pixel_acc"))
     present = np.array([((labels == c) | ((pred == c) & (labels != VOID))).any() for c in range(6)])
     assert (np.isnan(each) == ~present).all()
-    assert math.isnan(metrics.miou(counts[None])) == (scored == 0)
-    assert math.isnan(metrics.pixel_acc(counts[None])) == (scored == 0)
-    assert scored == 0 or 0.0 <= metrics.miou(counts[None]) <= 1.0
+    assert math.isnan(miou) == (scored == 0)
+    assert math.isnan(pixel_acc) == (scored == 0)
+    assert scored == 0 or 0.0 <= miou <= 1.0
 
 
 @settings(max_examples=40, deadline=None)
-@given(counts=hnp.arrays(np.int64, (5, metrics.BINS), elements=st.integers(0, 9)), within=st.integers(0, 40))
-def test_boundary_and_inside_pool_to_the_whole(counts: NDArray[np.int64], within: int) -> None:
+@given(counts=hnp.arrays(np.int64, (5, metrics.BINS), elements=st.integers(0, 9)))
+def test_boundary_and_inside_pool_to_the_whole(counts: NDArray[np.int64]) -> None:
     """Weighted by its share, each region gives back the accuracy over all pixels."""
     distance = np.stack([counts // 2, counts], axis=2)
-    share = metrics.boundary_share(distance, within)
-    near, far = metrics.boundary_acc(distance, within), metrics.internal_acc(distance, within)
+    share = metrics.boundary_share(distance)
+    near, far = (metrics.score(name, {"distance": distance}) for name in ("boundary_acc", "internal_acc"))
     if not counts.sum():
         assert math.isnan(share)
         return
@@ -193,14 +209,12 @@ def test_maps_without_counts_are_refused(labels: Any, pred: Any, num_classes: in
 
 
 def test_counts_without_scores_are_refused() -> None:
-    """Wrong shape, wrong kind, unknown metric, counts not recorded, a distance beyond the bins."""
+    """Wrong shape, wrong kind, unknown metric, counts not recorded."""
     with pytest.raises(MetricError, match="classes: needs integer counts"):
-        metrics.iou(np.zeros((3, 3), np.int64))
+        metrics.score("miou", {"classes": np.zeros((3, 3), np.int64)})
     with pytest.raises(MetricError, match="float64"):
-        metrics.profile(cast("Any", np.zeros((1, metrics.BINS, 2))))
+        metrics.boundary_share(cast("Any", np.zeros((1, metrics.BINS, 2))))
     with pytest.raises(MetricError, match="'f1' is unknown"):
         metrics.score("f1", {})
     with pytest.raises(MetricError, match="needs the counts 'distance'"):
         metrics.score("boundary_acc", {"classes": np.zeros((1, 2, 3), np.int64)})
-    with pytest.raises(MetricError, match="within"):
-        metrics.boundary_acc(np.zeros((1, metrics.BINS, 2), np.int64), within=41)

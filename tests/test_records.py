@@ -105,14 +105,14 @@ def test_arrays_are_those_that_numpy_reads(tmp_path: Path, order: Literal["C", "
         "named": np.array([(1, 2.0)], dtype=[("Größe", "i4"), ("b", "f8")]),
     }
     np.savez_compressed(tmp_path / "a.npz", allow_pickle=False, **made)
-    found = arrays.read(tmp_path / "a.npz")
+    found = arrays.parse((tmp_path / "a.npz").read_bytes())
     assert found.keys() == made.keys()
     for name, array in made.items():
         assert found[name].dtype == array.dtype
         assert np.array_equal(found[name], array)
     np.savez(tmp_path / "b.npz", bad=np.array([{}], dtype=object))
     with pytest.raises(ValueError, match="OBJECT array"):
-        arrays.read(tmp_path / "b.npz")
+        arrays.parse((tmp_path / "b.npz").read_bytes())
 
 
 def test_retracted_records_are_not_read_and_not_deleted(tmp_path: Path) -> None:

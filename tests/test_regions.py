@@ -161,7 +161,7 @@ def test_counts_by_distance_equal_slow_loop() -> None:
     assert (found == slow).all()
     assert found[:, 1].sum() == (labels != VOID).sum()
     band = regions.boundary_band(labels)
-    assert metrics.boundary_acc(found[None]) == pytest.approx((labels == pred)[band].mean())
+    assert metrics.score("boundary_acc", {"distance": found[None]}) == pytest.approx((labels == pred)[band].mean())
     assert metrics.boundary_share(found[None]) == pytest.approx(band.sum() / (labels != VOID).sum())
 
 

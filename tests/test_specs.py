@@ -252,8 +252,8 @@ def test_claims_are_many_and_named_once() -> None:
 def test_bound_is_the_margin_of_the_text(name: str, lead: str, printed: str | None) -> None:
     """A stated margin is asked for to half its last place."""
     (contrast,) = next(claim for _, claim in CLAIMS if claim.name == name).contrasts
-    margin = paper.said(lead).value - (paper.said(printed).value if printed else 0)
-    assert contrast.above == pytest.approx(margin - paper.said(lead).printed.step / 2)
+    margin = paper.text_number(lead).value - (paper.text_number(printed).value if printed else 0)
+    assert contrast.above == pytest.approx(margin - paper.text_number(lead).printed.step / 2)
 
 
 def test_spec_holds_no_score() -> None:

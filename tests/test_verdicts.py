@@ -7,22 +7,7 @@ import math
 import pytest
 
 from repro.results import verdicts
-from repro.results.verdicts import count, equivalence, text
-
-
-@pytest.mark.parametrize(
-    ("ours", "printed", "verdict"),
-    [
-        (260_694, 260e3, "matches"),
-        (3_483_648, 3484e3, "matches"),
-        (609_000, 608e3, "matches"),
-        (609_001, 608e3, "differs"),
-        (math.nan, 608e3, ""),
-    ],
-)
-def test_counts_may_be_off_by_one_printed_place(ours: float, printed: float, verdict: str) -> None:
-    """The paper truncates 260,694 and rounds 3,483,648 up: both are within 1K."""
-    assert count(ours, printed, 1e3) == verdict
+from repro.results.verdicts import equivalence
 
 
 @pytest.mark.parametrize(
@@ -52,12 +37,6 @@ def test_equivalence_agrees_with_the_interval() -> None:
         values = [74.8 - spread, 74.8, 74.8 + spread]
         low, high = stats.ttest_1samp(values, 74.5).confidence_interval(0.90)
         assert (equivalence(values, 74.5) == "within") == (low > 73.5 and high < 75.5)
-
-
-def test_layouts_differ_by_more_than_spaces() -> None:
-    """Spaces and case do not matter, numbers do."""
-    assert text("7 x 7, 64, Stride 2", "7x7, 64, stride 2") == "matches"
-    assert text("7 x 7, 64, stride 1", "7 x 7, 64, stride 2") == "differs"
 
 
 def test_every_word_has_one_definition() -> None:

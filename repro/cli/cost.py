@@ -21,9 +21,8 @@ from repro.config.hashing import key
 from repro.config.io import atomic_write
 from repro.models import flops
 from repro.paper import printed as paper
-from repro.paper.schema import Cell, Cost, Layout, Table
+from repro.paper.schema import CONVENTION, Cell, Cost, Layout, Table
 from repro.paper.tables import all_tables, select_tables
-from repro.results import verdicts
 from repro.results.counts import STORED
 from repro.results.records import Shelf
 from repro.runner.budget import NETWORKS, Pass, passes
@@ -41,9 +40,6 @@ def cost(*, tables: tuple[str, ...], as_json: bool, fvcore: bool, store: bool) -
         out.print(f"{store_counts()} counts stored")
     if not show(out, tables, as_json=as_json, fvcore=fvcore):
         sys.exit(1)
-
-
-CONVENTION = "parameters without biases; a multiply-add is one operation; convolutions only where the paper says so"
 
 
 @dataclass(frozen=True)
@@ -73,15 +69,10 @@ def count_cells(tables: list[Table], counter: flops.Counter) -> Iterator[Counted
 
 def _count(table: int, row: str, column: str, cell: Cell, counter: flops.Counter) -> Counted:
     printed = paper.printed(table, row, column)
-    text = "" if printed is None else printed.text
     ours = value(cell, counter)
-    if isinstance(ours, str):
-        verdict = verdicts.text(ours, text)
-    elif printed is None or printed.value is None:
-        verdict = ""
-    else:
-        verdict = verdicts.count(ours, printed.value, printed.step)
-    return Counted(table, row, column, text, ours, verdict)
+    if printed is None:
+        return Counted(table, row, column, "", ours, "")
+    return Counted(table, row, column, printed.text, ours, printed.verdict(ours))
 
 
 def value(cell: Cell, counter: flops.Counter = flops.torch_macs) -> int | str:
@@ -130,11 +121,11 @@ def _grid(out: Console, found: list[Counted]) -> None:
 
 
 def _ours(cell: Counted) -> str:
-    """Return our count in the reported unit: whole parameters, or millions of multiply-adds."""
+    """Return the count in the reported unit, or the layout."""
     if isinstance(cell.ours, str):
         return cell.ours
     found = paper.printed(cell.table, cell.row.partition(",")[0], cell.column)
-    return f"{cell.ours / 1e6:,.0f}" if found and found.unit == "MFLOPs" else f"{cell.ours:,}"
+    return f"{found.in_unit(cell.ours) if found else cell.ours:,.0f}"
 
 
 def store_counts(path: Path = STORED) -> int:
@@ -180,6 +171,6 @@ def count_pass(one: Pass) -> dict[str, int]:
 def store_networks(path: Path = NETWORKS) -> int:
     """Write the counts of every pass; return their number."""
     found = {one.name: count_pass(one) for one in passes(all_runs())}
-    tree = {"convention": flops.CONVENTION, "networks": found}
+    tree = {"networks": found}
     atomic_write(path, json.dumps(tree, indent=1, sort_keys=True) + "\n")
     return len(found)

@@ -117,4 +117,5 @@ def probabilities(model: Trained, image: Bytes) -> Map:
 
 
 def _miou(pred: list[Bytes], labels: list[Bytes], classes: int) -> float:
-    return metrics.miou(np.stack([class_counts(y, p, classes) for y, p in zip(labels, pred, strict=True)]))
+    counts = np.stack([class_counts(y, p, classes) for y, p in zip(labels, pred, strict=True)])
+    return metrics.score("miou", {"classes": counts})

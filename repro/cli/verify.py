@@ -24,7 +24,6 @@ from repro.config import identity
 from repro.config.errors import RecordError, SpecError, near
 from repro.config.experiment import Job, Run
 from repro.config.machine import Machine, cores
-from repro.config.networks import Classifier
 from repro.evaluation.evaluator import Counts
 from repro.models.weights import inherit
 from repro.paper.tables import select_tables
@@ -271,7 +270,7 @@ def compared(
     same = ours.keys() == theirs.keys() and all(np.array_equal(ours[name], theirs[name]) for name in ours)
     if same:
         return Verified(record.name, how, "same bits", 0.0)
-    metric = "top5_err" if isinstance(run_of(record).model, Classifier) else "miou"
+    metric = metrics.main(ours).name
     points = 100.0 * abs(metrics.score(metric, ours) - metrics.score(metric, theirs))
     return Verified(record.name, how, "within" if points <= within else "differs", points, why)
 

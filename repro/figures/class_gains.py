@@ -92,6 +92,7 @@ def draw(shown: Gains) -> Figure:
 def compute(material: Material) -> Gains:
     """Return the gain of each network over the one before it, by class and for the mean of the classes."""
     from repro.figures.inputs import draws_of, step_name
+    from repro.results.metrics import mean_iou
 
     classes = tuple(str(name) for name in material.shown[0].records[0].meta.get("classes", ()))
     width = material.evidence.counts(material.shown[0].records[0])["classes"].shape[1]
@@ -101,7 +102,7 @@ def compute(material: Material) -> Gains:
         counts = material.evidence.counts(record)["classes"]
         return [*(counts[:, i] for i in range(width)), counts.reshape(len(counts), -1)]
 
-    found = [(part, draws_of(part, split, "miou")) for part in material.shown]
+    found = [(part, draws_of(part, split, mean_iou)) for part in material.shown]
     series = tuple(
         Series(style.family(after.model), step_name(before, after), _gains(first, second))
         for (before, first), (after, second) in pairwise(found)

@@ -21,8 +21,9 @@ from repro.paper.schema import Table
 from repro.paper.tables import all_tables
 from repro.results import intervals, metrics
 from repro.results.intervals import Draws
+from repro.results.metrics import Floats
 from repro.results.records import Record
-from repro.results.scores import Evidence, Measurement, fingerprint
+from repro.results.scores import Evidence, Measurement, test_set
 
 
 @dataclass(frozen=True)
@@ -139,30 +140,24 @@ DISTANCES = tuple(range(1, metrics.BINS - 1))
 Bands = tuple[Band, ...]
 
 
-def draws_of(part: Shown, split: Callable[[Record], list[Ints]], metric: str) -> list[Seeds]:
+def draws_of(part: Shown, split: Callable[[Record], list[Ints]], reduce: Callable[[Floats], Floats]) -> list[Seeds]:
     """Return the draws of several scores of one network by seed.
 
-    ``split`` gives for each score what every image adds to its sums: (n, 2) right and seen, or for ``miou`` (n, 3).
+    ``split`` gives for each score the summands of every image, (n, q), and ``reduce`` the score from their sums.
     """
-    by_seed = {record.seed: [_draw(sums, record, metric) for sums in split(record)] for record in part.records}
+
+    def draws(record: Record) -> list[Draws]:
+        test = test_set(record)
+        return [intervals.resample(reduce, sums.astype(np.float64), test) for sums in split(record)]
+
+    by_seed = {record.seed: draws(record) for record in part.records}
     count = len(next(iter(by_seed.values())))
-    return [{seed: draws[i] for seed, draws in by_seed.items()} for i in range(count)]
-
-
-def _draw(sums: Ints, record: Record, metric: str) -> Draws:
-    """Return one score and its values on the resampled images, those of the record's test set."""
-    test = record.meta["spec"].get("test") if isinstance(record.meta["spec"], Mapping) else None
-    images = len(sums)
-    value = float(intervals.pooled(metric, sums.sum(axis=0).astype(np.float64)))
-    if images < intervals.FEWEST_IMAGES:
-        return Draws(value, np.full(intervals.RESAMPLES, np.nan), images)
-    weights = intervals.weights(images, fingerprint(test))
-    return Draws(value, intervals.pooled(metric, weights @ sums.astype(np.float64)), images)
+    return [{seed: found[i] for seed, found in by_seed.items()} for i in range(count)]
 
 
 def network_bands(material: Material, split: Callable[[Record], list[Ints]]) -> tuple[Bands, Bands]:
     """Return the accuracies of the networks and the gain of each over the one before it."""
-    found = [(part, draws_of(part, split, "pixel_acc")) for part in material.shown]
+    found = [(part, draws_of(part, split, metrics.ratio)) for part in material.shown]
     accuracy = tuple(
         _band(style.family(part.model), style.label(part.model), [[(1.0, seeds)] for seeds in draws])
         for part, draws in found

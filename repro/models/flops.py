@@ -24,8 +24,6 @@ from repro.models.norm import BatchNorm
 from repro.models.resnet import Bottleneck, GCNBlock
 from repro.paper.schema import Cost
 
-CONVENTION = "one multiply-add counts as one (torch's FlopCounterMode counts two: halved); additions are left out"
-
 _ATEN = torch.ops.aten
 _IDLE = {_ATEN.empty, _ATEN.empty_like, _ATEN.empty_strided, _ATEN.new_empty, _ATEN.detach, _ATEN._unsafe_view}  # noqa: SLF001 - torch's name of an operation
 """Operations that launch no work."""

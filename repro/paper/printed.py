@@ -1,4 +1,4 @@
-"""Look up what the paper prints: a cell of a table by its labels, a number of the text by its name."""
+"""Numbers of the paper: a cell of a table by its labels, a number of the text by its name."""
 
 from __future__ import annotations
 
@@ -32,13 +32,29 @@ class Printed:
     decimals: int = 0
 
     def matches(self, ours: float) -> bool:
-        """Tell whether ``ours`` rounds or truncates to the print: less than one step away."""
+        """Return whether a count differs by one step at most: the paper rounds some counts and truncates others."""
         return self.value is not None and abs(ours - self.value) <= self.step
+
+    def verdict(self, ours: float | str) -> str:
+        """Return ``matches`` or ``differs`` for a count, or for a layout up to spaces and case; empty for no number."""
+        if isinstance(ours, str):
+            return "matches" if _plain(ours) == _plain(self.text) else "differs"
+        if self.value is None:
+            return ""
+        return "matches" if self.matches(ours) else "differs"
+
+    def in_unit(self, ours: float) -> float:
+        """Return a count in the printed unit: parameters, or millions of multiply-adds."""
+        return ours / _UNITS[self.unit]
+
+
+def _plain(words: str) -> str:
+    return "".join(words.lower().split())
 
 
 @dataclass(frozen=True)
-class Said:
-    """A number of the running text and the sections that print it."""
+class TextNumber:
+    """A number of the running text and the sections that contain it."""
 
     name: str
     printed: Printed
@@ -49,7 +65,7 @@ class Said:
     def value(self) -> float:
         """The number."""
         if self.printed.value is None:
-            msg = f"paper.toml, text.{self.name}: {self.printed.text!r} is not a number"
+            msg = f"printed.toml, text.{self.name}: {self.printed.text!r} is not a number"
             raise PaperError(msg)
         return self.printed.value
 
@@ -84,28 +100,28 @@ def cells(table: int) -> dict[tuple[str, str], Printed]:
 
 
 def columns(table: int) -> tuple[str, ...]:
-    """Return the column labels of a table in the order of print; empty for one that is not the paper's."""
+    """Return the column labels of a table in the paper's order; empty for one that is not the paper's."""
     return tuple(_data()["tables"].get(str(table), {"columns": ()})["columns"])
 
 
 def printed(table: int, row: str, column: str) -> Printed | None:
-    """Return what the paper prints at two labels; ``None`` where it prints nothing."""
+    """Return the printed cell at two labels; ``None`` where it is empty."""
     return cells(table).get((row, column))
 
 
 @cache
-def text() -> dict[str, Said]:
+def text() -> dict[str, TextNumber]:
     """Return the numbers of the running text by name."""
     return {
-        name: Said(name, _parse(entry["text"], ""), entry["gist"], tuple(entry["places"]))
+        name: TextNumber(name, _parse(entry["text"], ""), entry["gist"], tuple(entry["places"]))
         for name, entry in _data()["text"].items()
     }
 
 
-def said(name: str) -> Said:
+def text_number(name: str) -> TextNumber:
     """Return a number of the running text; raise ``PaperError`` for an unknown name."""
     if name not in text():
-        msg = f"paper.toml: no number of the text is called {name!r}; add it under [text] with its places"
+        msg = f"printed.toml: no number of the text is called {name!r}; add it under [text] with its places"
         raise PaperError(msg)
     return text()[name]
 
@@ -117,12 +133,12 @@ def heading(table: int) -> dict[str, str]:
 
 
 def numbers() -> tuple[int, ...]:
-    """Return the numbers of the tables that are printed."""
+    """Return the numbers of the paper's tables."""
     return tuple(sorted(int(number) for number in _data()["tables"]))
 
 
 def section(name: str) -> dict[str, Any]:
-    """Return a section of ``paper.toml`` as it stands: ``figure2``, ``words`` or ``slides``."""
+    """Return a section of ``printed.toml``: ``figure2``, ``words`` or ``slides``."""
     return dict(_data()[name])
 
 
@@ -141,7 +157,7 @@ def difference(contrast: Contrast, table: int) -> float:
 
 
 def verdict(claim: Claim, table: int) -> bool:
-    """Tell whether a claim of ``table`` holds on the paper's own printed numbers."""
+    """Return whether a claim of ``table`` holds on the printed numbers."""
     for contrast in claim.contrasts:
         found = difference(contrast, table)
         if contrast.above is not None and not found > contrast.above:
@@ -149,27 +165,3 @@ def verdict(claim: Claim, table: int) -> bool:
         if contrast.below is not None and not found < contrast.below:
             return False
     return True
-
-
-def check() -> tuple[str, ...]:
-    """Return what is wrong with ``paper.toml``, one sentence each: ragged rows, labels twice, words for numbers."""
-    return tuple(fault for number in numbers() for fault in _faults(number, _data()["tables"][str(number)]))
-
-
-def _faults(number: int, block: dict[str, Any]) -> list[str]:
-    faults, labels = [], [row[0] for row in block["rows"]]
-    for label, *texts in block["rows"]:
-        if len(texts) != len(block["columns"]):
-            faults.append(f"table {number}, row {label!r}: {len(texts)} entries under {len(block['columns'])} columns")
-        if labels.count(label) > 1:
-            faults.append(f"table {number}: row {label!r} stands there twice")
-        if block["unit"] or label in block.get("units", {}):
-            faults += [
-                f"table {number}, row {label!r}: {text!r} is not a number"
-                for text in texts
-                if text and not _NUMBER.fullmatch(text)
-            ]
-    faults += [
-        f"table {number}: unit of an unknown row {label!r}" for label in block.get("units", {}) if label not in labels
-    ]
-    return faults

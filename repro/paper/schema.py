@@ -1,4 +1,4 @@
-"""Tables and figures as they are printed: labels, what a cell shows, and what claims say of cells."""
+"""Schema of tables, figures and claims: labels, cells, and the comparisons that a claim makes between cells."""
 
 from __future__ import annotations
 
@@ -11,10 +11,6 @@ from repro.config.errors import SpecError
 from repro.config.experiment import Evaluation, Training
 from repro.config.networks import PAPER_CHANNELS, Classifier, Head, Model
 
-Metric = Literal["miou", "pixel_acc", "boundary_acc", "internal_acc", "top5_err", "field_area", "train_loss"]
-"""What a score cell shows. The last two are no counts of the evaluation: a share measured by ``repro vrf-area``, and
-the end of the training's log; they stand in tables of the suite's own alone."""
-
 
 @dataclass(frozen=True)
 class Score:
@@ -22,7 +18,12 @@ class Score:
 
     training: Training
     evaluation: Evaluation = field(default_factory=Evaluation)
-    metric: Metric = "miou"
+    metric: str = "miou"
+    """A name among ``repro.results.metrics.METRICS``."""
+
+
+CONVENTION = "parameters without biases; a multiply-add is one operation; convolutions only where the paper says so"
+"""Convention of every count that is compared with the paper."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Cost:
 
 @dataclass(frozen=True)
 class Cited:
-    """A cell of somebody else's method: printed, never run here."""
+    """A cell of another method, cited by the paper and never run here."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class Submitted:
 
 @dataclass(frozen=True)
 class Layout:
-    """A cell of Table 11 that describes a stage; it is read off the built network."""
+    """A cell of Table 11 that describes a stage, read from the built network."""
 
     of: Classifier
     stage: str
@@ -70,7 +71,7 @@ Cell = Score | Cost | Cited | Submitted | Layout
 
 @dataclass(frozen=True)
 class Ref:
-    """A cell by its labels; ``table`` is the number of another table, 0 for this one."""
+    """A reference to a cell by its labels; ``table`` is the number of another table, 0 for the same one."""
 
     row: str
     column: str
@@ -81,7 +82,7 @@ class Ref:
 class Contrast:
     """``sum(weight * cell) > above`` (and ``< below``), in the printed unit (points, counts).
 
-    Every predicate of a claim is one of these, so one interval decides it.
+    Every comparison of a claim has this form, so one interval decides it.
     """
 
     terms: tuple[tuple[float, Ref], ...]
@@ -91,18 +92,18 @@ class Contrast:
 
 @dataclass(frozen=True)
 class Claim:
-    """A checkable sentence of the paper: its gist, its place, its words, and what must be true."""
+    """A sentence of the paper that can be checked: gist, section, quote, and the comparisons that must be true."""
 
     name: str
     says: str
     where: str
     contrasts: tuple[Contrast, ...]
     refuted_in_print: str = ""
-    """Why the paper's own numbers deny the sentence; empty where they agree with it."""
+    """Why the paper's numbers contradict the sentence; empty where they agree."""
     means: tuple[tuple[str, str], ...] = ()
-    """Verdict -> what it would mean, in words; empty where the sentence says it all."""
+    """Verdict -> its meaning in words; empty where the sentence is enough."""
     quote: str = ""
-    """The paper's own words, a few of them; empty where the claim is read off a table."""
+    """A few of the paper's words; empty where the claim is taken from a table."""
 
 
 def exceeds(better: Ref, worse: Ref, by: float = 0.0) -> Contrast:
@@ -137,13 +138,13 @@ def ratio(part: Ref, whole: Ref, low: float, high: float) -> tuple[Contrast, Con
 
 @dataclass(frozen=True)
 class Row:
-    """One printed row; ``None`` where the paper leaves the cell empty."""
+    """One row; ``None`` where the paper leaves the cell empty."""
 
     label: str
     cells: tuple[Cell | None, ...]
 
 
-def score_row(label: str, heads: Iterable[Head], data: str = "voc_aug", metric: Metric = "miou") -> Row:
+def score_row(label: str, heads: Iterable[Head], data: str = "voc_aug", metric: str = "miou") -> Row:
     """Return the scores of the plain network, without BR, under each head."""
     return Row(label, tuple(Score(Training(Model(head), data), metric=metric) for head in heads))
 
@@ -155,7 +156,7 @@ def params_row(label: str, heads: Iterable[Head]) -> Row:
 
 @dataclass(frozen=True)
 class Counting:
-    """One way to count what a cell prints: its words, the cell, the count, and whether it is the cell's own."""
+    """One way to count the number of a cell: a description, the cell, the count, and whether it is the default."""
 
     says: str
     at: Ref
@@ -165,7 +166,7 @@ class Counting:
 
 @dataclass(frozen=True)
 class Table:
-    """One table as printed: its labels, its cells, the claims that lean on it; or one of the suite's own."""
+    """A table of the paper, or an additional one: labels, cells, and the claims about them."""
 
     number: int
     title: str
@@ -174,22 +175,22 @@ class Table:
     rows: tuple[Row, ...]
     claims: tuple[Claim, ...] = ()
     own: str = ""
-    """Name of a table that the paper does not print: no cell of it has a printed value."""
+    """Name of an additional table (not in the paper): its cells have no printed value."""
     readings: tuple[Counting, ...] = ()
-    """Every way to count a printed number that the paper leaves open."""
+    """Every interpretation of a printed count that the paper leaves open."""
 
     @property
     def name(self) -> str:
-        """What a user types, and the stem of its files: ``table2``, or the own name."""
+        """Name on the command line and stem of the files: ``table2``, or the name of an additional table."""
         return table_name(self.number, self.own)
 
     @property
     def short(self) -> int | str:
-        """The paper's number, or the own name."""
+        """The paper's number, or the name of an additional table."""
         return self.own or self.number
 
     def __post_init__(self) -> None:
-        """Refuse a row whose cells do not stand under the columns."""
+        """Refuse a row with another number of cells than there are columns."""
         for row in self.rows:
             if len(row.cells) != len(self.columns):
                 msg = f"table {self.number}, row {row.label}: {len(row.cells)} cells, {len(self.columns)} columns"
@@ -212,12 +213,12 @@ class Table:
 
 
 def table_name(number: int, own: str = "") -> str:
-    """Return the name of a table: its number in the paper, or its own."""
+    """Return the name of a table: ``table2``, or that of an additional one."""
     return own or f"table{number}"
 
 
 def table_label(number: int, own: str = "") -> str:
-    """Return a table's name as a heading shows it."""
+    """Return a table's name for headings."""
     return own.capitalize() if own else f"Table {number}"
 
 

@@ -130,13 +130,10 @@ def _count(view: CellView, cell: Cost | Layout, desk: Desk) -> Outcome:
     ours = desk.counts.get(key(cell))
     if ours is None:
         return Outcome("computed", "not run")
+    verdict = view.printed.verdict(ours) if view.printed else ""
     if isinstance(ours, str):
-        verdict = verdicts.text(ours, view.printed.text) if view.printed else ""
         return Outcome("computed", "computed", words=ours, verdict=verdict)
-    if view.printed is None or view.printed.value is None:
-        return Outcome("computed", "computed", float(ours))
-    verdict = verdicts.count(ours, view.printed.value, view.printed.step)
-    return Outcome("computed", "computed", float(ours), difference=ours - view.printed.value, verdict=verdict)
+    return Outcome("computed", "computed", float(ours), difference=ours - _printed(view), verdict=verdict)
 
 
 def _counted(cells: list[CellView], counts: Counts) -> str:
@@ -205,8 +202,7 @@ def _span(outcome: Outcome, start: Outcome | None, metric: str, evidence: Eviden
 
 
 def _draws(outcome: Outcome, metric: str, evidence: Evidence) -> Mapping[int, intervals.Draws]:
-    samples = outcome.measurement.samples if outcome.measurement else ()
-    return {sample.seed: evidence.draws(sample.record, metric) for sample in samples}
+    return evidence.draws_by_seed(outcome.measurement, metric) if outcome.measurement else {}
 
 
 def _ends(found: intervals.Interval) -> Span | None:
@@ -215,7 +211,7 @@ def _ends(found: intervals.Interval) -> Span | None:
 
 def _possible(span: Span | None, metric: str) -> Span | None:
     """Clip an interval to possible scores: a share to 0..100, a loss to 0 and above."""
-    most = math.inf if metric == "train_loss" else POINTS
+    most = POINTS if metrics.find(metric).unit == "%" else math.inf
     return span and (max(0.0, span[0]), min(most, span[1]))
 
 
@@ -319,15 +315,19 @@ def _widths(table: Table, profile: Profile) -> Iterator[str]:
 
 def _boundary(table: Table, cells: Iterable[CellView]) -> Iterator[str]:
     """State the definition of the boundary region and its share of the scored pixels, by place (Table 5)."""
-    evaluations = [score.evaluation for score in table.scores() if score.metric == "boundary_acc"]
+    evaluations = [score.evaluation for score in table.scores() if _by_region(score.metric)]
     shares: dict[str, float] = {}
     for cell, place, found in _measured(cells):
-        if cell.metric == "boundary_acc" and found.samples and place not in shares:
+        if _by_region(cell.metric) and found.samples and place not in shares:
             # A property of the labels alone: the same in every record.
             shares[place] = metrics.boundary_share(found.samples[0].record.counts()["distance"])
     if evaluations:
         share = "; ".join(f"{100 * share:.1f} % of the scored pixels ({place})" for place, share in shares.items())
         yield f"boundary: {_region(evaluations[0])}{f': {share}' if share else ''}"
+
+
+def _by_region(metric: str) -> bool:
+    return bool(metric) and metrics.find(metric).counts == "distance"
 
 
 def _region(evaluation: Evaluation) -> str:

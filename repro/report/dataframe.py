@@ -13,9 +13,10 @@ import pandas as pd
 
 from repro.report.table_view import TableView
 from repro.report.text import counted
+from repro.results import metrics
 from repro.results.records import Record
 
-UNITS = {"score": "%", "cost": "count", "layout": "layer"}
+UNITS = {"cost": "count", "layout": "layer"}
 TYPES = {
     "table": "str", "row": "str", "column": "str", "kind": "str", "printed": "str", "value": "float64",
     "words": "str", "std": "float64", "n": "Int64", "status": "str", "verdict": "str", "runs": "str",
@@ -54,7 +55,7 @@ def _lines(view: TableView) -> Iterator[dict[str, object]]:
                 "verdict": outcome.verdict,
                 "runs": " ".join(record.name for record in found.records) if found else "",
                 "difference": outcome.difference,
-                "unit": "loss x 100" if cell.metric == "train_loss" else UNITS.get(cell.kind, ""),
+                "unit": metrics.find(cell.metric).unit if cell.kind == "score" else UNITS.get(cell.kind, ""),
                 "diverged": len(found.diverged) if found else None,
                 "profile": view.profile,
                 "place": outcome.place,

@@ -11,7 +11,7 @@ from repro.config.profiles import DEFAULT
 from repro.formatting import MINUS, duration, many, signed
 from repro.paper.audit.finding import Audit, Check, Reading
 from repro.report.table_view import CellView, Lack, Outcome, Provenance, Remaining, Span, TableView
-from repro.results import verdicts
+from repro.results import metrics, verdicts
 from repro.results.claims import ClaimView, Effect
 from repro.runner.budget import USUAL
 
@@ -54,10 +54,8 @@ def value(cell: CellView, outcome: Outcome) -> str:
 
 
 def count(cell: CellView, number: float) -> str:
-    """Return a count in the reported unit: whole parameters, or millions of multiply-adds."""
-    if cell.printed and cell.printed.unit == "MFLOPs":
-        return f"{number / 1e6:,.0f}"
-    return f"{number:,.0f}"
+    """Return a count in the reported unit, in single units where the paper has none."""
+    return f"{cell.printed.in_unit(number) if cell.printed else number:,.0f}"
 
 
 def stated(outcome: Outcome) -> str:
@@ -116,10 +114,9 @@ def difference(cell: CellView, outcome: Outcome) -> str:
     """Return ours minus reported, in the reported unit; empty where the two are not comparable."""
     if not math.isfinite(outcome.difference):
         return ""
-    if cell.kind != "cost":
+    if cell.kind != "cost" or cell.printed is None:
         return signed(outcome.difference, decimals(cell))
-    millions = cell.printed is not None and cell.printed.unit == "MFLOPs"
-    return signed(outcome.difference / 1e6 if millions else outcome.difference, 0)
+    return signed(cell.printed.in_unit(outcome.difference), 0)
 
 
 OWN = "This table is the suite's own: the paper does not print it, so nothing stands beside what was measured."
@@ -129,7 +126,8 @@ PLURALS = {"holds": "hold", "fails": "fail", "matches": "match", "differs": "dif
 
 def unit(view: TableView) -> str:
     """Return the unit of a table's scores, as the end of a sentence; empty where it is no share."""
-    return "" if any(cell.metric == "train_loss" for cell in view.cells()) else "; scores in per cent"
+    units = {metrics.find(cell.metric).unit for cell in view.cells() if cell.metric}
+    return "; scores in per cent" if units <= {"%"} else ""
 
 
 def effect(found: Effect) -> str:

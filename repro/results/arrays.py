@@ -1,4 +1,4 @@
-"""Small ``.npz`` archives read quickly and with suspicion: hundreds of them go into one report."""
+"""Read small ``.npz`` archives quickly and safely: one report reads hundreds of them, from any source."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import io
 import math
 import zipfile
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,39 +14,26 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from repro.config.errors import ArrayError
-from repro.results import sealed
 
 MOST = 1 << 28
-"""Bytes of an archive's arrays together, where nothing else is said."""
+"""Default limit of the bytes of an archive's arrays together."""
 _PREFIX = 10
 """Bytes before a header of format 1.0: the magic string, the version, the header's length."""
 _LONG_PREFIX = 12
-"""The same of later formats."""
+"""Bytes before a header of later formats."""
 _FIRST = b"\x93NUMPY\x01\x00"
 _ENCRYPTED = 1
 _SLACK = 1 << 16
 """Bytes of an archive beside its arrays."""
 
 
-def read(path: Path, most: int = MOST) -> dict[str, NDArray[Any]]:
-    """Return every array of an archive by its name, read-only; nothing in it is ever executed.
-
-    Raises:
-        OSError: the file cannot be read.
-        ArrayError: as ``parse``; or it is no file or larger than its arrays could be.
-    """
-    try:
-        data = sealed.contents(path, most + _SLACK)
-    except ValueError as error:
-        raise ArrayError(str(error)) from error
-    return parse(data, most)
-
-
 def parse(data: bytes, most: int = MOST) -> dict[str, NDArray[Any]]:
-    """Return the arrays of an archive's bytes; what it declares is compared with ``most`` before it is unpacked.
+    """Return the arrays of an archive by name, read-only; nothing in it is executed.
+
+    The declared sizes are compared with ``most`` before anything is unpacked.
 
     Raises:
-        ArrayError: it is damaged, encrypted or larger than ``most`` bytes, or holds something else than plain arrays.
+        ArrayError: it is damaged, encrypted or larger than ``most`` bytes, or holds anything but plain arrays.
     """
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
@@ -76,7 +62,7 @@ def _check(members: list[zipfile.ZipInfo], most: int) -> None:
 
 
 def _unpacked(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
-    """Return a member's bytes; no more than it declares are ever unpacked."""
+    """Return a member's bytes; never unpack more than it declares."""
     with archive.open(member) as file:
         data = file.read(member.file_size + 1)
     if len(data) != member.file_size:
@@ -96,7 +82,7 @@ def _array(data: bytes) -> NDArray[Any]:
 
 
 def _of_another_format(data: bytes) -> NDArray[Any]:
-    """Return an array whose header numpy alone can read, after a look at the length that it declares."""
+    """Return an array of another format version by numpy's reader, after a check of its declared length."""
     start = _LONG_PREFIX + int.from_bytes(data[_PREFIX - 2 : _LONG_PREFIX], "little")
     shape = ast.literal_eval(data[_LONG_PREFIX : min(start, _SLACK)].decode()).get("shape", ())
     if math.prod(shape) > len(data):
@@ -108,7 +94,7 @@ def _of_another_format(data: bytes) -> NDArray[Any]:
 
 @lru_cache(maxsize=64)
 def _header(data: bytes) -> tuple[tuple[int, ...], Any, np.dtype[Any]]:
-    """Return shape, order and kind that a header names; raise ``ValueError`` for one that is cut short."""
+    """Return the shape, order and dtype of a header; raise ``ValueError`` for one that is cut short."""
     stream = io.BytesIO(data)
     npy.read_magic(stream)
     shape, fortran, dtype = npy.read_array_header_1_0(stream)

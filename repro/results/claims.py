@@ -1,4 +1,4 @@
-"""Decide claims: every comparison a weighted sum of cells with its interval, every claim one of four words."""
+"""Decide claims: a comparison is a weighted sum of cells with an interval, a claim gets one of four verdicts."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ from repro.results.server_scores import Answer
 class Effect:
     """One comparison of a claim, in points or counts, with its interval.
 
-    ``low``..``high`` is the 95 % interval of this comparison alone, ``low_all``..``high_all`` the one widened for the
-    number of comparisons in the claim (Bonferroni). Both are nan where there is none.
+    ``low``..``high`` is the 95 % interval of this comparison alone, ``low_all``..``high_all`` is widened for the
+    number of comparisons in the claim (Bonferroni). Both are nan where there is no interval.
     """
 
     text: str
@@ -50,14 +50,14 @@ class Effect:
     note: str = ""
     missing: tuple[str, ...] = ()
     state: str = "open"
-    """``true``, ``false`` or ``open``: what this comparison alone shows."""
+    """``true``, ``false`` or ``open``: the result of this comparison alone."""
     slack: float = math.nan
-    """How far the interval lies inside the bounds, in its own widths (exact sums: in units); negative outside."""
+    """Distance of the interval from the bounds, in its own widths (exact sums: in units); negative outside."""
 
 
 @dataclass(frozen=True)
 class ClaimView:
-    """A sentence of the paper and what the records of one place say about it."""
+    """A sentence of the paper and its verdict from the records of one place."""
 
     table: int
     name: str
@@ -69,9 +69,9 @@ class ClaimView:
     note: str = ""
     refuted_in_print: str = ""
     own: str = ""
-    """Name of the table where that is one of the suite's own."""
+    """Name of the table where it is an additional one."""
     quote: str = ""
-    """The paper's own words; empty where the claim is read off a table."""
+    """The paper's words; empty where the claim is taken from a table."""
 
     @property
     def table_name(self) -> str:
@@ -121,7 +121,7 @@ def comparison(contrast: Contrast, table: int, tables: Mapping[int, Table]) -> s
 
 
 def _gains(weights: Sequence[float], refs: Sequence[Ref], table: int) -> str:
-    """Return a difference of two gains as such, each with the label that its two cells share; else nothing."""
+    """Return a difference of two gains, each with the label that its two cells share; empty for other sums."""
     if list(weights) != [1.0, -1.0, -1.0, 1.0]:
         return ""
     pairs = [(refs[0], refs[1]), (refs[2], refs[3])]
@@ -142,14 +142,14 @@ def _signed(weight: float, name: str) -> str:
 
 
 def bounds(contrast: Contrast) -> str:
-    """Return what a comparison's value must be, such as ``> 5.45``."""
+    """Return the bounds of a comparison, such as ``> 5.45``."""
     above = "" if contrast.above is None else f"> {contrast.above:g}"
     below = "" if contrast.below is None else f"< {contrast.below:g}"
     return " and ".join(part for part in (above, below) if part).replace("-", "−")  # noqa: RUF001 - a minus sign
 
 
 def _said(ref: Ref, table: int, tables: Mapping[int, Table]) -> Ref:
-    """Return a cell as a sentence names it: a column that is a bare number says of what, such as ``k=15``."""
+    """Return a cell with a numeric column named by the table's corner, such as ``k=15``."""
     held = tables.get(ref.table or table)
     letter = held.corner.partition(" ")[0] if held else ""
     return replace(ref, column=f"{letter}={ref.column}") if len(letter) == 1 and ref.column.isdigit() else ref
@@ -162,13 +162,12 @@ def _label(ref: Ref, table: int) -> str:
 
 POINTS = 100.0
 NAMED = 3
-"""Missing cells that a note names; the rest is counted."""
-Draws = Mapping[int, intervals.Draws]
+"""Missing cells that a note lists; further ones are counted."""
 
 
 @dataclass(frozen=True)
 class Desk:
-    """What a comparison is made on: a profile, the evidence, stored counts, every table."""
+    """The context of a comparison: a profile, the records, stored counts, every table."""
 
     profile: Profile
     evidence: Evidence
@@ -184,12 +183,12 @@ class Desk:
         return self._keys[cell]
 
     def answer(self, cell: Submitted) -> Answer | None:
-        """Return the last answer of the test server for a cell, or None."""
+        """Return the latest answer of the test server for a cell, or None."""
         run_key = self.run_key(cell)
         return None if run_key is None else server_scores.latest(self.evidence.shelf.answers, run_key)
 
     def cell(self, ref: Ref, table: int) -> Cell | None:
-        """Return the cell that a claim of ``table`` points at; None where there is no such table or label."""
+        """Return the cell that a claim of ``table`` refers to; None where there is no such table or label."""
         try:
             return self.tables[ref.table or table].cell(ref.row, ref.column)
         except (KeyError, ValueError):
@@ -221,12 +220,11 @@ def judge(claim: Claim, table: int, desk: Desk, place: str) -> ClaimView:
 
 
 def _verdict(effects: tuple[Effect, ...]) -> tuple[str, str]:
-    """Return the verdict on a sentence that says that all of its comparisons are true, and a note.
+    """Return the verdict on a claim that all of its comparisons are true, and a note.
 
-    ``holds`` needs all of them, each shown at the full level: the chance that all are shown while one is untrue is at
-    most that level (an intersection-union test), so nothing has to be corrected. For ``fails`` one comparison out of
-    many is enough, which chance alone brings about the sooner the more there are: there each interval is widened
-    (Bonferroni).
+    ``holds`` needs every comparison at the full level: the probability of accepting all while one is untrue is at most
+    that level (an intersection-union test), so no correction is needed. ``fails`` needs one comparison out of many,
+    whose false positive rate grows with their number: each interval is widened (Bonferroni).
     """
     measured = [effect for effect in effects if not effect.missing]
     single = any(effect.seeds == 1 for effect in measured)
@@ -248,11 +246,11 @@ def _effect(contrast: Contrast, table: int, desk: Desk, place: str, comparisons:
     if missing := tuple(f"{term.name} ({term.missing})" for term in terms if term.missing):
         return replace(effect, missing=missing)
     fixed = sum(term.weight * term.exact for term in terms if term.exact is not None)
-    measured = [term for term in terms if term.measurement is not None]
+    measured = [(term, term.measurement) for term in terms if term.measurement is not None]
     if not measured:
         state = "true" if _inside(fixed, fixed, contrast) else "false"
         return replace(effect, estimate=fixed, exact=True, state=state, slack=_slack(fixed, fixed, contrast))
-    drawn = [(term.weight * POINTS, _draws(term, desk.evidence)) for term in measured]
+    drawn = [(term.weight * POINTS, desk.evidence.draws_by_seed(seeds, term.metric)) for term, seeds in measured]
     found = intervals.contrast(drawn, comparisons=comparisons)
     ends = {name: getattr(found, name) + fixed for name in ("estimate", "low", "high", "low_all", "high_all")}
     state = _state(ends, contrast)
@@ -316,19 +314,10 @@ def _scored(term: _Term, cell: Score, desk: Desk, place: str) -> _Term:
     return replace(term, measurement=found, metric=cell.metric)
 
 
-def _draws(term: _Term, evidence: Evidence) -> Draws:
-    assert term.measurement is not None
-    return {s.seed: evidence.draws(s.record, term.metric) for s in term.measurement.samples}
-
-
-def _note(terms: list[_Term], found: intervals.Interval) -> str:
-    """Say which seeds are left out and why, and what the interval could not include."""
-    left = [
-        f"{t.name}: {many(len(t.measurement.diverged), 'seed')} diverged"
-        for t in terms
-        if t.measurement and t.measurement.diverged
-    ]
-    most = max(len(t.measurement.samples) for t in terms if t.measurement)
+def _note(measured: list[tuple[_Term, Measurement]], found: intervals.Interval) -> str:
+    """Return which seeds are left out and why, and limits of the interval."""
+    left = [f"{term.name}: {many(len(seeds.diverged), 'seed')} diverged" for term, seeds in measured if seeds.diverged]
+    most = max(len(seeds.samples) for _, seeds in measured)
     if found.paired and most > found.seeds > 0:
         left.append(f"{many(found.seeds, 'seed')} that all cells share")
     if not found.paired:

@@ -1,4 +1,4 @@
-"""Counts and layouts that ``repro cost`` read off the built modules and stored, so that a report needs no torch."""
+"""Counts and layouts of the built modules, stored by ``repro cost --store``: a report needs no torch."""
 
 from __future__ import annotations
 
@@ -7,23 +7,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from repro.paper.schema import CONVENTION
+
 
 @dataclass(frozen=True)
 class Counts:
-    """What is stored: key of the cell -> integer or layout."""
+    """Stored counts: key of the cell -> integer or layout."""
 
     values: Mapping[str, int | str]
     torch: str = ""
-    convention: str = "weights without biases; one multiply-add is one operation; convolutions only"
+    convention: str = CONVENTION
     fault: str = ""
 
 
 STORED = Path(__file__).with_name("counts.json")
-"""Every count and layout as read off the built modules; a test builds them anew and compares."""
+"""Every count and layout; a test rebuilds the modules and compares."""
 
 
 def load_counts(path: Path = STORED) -> Counts:
-    """Read stored counts; where the file is missing there are none, where it is damaged ``fault`` says so."""
+    """Read stored counts; there are none where the file is missing or damaged, and ``fault`` reports the damage."""
     if not path.exists():
         return Counts({})
     try:
@@ -31,5 +33,4 @@ def load_counts(path: Path = STORED) -> Counts:
         values = {str(name): value for name, value in tree["counts"].items() if isinstance(value, int | str)}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         return Counts({}, fault=f"{path.name}: unreadable ({error}); write it again with: repro cost all --store")
-    default = Counts({})
-    return Counts(values, str(tree.get("torch", "")), str(tree.get("convention", default.convention)))
+    return Counts(values, str(tree.get("torch", "")), str(tree.get("convention", CONVENTION)))

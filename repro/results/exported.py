@@ -1,6 +1,6 @@
-"""Weights that were exported (float16): they name the file that they were made from, and the checksum of their tensors.
+"""Exported weights (float16): the file names the sha256 of its source and of its own tensors.
 
-Such a file may lie beside a record in place of its own weights, whose checksum it cannot have.
+Such a file may replace the weights of a record, whose checksum it cannot have.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _METADATA = "__metadata__"
 
 
 def signed(data: bytes, metadata: Mapping[str, str], source: str) -> bytes:
-    """Return a safetensors file with its metadata, the checksum of its tensors among them; the same bytes each time.
+    """Return a safetensors file with metadata and the checksum of its tensors, deterministically.
 
     Args:
         data: the file without metadata.
@@ -40,7 +40,7 @@ def signed(data: bytes, metadata: Mapping[str, str], source: str) -> bytes:
 
 
 def origin(path: Path) -> Mapping[str, str] | None:
-    """Return ``SOURCE`` and ``CONTENT`` of a file that was exported with them and is whole; None for any other.
+    """Return ``SOURCE`` and ``CONTENT`` of an intact exported file; None for a file without them.
 
     Raises:
         OSError: it cannot be read.
@@ -64,7 +64,7 @@ def origin(path: Path) -> Mapping[str, str] | None:
 
 
 def first_source(path: Path) -> str:
-    """Return the sha256 of the weights that a file was made from; its own where it was not exported.
+    """Return the sha256 of the weights that a file was exported from; its own where it was not exported.
 
     Raises:
         OSError: it cannot be read.
@@ -78,7 +78,7 @@ def first_source(path: Path) -> str:
 
 
 def _header(prefix: bytes, rest: bytes) -> tuple[dict[str, Any], int]:
-    """Return the header, and the place in the file where the values begin."""
+    """Return the header and the offset of the values in the file."""
     length = int.from_bytes(prefix, "little")
     tree = sealed.parse(rest[:length])
     if not isinstance(tree, dict):

@@ -1,4 +1,4 @@
-"""Areas of valid receptive fields, measured once and stored beside the record whose weights they were measured on."""
+"""Areas of valid receptive fields, stored beside the record whose weights they were measured on."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _LARGEST = 1 << 16
 
 @dataclass(frozen=True)
 class Settings:
-    """How fields are measured. Two sets of areas are compared only where these are equal."""
+    """Settings of the measurement. Two sets of areas are compared only where these are equal."""
 
     images: int = 16
-    """The first so many images of the test set that have an object of ``smallest`` pixels or more."""
+    """Number of images: the first of the test set that have an object of ``smallest`` pixels or more."""
     smallest: int = 1000
     """Pixels of an image's largest object below which the image is passed over."""
     occluder: int = 11
@@ -86,7 +86,7 @@ def write(folder: Path, areas: Areas) -> Path:
 
 
 def read(folder: Path) -> Areas | None:
-    """Return what is stored in a record's folder, None where nothing is; raise ``RecordError`` for a damaged file."""
+    """Return the areas in a record's folder, None where there are none; raise ``RecordError`` for a damaged file."""
     path = folder / FILE
     if not path.exists():
         return None
@@ -102,11 +102,9 @@ def read(folder: Path) -> Areas | None:
 
 
 def _fault(tree: Any) -> str:  # noqa: ANN401 - a tree of plain values
-    """Return why a tree holds no areas, or nothing; it may raise as ``read`` expects."""
-    if type(tree["schema"]) is not int or tree["schema"] not in READABLE:
-        return f"schema {tree['schema']!r} is unknown to this version"
-    if tree["schema"] > 1 and (why := sealed.broken(tree)):
-        return f"it {why}"
+    """Return why a tree holds no areas, empty where it does; it may raise as ``read`` expects."""
+    if why := sealed.unreadable(tree, READABLE):
+        return why
     if not tree["fields"]:
         return "no field"
     if not all(type(side) is int and 0 < side <= _LARGEST for side in tree["size"]):

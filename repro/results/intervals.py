@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -18,20 +18,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from repro.results.metrics import WITHIN
-
-Floats = NDArray[np.float64]
+from repro.results import metrics
+from repro.results.metrics import Floats
 
 RESAMPLES = 2000
-"""Resamples of the images."""
+"""Bootstrap resamples of the images."""
 REPEATS = 5
-"""Draws of the seeds' error for each of them."""
+"""Draws of the seeds' error for each resample."""
 _EXACT = 2.0**24
-"""Below it float32 holds every whole number."""
+"""Below it float32 represents every whole number."""
 FEWEST_IMAGES = 10
 """Fewer images give no interval: their bootstrap would be far too narrow."""
 SEED = 20170308
-"""Of the bootstrap itself, so that the same records give the same bytes."""
+"""Seed of the bootstrap: the same records give the same bytes."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +81,7 @@ def _single(images: int, name: str, seed: int) -> NDArray[np.float32]:
 
 
 def _sums(added: Floats, name: str, seed: int) -> Floats:
-    """Return the sums of every resample, (resamples, q), of what each image adds, (n, q).
+    """Return the sums of every resample, (resamples, q), from the summands of each image, (n, q).
 
     Whole numbers are multiplied in float32, twice as fast, where no sum can reach 2^24: every step is exact there, so
     the sums are those of float64, bit for bit.
@@ -93,53 +92,26 @@ def _sums(added: Floats, name: str, seed: int) -> Floats:
     return weights(images, name, seed) @ added
 
 
-def parts(metric: str, counts: Mapping[str, NDArray[Any]]) -> Floats:
-    """Return what an image adds to a metric's sums, (n, q): the metric is a function of the column sums alone."""
-    if metric == "miou":
-        return counts["classes"].reshape(len(counts["classes"]), -1).astype(np.float64)
-    if metric == "pixel_acc":
-        return np.asarray(counts["classes"].sum(axis=1)[:, [0, 2]], np.float64)
-    if metric == "top5_err":
-        right = counts["top5"][:, 1]
-        return np.stack([1.0 - right, np.ones(len(right))], axis=1)
-    if metric in {"field_area", "train_loss"}:
-        return np.asarray(counts["fields" if metric == "field_area" else "loss"], np.float64)
-    near = metric == "boundary_acc"
-    region = slice(None, WITHIN + 1) if near else slice(WITHIN + 1, None)
-    return np.asarray(counts["distance"][:, region].sum(axis=1), np.float64)
-
-
-def pooled(metric: str, sums: Floats) -> Floats:
-    """Return the metric from column sums (..., q), as ``metrics`` does for one set; nan where it is undefined."""
-    if metric != "miou":
-        return _ratio(sums[..., 0], sums[..., 1])
-    both, pred, label = np.moveaxis(sums.reshape(*sums.shape[:-1], -1, 3), -1, 0)
-    iou = _ratio(both, pred + label - both)
-    seen = ~np.isnan(iou)
-    return _ratio(np.where(seen, iou, 0.0).sum(axis=-1), seen.sum(axis=-1).astype(np.float64))
-
-
-def _ratio(right: Floats, seen: Floats) -> Floats:
-    out = np.full(np.shape(seen), math.nan)
-    np.divide(right, seen, out=out, where=np.asarray(seen) > 0)
-    return out
-
-
 def draw(metric: str, counts: Mapping[str, NDArray[Any]], name: str = "", seed: int = SEED) -> Draws:
     """Return a score and its resampled values, as fractions.
 
     Args:
-        metric: a metric of ``repro.results.metrics``.
+        metric: a name among ``metrics.METRICS``.
         counts: a record's raw counts.
         name: the test set; scores on the same one are paired.
         seed: of the bootstrap.
     """
-    added = parts(metric, counts)
-    images = len(added)
-    value = float(pooled(metric, added.sum(axis=0)))
+    chosen = metrics.find(metric)
+    return resample(chosen.reduce, chosen.of(counts), name, seed)
+
+
+def resample(reduce: Callable[[Floats], Floats], parts: Floats, name: str = "", seed: int = SEED) -> Draws:
+    """Return ``reduce`` of the sums over the images, and of their sums over each resample, from (n, q)."""
+    images = len(parts)
+    value = float(reduce(parts.sum(axis=0)))
     if images < FEWEST_IMAGES:
         return Draws(value, np.full(RESAMPLES, math.nan), images)
-    return Draws(value, pooled(metric, _sums(added, name, seed)), images)
+    return Draws(value, reduce(_sums(parts, name, seed)), images)
 
 
 def contrast(
@@ -188,7 +160,7 @@ def quantiles(values: Floats, at: Sequence[float]) -> Floats:
 
 
 def _units(terms: Sequence[tuple[float, Mapping[int, Draws]]]) -> tuple[list[tuple[Floats, Floats]], bool]:
-    """Return values (n,) and draws (n, resamples) of what varies on its own: the sum by seed, or each term alone."""
+    """Return values (n,) and draws (n, resamples) of the independent units: the sum by seed, or each term."""
     common = sorted(set.intersection(*(set(by_seed) for _, by_seed in terms)))
     enough = len(common) > 1 or any(len(by_seed) == 1 for _, by_seed in terms)
     if common and enough:
@@ -224,10 +196,10 @@ def _moved(units: list[tuple[Floats, Floats]], seed: int) -> Floats:
 
 
 def _share(units: list[tuple[Floats, Floats]], mean: Floats) -> float:
-    """Return the factor on the images' error that leaves out what the spread over seeds already holds.
+    """Return the factor on the images' error that removes the part included in the spread over seeds.
 
-    Networks of different seeds err on different images. That part of the images' error shrinks with the number of
-    seeds and is in their spread too; counting it twice would widen the interval.
+    Networks of different seeds err on different images. This part of the images' error falls with the number of seeds
+    and is in their spread too; counting it twice would widen the interval.
     """
     total = float(_variance(mean)) if np.isfinite(mean).any() else 0.0
     twice = 0.0
@@ -239,12 +211,12 @@ def _share(units: list[tuple[Floats, Floats]], mean: Floats) -> float:
 
 
 def _mean(values: Floats) -> float:
-    """Return the mean (n,) without what is nan; 0 for nothing else."""
+    """Return the mean of (n,) without nan; 0 where every value is nan."""
     if np.isfinite(values).all():
         return float(values.mean())
     return float(np.nanmean(values)) if np.isfinite(values).any() else 0.0
 
 
 def _variance(values: Floats) -> Floats:
-    """Return the variance along the last axis without what is nan; numpy's slower function only where there is some."""
+    """Return the variance along the last axis without nan; numpy's slower ``nanvar`` only where it is needed."""
     return np.asarray(values.var(axis=-1) if np.isfinite(values).all() else np.nanvar(values, axis=-1))

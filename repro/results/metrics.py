@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -24,11 +25,30 @@ WITHIN = 7
 """Widest distance of the boundary region (Table 5)."""
 
 
-def _ratio(right: NDArray[Any], seen: NDArray[Any]) -> Floats:
-    """Return ``right / seen``, nan where nothing was seen."""
-    out = np.full(np.shape(seen), math.nan)
-    np.divide(right, seen, out=out, where=np.asarray(seen) > 0)
-    return out
+@dataclass(frozen=True)
+class Metric:
+    """A score as a function of sums over images.
+
+    The point score is ``reduce(parts(counts).sum(axis=0))``, its bootstrap ``reduce(weights @ parts(counts))``.
+    """
+
+    name: str
+    label: str
+    unit: str
+    """``%``, or another unit; the score times 100 is in it."""
+    counts: str
+    """Name of the counts that it needs: an array of ``counts.npz``, or a row of ``scores.BESIDE``."""
+    parts: Callable[[NDArray[Any]], Floats]
+    """Summands of every image, (n, q), from the counts (n, ...)."""
+    reduce: Callable[[Floats], Floats]
+    """The score from sums (..., q); nan where it is undefined."""
+
+    def of(self, counts: Mapping[str, NDArray[Any]]) -> Floats:
+        """Return the parts of a record's counts; raise ``MetricError`` where those needed were not recorded."""
+        if self.counts not in counts:
+            held = ", ".join(sorted(counts)) or "none"
+            raise MetricError(f"metric {self.name}: needs the counts {self.counts!r}, the record has {held}")
+        return self.parts(counts[self.counts])
 
 
 def _shaped(counts: NDArray[Any], name: str, shape: tuple[int | None, ...]) -> Ints:
@@ -42,115 +62,106 @@ def _shaped(counts: NDArray[Any], name: str, shape: tuple[int | None, ...]) -> I
     return array.astype(np.int64, copy=False)
 
 
-def iou(classes: Ints) -> Floats:
-    """Return each class's intersection over union, pooled over the set.
+def _class_parts(classes: Ints) -> Floats:
+    """Return the pixels of intersection, prediction and label of every class, (n, c * 3), from (n, c, 3)."""
+    array = _shaped(classes, "classes", (None, None, 3))
+    return array.reshape(len(array), 3 * array.shape[1]).astype(np.float64)
 
-    Args:
-        classes: (n, c, 3), per image and class the pixels of the intersection, the prediction and the label.
 
-    Returns:
-        (c,) fractions; nan for a class that occurs neither in a label nor in a prediction.
+def _pixel_parts(classes: Ints) -> Floats:
+    """Return the pixels right and labelled, (n, 2)."""
+    return np.asarray(_shaped(classes, "classes", (None, None, 3)).sum(axis=1)[:, [0, 2]], np.float64)
+
+
+def _region_parts(bins: slice) -> Callable[[Ints], Floats]:
+    """Return a function from ``distance`` (n, 42, 2) to the pixels right and seen in some bins, (n, 2)."""
+
+    def parts(distance: Ints) -> Floats:
+        return np.asarray(_shaped(distance, "distance", (None, BINS, 2))[:, bins].sum(axis=1), np.float64)
+
+    return parts
+
+
+def _top5_parts(top5: Ints) -> Floats:
+    """Return whether an image's class is beyond the best five, and 1, (n, 2); ``top5`` has best and among five."""
+    right = _shaped(top5, "top5", (None, 2))[:, 1]
+    return np.stack([1.0 - right, np.ones(len(right))], axis=1)
+
+
+def _pairs(pairs: NDArray[Any]) -> Floats:
+    return np.asarray(pairs, np.float64).reshape(-1, 2)
+
+
+def ratio(sums: Floats) -> Floats:
+    """Return the first sum over the second, (...), from (..., 2); nan where the second is not positive."""
+    right, seen = sums[..., 0], sums[..., 1]
+    out = np.full(np.shape(seen), math.nan)
+    np.divide(right, seen, out=out, where=np.asarray(seen) > 0)
+    return out
+
+
+def class_iou(sums: Floats) -> Floats:
+    """Return each class's intersection over union, (..., c), from sums (..., c * 3).
+
+    It is nan for a class that occurs neither in a label nor in a prediction.
     """
-    both, pred, label = _shaped(classes, "classes", (None, None, 3)).sum(axis=0).T
-    return _ratio(both, pred + label - both)
+    both, pred, label = np.moveaxis(sums.reshape(*sums.shape[:-1], sums.shape[-1] // 3, 3), -1, 0)
+    return ratio(np.stack([both, pred + label - both], axis=-1))
 
 
-def miou(classes: Ints) -> float:
-    """Return the mean of ``iou`` over the classes that occur in a label or in a prediction; nan when none does.
+def mean_iou(sums: Floats) -> Floats:
+    """Return the mean of ``class_iou`` over the classes that occur in a label or in a prediction; nan when none does.
 
     A class that is predicted but never labelled counts as 0: it is a mistake, not an absence. The paper's "Mean IoU"
     (Tables 1 to 4 and 7 to 10) is this one.
     """
-    each = iou(classes)
-    return float(each[~np.isnan(each)].mean()) if not np.isnan(each).all() else math.nan
+    iou = class_iou(sums)
+    seen = ~np.isnan(iou)
+    return ratio(np.stack([np.where(seen, iou, 0.0).sum(axis=-1), seen.sum(axis=-1)], axis=-1))
 
 
-def pixel_acc(classes: Ints) -> float:
-    """Return the share of labelled pixels that are right; nan when none is labelled."""
-    both, _, label = _shaped(classes, "classes", (None, None, 3)).sum(axis=(0, 1))
-    return float(_ratio(both, label))
-
-
-def _near_far(distance: Ints, within: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return right and seen, (2,), up to ``within`` pixels from the boundary and beyond."""
-    if not 0 <= within <= BINS - 2:
-        msg = f"within: the bins end at {BINS - 2} pixels, got {within}"
-        raise MetricError(msg)
-    pooled = _shaped(distance, "distance", (None, BINS, 2)).sum(axis=0)
-    return pooled[: within + 1].sum(axis=0), pooled[within + 1 :].sum(axis=0)
-
-
-def boundary_acc(distance: Ints, within: int = WITHIN) -> float:
-    """Return the accuracy within ``within`` pixels of the nearest other label (Table 5); nan when no pixel is there.
-
-    Args:
-        distance: (n, 42, 2), per image and distance bin the pixels right and seen. Bin d holds the distances in
-            (d - 1, d]. A pixel beside an edge has distance 1, so bin 0 is always empty.
-        within: widest distance, in pixels.
-    """
-    near, _ = _near_far(distance, within)
-    return float(_ratio(near[0], near[1]))
-
-
-def internal_acc(distance: Ints, within: int = WITHIN) -> float:
-    """Return the accuracy farther than ``within`` pixels from any other label (Table 5); nan when no pixel is there."""
-    _, far = _near_far(distance, within)
-    return float(_ratio(far[0], far[1]))
-
-
-def boundary_share(distance: Ints, within: int = WITHIN) -> float:
-    """Return the share of the scored pixels that lie in the boundary region; nan when none is scored."""
-    near, far = _near_far(distance, within)
-    return float(_ratio(near[1], near[1] + far[1]))
-
-
-def profile(distance: Ints) -> Floats:
-    """Return the accuracy at each distance bin, (42,); nan in bins that hold no pixel (bin 0 always)."""
-    right, seen = _shaped(distance, "distance", (None, BINS, 2)).sum(axis=0).T
-    return _ratio(right, seen)
-
-
-def top5_err(top5: Ints) -> float:
-    """Return the share of images whose class is not among the best five (Table 6); nan for no image.
-
-    Args:
-        top5: (n, 2), per image 1 where the class was the best one, and 1 where it was among five.
-    """
-    array = _shaped(top5, "top5", (None, 2))
-    return float(1.0 - array[:, 1].mean()) if len(array) else math.nan
-
-
-def share(parts: NDArray[Any]) -> float:
-    """Return the sum of the first column over that of the second, from (n, 2); nan where the second is nothing."""
-    part, whole = np.asarray(parts, dtype=np.float64).reshape(-1, 2).sum(axis=0)
-    return float(_ratio(part, whole))
-
-
-_SCORES: dict[str, tuple[str, Callable[[Ints], float]]] = {
-    "miou": ("classes", miou),
-    "pixel_acc": ("classes", pixel_acc),
-    "boundary_acc": ("distance", boundary_acc),
-    "internal_acc": ("distance", internal_acc),
-    "top5_err": ("top5", top5_err),
-    "field_area": ("fields", share),
-    "train_loss": ("loss", share),
+_BOUNDARY, _INTERNAL = _region_parts(slice(None, WITHIN + 1)), _region_parts(slice(WITHIN + 1, None))
+METRICS = {
+    metric.name: metric
+    for metric in (
+        Metric("miou", "mean IoU", "%", "classes", _class_parts, mean_iou),
+        Metric("pixel_acc", "pixel accuracy", "%", "classes", _pixel_parts, ratio),
+        Metric("boundary_acc", "boundary accuracy", "%", "distance", _BOUNDARY, ratio),
+        Metric("internal_acc", "internal accuracy", "%", "distance", _INTERNAL, ratio),
+        Metric("top5_err", "top-5 error", "%", "top5", _top5_parts, ratio),
+        Metric("field_area", "area of the valid receptive field", "%", "fields", _pairs, ratio),
+        Metric("train_loss", "training loss", "loss x 100", "loss", _pairs, ratio),
+    )
 }
+"""Every metric by name."""
 
 
-def score(metric_name: str, counts: Mapping[str, Ints]) -> float:
-    """Return the metric of this name (``spec.Metric``) from a record's counts.
+def find(name: str) -> Metric:
+    """Return the metric of a name; raise ``MetricError`` where there is none."""
+    if name not in METRICS:
+        raise MetricError(f"metric {name!r} is unknown; there are {', '.join(METRICS)}")
+    return METRICS[name]
+
+
+def main(counts: Mapping[str, NDArray[Any]]) -> Metric:
+    """Return the metric by which two evaluations are compared: the first that the counts give, mIoU for none."""
+    return next((metric for metric in METRICS.values() if metric.counts in counts), METRICS["miou"])
+
+
+def score(name: str, counts: Mapping[str, NDArray[Any]]) -> float:
+    """Return the metric of a name from a record's counts.
 
     Raises:
         MetricError: the metric is unknown, or the counts that it needs were not recorded.
     """
-    if metric_name not in _SCORES:
-        msg = f"metric {metric_name!r} is unknown; there are {', '.join(_SCORES)}"
-        raise MetricError(msg)
-    name, function = _SCORES[metric_name]
-    if name not in counts:
-        msg = f"metric {metric_name}: needs the counts {name!r}, the record has {', '.join(sorted(counts)) or 'none'}"
-        raise MetricError(msg)
-    return function(counts[name])
+    metric = find(name)
+    return float(metric.reduce(metric.of(counts).sum(axis=0)))
+
+
+def boundary_share(distance: Ints) -> float:
+    """Return the share of the scored pixels that lie in the boundary region; nan when none is scored."""
+    near, far = _BOUNDARY(distance).sum(axis=0)[1], _INTERNAL(distance).sum(axis=0)[1]
+    return float(ratio(np.array([near, near + far])))
 
 
 def check_labels(labels: NDArray[np.uint8], num_classes: int, ignore: int = 255) -> None:

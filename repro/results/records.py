@@ -1,4 +1,4 @@
-"""Append, load and retract the records of runs: folders that merge, files that never change."""
+"""Load and append the records of runs: one folder a run, whose files are written once and never changed."""
 
 from __future__ import annotations
 
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-
-if TYPE_CHECKING:
     Counts = Mapping[str, NDArray[np.int64]]
 
 
@@ -45,7 +43,7 @@ _KINDS: Mapping[str, tuple[type, ...]] = {
     **dict.fromkeys(("spec", "data", "sums", "identity"), (dict,)),
     "classes": (list,),
 }
-"""What a field may hold that numbers hang on, where it is there and not null; the rest is shown or left out."""
+"""Types of the fields that results depend on, where they are present and not null; other fields are only shown."""
 _NEEDED = ("key", "seed", "status", "spec")
 OWN_NAME = re.compile(r"-(?P<key>[0-9a-f]{10})-s(?P<seed>\d+)(-d[0-9a-f]+)?")
 """End of a folder's name as runs write it; copies may have other names."""
@@ -54,7 +52,7 @@ _SUM = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True)
 class Record:
-    """What one run left behind. ``meta`` is ``record.json`` whole.
+    """The results of one run. ``meta`` is the content of ``record.json``.
 
     ``counts`` (loaded when asked for): ``classes`` (n, c, 3) int, per image and class the pixels
     of the intersection, the prediction and the label; ``distance`` (n, 42, 2) int, per image and
@@ -101,7 +99,7 @@ class Record:
 
     @cached_property
     def digest(self) -> str:
-        """sha256 of ``record.json`` as it lies there, by which descendants name the record; empty where it is gone."""
+        """sha256 of ``record.json``, by which later records refer to this one; empty where the file is gone."""
         import hashlib
 
         try:
@@ -111,9 +109,9 @@ class Record:
 
     @property
     def built_on(self) -> tuple[str, str]:
-        """Name and digest of the record whose weights the run began with or evaluated.
+        """Name and digest of the record whose weights the run started from or evaluated.
 
-        Both are empty where there is none; the digest is, too, in a record of schema 1.
+        Both are empty where there is none; the digest is also empty in a record of schema 1.
         """
         return str(self.meta.get("weights_from") or ""), self.identity.parent
 
@@ -132,20 +130,19 @@ class Record:
             self._check(COUNTS, data)
             return {name: _whole(name, array) for name, array in arrays.parse(data, most).items()}
         except (OSError, ValueError) as error:
-            why = (error.strerror if isinstance(error, OSError) else "") or error
-            msg = f"{path}: counts cannot be read ({why}); retract the record or restore the file"
+            msg = f"{path}: counts cannot be read ({sealed.cause(error)}); retract the record or restore the file"
             raise RecordError(msg) from error
 
     @property
     def _largest_counts(self) -> int:
-        """Bytes that the counts of so many images and classes can have."""
+        """Most bytes that the counts of the record's images and classes can have."""
         images, classes = self.meta.get("test_images"), self.meta.get("classes")
         if images is None or classes is None:
             return _LARGEST_COUNTS
         return min(_LARGEST_COUNTS, 8 * int(images) * (3 * len(classes) + _COLUMNS) + (1 << 12))
 
     def log(self) -> list[dict[str, Any]]:
-        """Read the training log: one mapping a line, lines cut short left out.
+        """Read the training log: one mapping a line; incomplete lines are skipped.
 
         Raises:
             RecordError: the file cannot be read, or is not the one that the run wrote.
@@ -159,8 +156,7 @@ class Record:
             lines = data.decode().splitlines()
             return [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}")]
         except (OSError, ValueError, RecursionError) as error:
-            why = (error.strerror if isinstance(error, OSError) else "") or error
-            raise RecordError(f"{path}: the log cannot be read ({why}); restore the file") from error
+            raise RecordError(f"{path}: the log cannot be read ({sealed.cause(error)}); restore the file") from error
 
     def _check(self, name: str, data: bytes) -> None:
         """Raise ``ValueError`` where a file of the record is not the one that the run wrote."""
@@ -175,10 +171,10 @@ class Record:
         return None if self.meta["schema"] == 1 else self.meta["sums"]
 
     def weights(self) -> Path:
-        """Return the file of the trained weights after a look at its checksum.
+        """Return the file of the trained weights after a check of its checksum.
 
-        It is the one that the run wrote, or what ``repro export`` made of it. A record of schema 1 names no checksum;
-        its weights are taken as they are, exported ones by their own.
+        It is the file that the run wrote, or the export of it by ``repro export``. A record of schema 1 has no
+        checksum of it; only exported weights are checked then, by their own.
 
         Raises:
             RecordError: there is no such file, or it is another or a damaged one.
@@ -191,8 +187,7 @@ class Record:
                 return path
             found = exported.first_source(path)
         except (OSError, ValueError) as error:
-            why = (error.strerror if isinstance(error, OSError) else "") or error
-            raise RecordError(f"{path}: {why}; {remedy}") from error
+            raise RecordError(f"{path}: {sealed.cause(error)}; {remedy}") from error
         if found != self.sums.get(WEIGHTS):
             msg = f"{path}: damaged or of another run: its checksum differs from record.json's; {remedy} and run again"
             raise RecordError(msg)
@@ -228,12 +223,12 @@ class Withdrawal:
 
 @dataclass(frozen=True)
 class Shelf:
-    """All records under some roots, and what was passed over and why."""
+    """All records under some roots, and which were passed over and why."""
 
     records: tuple[Record, ...]
     passed_over: tuple[str, ...] = ()
     answers: tuple[Answer, ...] = ()
-    """What test servers answered, see ``repro.results.server_scores``."""
+    """Answers of test servers, see ``repro.results.server_scores``."""
     withdrawn: tuple[Withdrawal, ...] = ()
     """Records that were withdrawn; those that fell with them are among ``passed_over``."""
 
@@ -251,9 +246,9 @@ class Shelf:
 
 
 def load(roots: Mapping[str, Path]) -> Shelf:
-    """Read every record under ``roots`` (place -> folder); say which ones were passed over.
+    """Read every record under ``roots`` (place -> folder), and why others were passed over.
 
-    A record that builds on one of its place which was withdrawn or replaced is passed over, too.
+    A record that was built on a withdrawn or replaced one of the same place is passed over, too.
     """
     records: list[Record] = []
     passed_over: list[str] = []
@@ -271,7 +266,7 @@ def load(roots: Mapping[str, Path]) -> Shelf:
 
 @dataclass(frozen=True)
 class _Root:
-    """All that lies under one root, by the folders' names."""
+    """The records and withdrawals under one root, by folder name."""
 
     records: Mapping[str, Record]
     withdrawn: Mapping[str, Withdrawal]
@@ -300,7 +295,7 @@ class _Root:
 
     @cached_property
     def fell(self) -> Mapping[str, str]:
-        """Why some of the records may not be used, by name."""
+        """Reasons why records may not be used, by name."""
         found = ((name, self.fallen(record)) for name, record in self.records.items())
         return {name: why for name, why in found if why}
 
@@ -311,14 +306,14 @@ class _Root:
 
     @property
     def passed_over(self) -> list[str]:
-        """Why the others may not, those withdrawn left out."""
+        """Reasons why the others may not be used, without the withdrawn ones."""
         return [
             *self.faults,
             *(f"{self.records[name].folder}: {why}, passed over; run it again" for name, why in self.fell.items()),
         ]
 
     def fallen(self, record: Record, seen: frozenset[str] = frozenset()) -> str:
-        """Return why a record fell with one that it builds on, or nothing."""
+        """Return why a record is invalid because of a record that it was built on; empty where it is valid."""
         name, digest = record.built_on
         if not name or name in seen:
             return ""
@@ -329,7 +324,7 @@ class _Root:
         return f"built on {name}, which is {why}" if why else ""
 
     def lost(self, name: str, digest: str = "") -> str:
-        """Return in words that the record of a name (and digest, where it is known) was withdrawn or replaced."""
+        """Return how the record of a name (and digest, where known) was withdrawn or replaced; empty where not."""
         last = [gone for own, gone in self.withdrawn.items() if first_name(own) == name]
         found = self.records.get(name)
         if last and (found is None or not digest):
@@ -343,8 +338,7 @@ def _read(path: Path, place: str) -> Record:
     try:
         meta = sealed.read(path)
     except (OSError, ValueError) as error:
-        why = (error.strerror if isinstance(error, OSError) else "") or error
-        msg = f"{path}: cut short or unreadable, passed over and left in place ({why})"
+        msg = f"{path}: cut short or unreadable, passed over and left in place ({sealed.cause(error)})"
         raise RecordError(msg) from error
     if fault := _fault(meta, path.parent.name):
         raise RecordError(f"{path}: {fault}, passed over")
@@ -352,7 +346,7 @@ def _read(path: Path, place: str) -> Record:
 
 
 def _fault(meta: Any, name: str) -> str:  # noqa: ANN401 - a tree of plain values
-    """Return why a tree is no record of a folder's name, or nothing."""
+    """Return why a tree is not a record of a folder of this name; empty where it is."""
     schema: object = meta.get("schema") if isinstance(meta, dict) else None
     if not isinstance(schema, int) or isinstance(schema, bool) or schema not in READABLE:
         return f"schema {schema!r} is unknown to this version (it reads {' and '.join(map(str, READABLE))})"
@@ -362,7 +356,7 @@ def _fault(meta: Any, name: str) -> str:  # noqa: ANN401 - a tree of plain value
 
 
 def _kind_faults(meta: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what is wrong with single fields, as a record's readers take them."""
+    """Yield the faults of single fields: wrong types, negative numbers."""
     for part, kinds in _KINDS.items():
         value = meta.get(part)
         if value is not None and (isinstance(value, bool) or not isinstance(value, kinds)):
@@ -376,7 +370,7 @@ def _kind_faults(meta: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _other_run(meta: Mapping[str, Any], name: str) -> str:
-    """Return that a record's key is not that of its spec, or not that of its folder's name; or nothing."""
+    """Return how a record's key differs from that of its spec or of its folder's name; empty where it does not."""
     if (key := key_of_tree(meta["spec"])) != meta["key"]:
         return f"its key {meta['key']} is not that of its spec, {key}"
     own = OWN_NAME.search(name)
@@ -386,15 +380,15 @@ def _other_run(meta: Mapping[str, Any], name: str) -> str:
 
 
 def present(folder: Path) -> bool:
-    """Say whether a folder holds a record, readable or not, that was not retracted."""
+    """Return whether a folder holds a record, readable or not, that was not retracted."""
     return (folder / FILE).exists() and not withdrawn(folder)
 
 
 def stands(root: Path, name: str) -> bool:
-    """Say whether the run of this name has its record; one that was withdrawn, or fell with one that was, is none.
+    """Return whether the run of this name has a valid record: not withdrawn, and not built on a withdrawn one.
 
     Raises:
-        RecordError: there is one that no table would read.
+        RecordError: there is a record that no table would read.
     """
     folder = root / name
     if not present(folder):
@@ -411,12 +405,12 @@ def stands(root: Path, name: str) -> bool:
 
 
 def _fallen(root: Path, record: Record) -> str:
-    """Return why a record fell with one that it builds on, or nothing."""
+    """Return why a record is invalid because of a record that it was built on; empty where it is valid."""
     return _Root.read(root, record.place).fallen(record) if record.built_on[0] else ""
 
 
 def append(root: Path, name: str, meta: Mapping[str, Any], counts: Counts, extra: Iterable[Path] = ()) -> Path:
-    """Write a record whole or not at all; refuse to overwrite one. A retracted one of its name moves aside.
+    """Write a record atomically, never over another one. A retracted one of its name is moved aside.
 
     Args:
         root: folder of records, such as ``runs/local``.
@@ -478,7 +472,7 @@ def _fill(folder: Path, meta: Mapping[str, Any], counts: Counts, extra: Iterable
 
 
 def _smallest(array: NDArray[np.int64]) -> NDArray[Any]:
-    """Store counts as uint32, or as they are where they do not fit."""
+    """Return counts as uint32, unchanged where they do not fit."""
     import numpy as np
 
     if array.size and array.min() >= 0 and array.max() < 2**32:

@@ -1,4 +1,4 @@
-"""Rebuild a run from the tree that its record holds; the key tells whether it came back whole."""
+"""Rebuild a run from its record; its key must be the record's."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _OTHER_VERSION = "written by another version of the suite; run it again, or use 
 
 
 def run_of(record: Record) -> Run:
-    """Return the run that left a record.
+    """Return the run of a record.
 
     Raises:
         RecordError: the record was written by a version whose runs this one cannot express.

@@ -1,4 +1,4 @@
-"""Records and answers that were withdrawn: a file beside them says why, nothing is deleted, and it can be undone."""
+"""Withdraw records and answers: a file beside them gives the reason; nothing is deleted, and it can be undone."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ _ASIDE = re.compile(r"(.+)-retracted-\d+")
 
 
 def withdrawn(folder: Path) -> bool:
-    """Say whether what lies in a folder was withdrawn."""
+    """Return whether a folder was withdrawn."""
     return (folder / FILE).exists()
 
 
 def withdraw(folder: Path, why: str) -> None:
-    """Withdraw what lies in a folder, readable or not, with the reason; raise ``OSError`` where the disk refuses."""
+    """Withdraw a folder, readable or not, with the reason; raise ``OSError`` where the file cannot be written."""
     atomic_write(folder / FILE, json.dumps({"why": why}, ensure_ascii=False) + "\n")
 
 
 def reason(folder: Path) -> str:
-    """Return in one line why what lies in a folder was withdrawn; a file that cannot be read gives no reason."""
+    """Return in one line the reason of a withdrawal, or that it cannot be read."""
     try:
         tree = sealed.read(folder / FILE)
     except (OSError, ValueError):
@@ -35,33 +35,33 @@ def reason(folder: Path) -> str:
 
 
 def in_one_line(text: str) -> str:
-    """Return a text without line breaks and without what a terminal takes for orders."""
+    """Return a text without line breaks and terminal control characters."""
     return "".join(letter if letter.isprintable() else " " for letter in text).strip()
 
 
 def move_aside(folder: Path) -> None:
-    """Free a withdrawn folder's name for the right one; raise ``OSError`` where the disk refuses."""
+    """Rename a withdrawn folder, to free its name; raise ``OSError`` where that fails."""
     names = (folder.with_name(f"{folder.name}-retracted-{n}") for n in range(1, _MOST))
     folder.replace(next(path for path in names if not path.exists()))
 
 
 def first_name(name: str) -> str:
-    """Return the name that a folder had before it was moved aside: its own where it was not."""
+    """Return the name of a folder before it was moved aside; its name where it was not."""
     found = _ASIDE.fullmatch(name)
     return found[1] if found else name
 
 
 def moved_aside(root: Path, name: str) -> list[Path]:
-    """Return the withdrawn folders of a name that were moved aside for another, the last one last."""
+    """Return the withdrawn folders of a name that were moved aside, in that order."""
     found = [path for path in root.glob("*-retracted-*") if first_name(path.name) == name and withdrawn(path)]
     return sorted(found, key=lambda path: int(path.name.rpartition("-")[2]))
 
 
 def restore(folder: Path) -> Path:
-    """Undo a withdrawal under the folder's first name, which must be free; return where it lies now.
+    """Undo a withdrawal under the folder's first name, which must be free; return the folder.
 
     Raises:
-        OSError: the disk refuses; it is still withdrawn.
+        OSError: a file cannot be changed; the folder is still withdrawn.
     """
     target = folder.with_name(first_name(folder.name))
     if folder != target:

@@ -1,4 +1,4 @@
-"""Scores of records from their raw counts: values by seed, what diverged, what cannot be trusted."""
+"""Scores of records from their raw counts: values by seed, diverged runs, faults."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Measurement:
-    """Everything that the records of one place say about one cell."""
+    """Scores, diverged runs and faults of the records of one place for one cell."""
 
     place: str
     samples: tuple[Sample, ...] = ()
@@ -82,8 +82,8 @@ class Measurement:
 class Evidence:
     """Records by key and place, each read once; ``faults`` names those that cannot be used at all.
 
-    In each place, the records of one profile are taken that agree on their data and start weights: those that the
-    user's data root and weights give (``wished``), else those of the largest set. The others stand apart.
+    In each place, the records of one profile that agree on their data and start weights are pooled: those of the
+    user's data root and weights (``wished``), else the largest set. The others are kept apart.
     """
 
     shelf: Shelf
@@ -99,7 +99,7 @@ class Evidence:
     _draws: dict[tuple[Record, str], intervals.Draws] = field(init=False, repr=False, default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Sort the records by key and place, and name the ones without a usable key, seed or status."""
+        """Group the records by key and place, and list those without a usable status."""
         faults = list(self.shelf.passed_over)
         usable: list[Record] = []
         for record in self.shelf.records:
@@ -113,7 +113,7 @@ class Evidence:
         object.__setattr__(self, "faults", tuple(faults))
 
     def keys(self) -> dict[str, list[Record]]:
-        """Return every usable record by its key; those of other data are left out."""
+        """Return every usable record by its key, without those of other data."""
         found: dict[str, list[Record]] = defaultdict(list)
         for (key, _), records in self._sound.items():
             found[key] += records
@@ -129,27 +129,31 @@ class Evidence:
         return self._counts[record]
 
     def sums(self, record: Record, metric: str) -> Mapping[str, NDArray[Any]] | None:
-        """Return the counts that a metric needs: the evaluation's, or what lies beside them; None where that does not.
+        """Return the counts that a metric needs, of the evaluation or from ``BESIDE``; None where the latter has none.
 
         Raises:
             RecordError: counts or areas that cannot be read or trusted.
         """
-        read = {"field_area": _fields, "train_loss": _losses}.get(metric)
-        if read is None:
+        name = metrics.find(metric).counts
+        if name not in BESIDE:
             return self.counts(record)
-        if (record, metric) not in self._beside:
-            self._beside[record, metric] = read(record)
-        return self._beside[record, metric]
+        if (record, name) not in self._beside:
+            self._beside[record, name] = BESIDE[name](record)
+        return self._beside[record, name]
 
     def draws(self, record: Record, metric: str) -> intervals.Draws:
         """Return a record's score with its values on resampled images; records of one test set share the images."""
         if (record, metric) not in self._draws:
-            name = fingerprint(_part(record.meta.get("spec"), "test"))
-            self._draws[record, metric] = intervals.draw(metric, self.sums(record, metric) or {}, name)
+            sums = self.sums(record, metric) or {}
+            self._draws[record, metric] = intervals.draw(metric, sums, test_set(record))
         return self._draws[record, metric]
 
+    def draws_by_seed(self, found: Measurement, metric: str) -> dict[int, intervals.Draws]:
+        """Return the draws of every seed of a measurement."""
+        return {sample.seed: self.draws(sample.record, metric) for sample in found.samples}
+
     def measure(self, key: str, place: str, metric: str) -> Measurement:
-        """Return what the records of ``place`` under ``key`` say in ``metric``."""
+        """Return the measurement of ``key`` from the records of ``place`` in ``metric``."""
         asked = (key, place, metric)
         if asked not in self._measured:
             self._measured[asked] = self._measure(key, place, metric)
@@ -181,11 +185,11 @@ class Evidence:
             return None
 
     def _single(self, records: tuple[Record, ...], faults: list[str]) -> tuple[list[Record], list[Record]]:
-        """Return one record a seed, and those beside them that another arithmetic made.
+        """Return one record a seed, and the others of these seeds from another arithmetic.
 
-        Of equal records the first is taken. Of records whose arithmetic differs (a CPU's beside a GPU's), the one
-        whose arithmetic the most records of this key share; the other is shown, not pooled. Records that disagree
-        although their arithmetic is the same are not used at all.
+        Of equal records the first is used. Of records whose arithmetic differs (a CPU's and a GPU's), the one whose
+        arithmetic most records of this key share is used; the other is shown, not pooled. Records that disagree
+        under the same arithmetic are not used at all.
         """
         common = Counter(_arithmetic(record) for record in records)
         seeds: dict[int, list[Record]] = defaultdict(list)
@@ -214,12 +218,12 @@ class Evidence:
 
 
 def divided(records: Iterable[Record], wished: Sources | None = None) -> tuple[list[Record], list[Record]]:
-    """Part records into those that may stand in one table and those of other data or start weights.
+    """Divide records into those that may be pooled in one table and those of other data or start weights.
 
     Args:
-        records: of any places and profiles; each profile of each place is divided by itself.
-        wished: the sources that the user has named now, which local records must agree with; elsewhere, and where
-            it is None or empty, those of most records decide.
+        records: of any places and profiles; each profile of each place is divided separately.
+        wished: the sources that the user names, which local records must agree with; in other places, and where it
+            is None or empty, the sources of most records are used.
 
     Returns:
         The records that agree, and the others, each in the order given.
@@ -274,12 +278,18 @@ def _losses(record: Record) -> dict[str, NDArray[Any]] | None:
     return {"loss": np.array([(loss, 1.0) for loss in losses])} if losses else None
 
 
-def _part(tree: object, name: str) -> object:
-    return tree.get(name) if isinstance(tree, Mapping) else None
+BESIDE = {"fields": _fields, "loss": _losses}
+"""Counts that are no part of ``counts.npz``: name -> how they are read from a record's folder."""
+
+
+def test_set(record: Record) -> str:
+    """Return a text that is the same for records of one test set."""
+    spec = record.meta.get("spec")
+    return fingerprint(spec.get("test") if isinstance(spec, Mapping) else None)
 
 
 def fingerprint(value: Any) -> str:  # noqa: ANN401 - any part of record.json
-    """Return a part of ``record.json`` as one short text, the same for equal parts."""
+    """Return a part of ``record.json`` as text, the same for equal parts."""
     return value if isinstance(value, str) else json.dumps(value, sort_keys=True, default=str)
 
 
@@ -287,18 +297,18 @@ STATUSES = ("ok", "diverged", "interrupted")
 SIZES = 21
 """Bins of ``size``, as ``regions.SIZES``, which is not for reports to import."""
 _MOST = 2**40
-"""Pixels that no image has."""
+"""More pixels than an image can have."""
 
 
 def status_fault(record: Record) -> str:
-    """Return why a record has no place in any table, or nothing."""
+    """Return why a record cannot be used in any table; empty where it can."""
     if record.status in STATUSES:
         return ""
     return f"{record.name} ({record.place}): status {record.status!r} is none of {', '.join(STATUSES)}, passed over"
 
 
 def impossible(record: Record, counts: Mapping[str, Array]) -> str:
-    """Return what no evaluation could have counted, or nothing."""
+    """Return why no evaluation can have made these counts; empty where one can."""
     if fault := _misshapen(record, counts):
         return fault
     if any(array.size and array.min() < 0 for array in counts.values()):
@@ -315,7 +325,7 @@ def impossible(record: Record, counts: Mapping[str, Array]) -> str:
 
 
 def _misshapen(record: Record, counts: Mapping[str, Array]) -> str:
-    """Return which counts are unknown, or of other bins or classes than the record's, or nothing."""
+    """Return which counts are unknown or of another shape than the record's bins and classes; empty for none."""
     classes = record.meta.get("classes")
     number = None if classes is None else len(classes)
     wanted = {"classes": (number, 3), "distance": (BINS, 2), "size": (SIZES, 2), "top5": (2,)}
@@ -330,7 +340,7 @@ def _misshapen(record: Record, counts: Mapping[str, Array]) -> str:
 
 
 def _ordered(name: str, array: Array) -> list[tuple[Array, int, int]]:
-    """Return the columns of which one can never exceed the other."""
+    """Return pairs of columns of which the first can never exceed the second."""
     pairs = {"classes": ((0, 1), (0, 2)), "distance": ((0, 1),), "size": ((0, 1),), "top5": ((0, 1),)}
     return [(array, small, large) for small, large in pairs.get(name, ())]
 

@@ -1,4 +1,4 @@
-"""JSON files that numbers hang on: bounded in size and depth, strict, and with a checksum of their own content."""
+"""JSON files of results: bounded in size and depth, parsed strictly, with a checksum of their own content."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from pathlib import Path
 from typing import Any
 
 MOST = 1 << 20
-"""Bytes of one file, where nothing else is said."""
+"""Default limit of the bytes of one file."""
 DEEPEST = 40
-"""Levels of mappings and lists."""
+"""Largest number of nested mappings and lists."""
 CHECKSUM = "checksum"
 """Field that holds the checksum of all others."""
 _DIGITS = 18
-"""Of a whole number; more need not fit in 64 bits."""
+"""Of a whole number; longer ones may not fit in 64 bits."""
 _LONG = re.compile(rb"\d{19}|\d[eE]\+?\d{3}")
-"""Without one of these no number is too large."""
+"""A text without a match holds no number that is too large."""
 
 
 def contents(path: Path, most: int = MOST) -> bytes:
@@ -40,6 +40,11 @@ def contents(path: Path, most: int = MOST) -> bytes:
             return data
         raise ValueError("it grew while it was read")
     raise ValueError(f"{found.st_size:,} bytes, more than the {most:,} that it may have")
+
+
+def cause(error: Exception) -> str:
+    """Return an error's text; of an error of the system without its number and path."""
+    return (error.strerror if isinstance(error, OSError) else "") or str(error)
 
 
 def read(path: Path, most: int = MOST) -> Any:  # noqa: ANN401 - a tree of plain values
@@ -113,15 +118,24 @@ def seal(tree: Mapping[str, Any]) -> str:
 
 
 def broken(tree: Mapping[str, Any]) -> str:
-    """Return why a tree is not as ``seal`` wrote it, or nothing."""
+    """Return why a tree is not as ``seal`` wrote it; empty where it is."""
     said = tree.get(CHECKSUM)
     if said is None:
         return f"lacks its {CHECKSUM}"
     return "" if said == checksum(tree) else "was changed after it was written (its checksum differs)"
 
 
+def unreadable(tree: Mapping[str, Any], schemas: tuple[int, ...]) -> str:
+    """Return why a tree is of an unknown schema or was changed; empty where it is sound. Schema 1 has no checksum."""
+    schema = tree["schema"]
+    if type(schema) is not int or schema not in schemas:
+        return f"schema {schema!r} is unknown to this version"
+    why = broken(tree) if schema > 1 else ""
+    return why and f"it {why}"
+
+
 def checksum(tree: Mapping[str, Any]) -> str:
-    """Return the sha256 of a tree's content, ``CHECKSUM`` itself left out; spaces and the order of fields are none."""
+    """Return the sha256 of a tree's content, without ``CHECKSUM``, spaces and the order of fields."""
     rest = {name: value for name, value in tree.items() if name != CHECKSUM}
     text = json.dumps(rest, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""What a test server answered, and what was submitted to it: small files, written once; answers can be withdrawn."""
+"""Submissions to test servers and their answers: small files, written once; answers can be withdrawn."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from repro.results import sealed
 from repro.results.retraction import move_aside, withdrawn
 
 SCHEMA = 2
-"""Of the answers that are written: 2 names the archive and the record, and has a checksum of itself."""
+"""Of written answers: 2 names the archive and the record, and has a checksum of its content."""
 READABLE = (1, 2)
 FOLDER, SUBMITTED = "scores", "submissions"
-"""Below a root of records: one folder an answer, one file an archive that was written for a server."""
+"""Folders below a root of records: one folder an answer, one file an archive."""
 FILE = "score.json"
 _DAY = dt.timedelta(days=1)
 _EAST = dt.timedelta(hours=14)
-"""How far the first time zone is ahead of UTC."""
+"""Offset of the first time zone from UTC."""
 
 
 @dataclass(frozen=True)
 class Submission:
-    """An archive that was written for a test server: its note, which lies beside it and under the records."""
+    """The note of an archive for a test server, stored beside the archive and under the records."""
 
     key: str
     """Of the run that made the predictions, under the protocol that was submitted."""
@@ -63,7 +63,7 @@ class Answer:
     folder: Path
     place: str = "local"
     record: str = ""
-    """Name of the record that made the predictions; answers of schema 1 lack it, and what follows."""
+    """Name of the record that made the predictions; answers of schema 1 lack it and the following fields."""
     record_sha256: str = ""
     archive: str = ""
     """sha256 of the archive that was submitted."""
@@ -77,11 +77,11 @@ class Answer:
 def load(
     roots: Mapping[str, Path], lost: Mapping[str, Callable[[str, str], str]]
 ) -> tuple[tuple[Answer, ...], tuple[str, ...]]:
-    """Read every answer under some roots (place -> folder); return them by date, and why others were passed over.
+    """Read every answer under some roots (place -> folder); return them by date, and the reasons of those passed over.
 
     Args:
         roots: folders of records by place.
-        lost: by place, why a record of a name and a digest is not there any more ("" where it may be).
+        lost: by place, a function from a record's name and digest to why it was withdrawn or replaced ("" if not).
     """
     found: list[Answer] = []
     passed_over: list[str] = []
@@ -103,11 +103,8 @@ def load(
 
 def _read(path: Path, place: str) -> Answer:
     tree = sealed.read(path)
-    if type(tree["schema"]) is not int or tree["schema"] not in READABLE:
-        msg = f"schema {tree['schema']!r} is unknown to this version"
-        raise AnswerError(msg)
-    if tree["schema"] > 1 and (why := sealed.broken(tree)):
-        raise AnswerError(f"it {why}")
+    if why := sealed.unreadable(tree, READABLE):
+        raise AnswerError(why)
     miou = float(tree["miou"])
     _check(miou)
     more = {name: str(tree.get(name, "")) for name in ("record", "record_sha256", "archive")}
@@ -120,9 +117,9 @@ def latest(answers: Iterable[Answer], key: str) -> Answer | None:
 
 
 def append(root: Path, server: str, miou: float, date: str, submission: Submission) -> Answer:
-    """Write an answer under ``root`` whole or not at all; refuse a second one of the same day.
+    """Write an answer under ``root`` atomically; refuse a different one of the same day.
 
-    The same answer again changes nothing. A withdrawn one of its name moves aside.
+    The same answer again changes nothing. A withdrawn one of its name is moved aside.
 
     Args:
         root: folder of records, such as ``runs/local``.
@@ -165,7 +162,7 @@ def _same(folder: Path, answer: Answer) -> bool:
 
 
 def _put(folder: Path, answer: Answer) -> None:
-    """Write an answer's folder aside, through to the disk, and rename it."""
+    """Write an answer's folder under another name, sync it to disk, and rename it."""
     names = ("key", "server", "miou", "date", "record", "record_sha256", "archive")
     tree = {"schema": SCHEMA, **{name: getattr(answer, name) for name in names}}
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -190,7 +187,7 @@ def _check(miou: float) -> None:
 
 
 def _checked(date: str, submission: Submission) -> str:
-    """Return a day; refuse one that has begun nowhere yet, or was over everywhere before there was an archive."""
+    """Return a day; refuse one in the future of every time zone, or before the archive in every one."""
     given = dt.date.fromisoformat(day(date))
     last = (dt.datetime.now(tz=dt.UTC) + _EAST).date()
     if given > last:
@@ -203,7 +200,7 @@ def _checked(date: str, submission: Submission) -> str:
 
 
 def day(text: str) -> str:
-    """Return a day as it stands; raise ``AnswerError`` where it is none."""
+    """Return a day in ISO format; raise ``AnswerError`` where the text is no date."""
     try:
         return dt.date.fromisoformat(text).isoformat()
     except ValueError as error:
@@ -212,7 +209,7 @@ def day(text: str) -> str:
 
 
 def keep(root: Path, submission: Submission) -> Path:
-    """Note under a root of records that an archive was written; return the file.
+    """Write the note of an archive under a root of records; return the file.
 
     Raises:
         AnswerError: the disk refuses.
@@ -227,7 +224,7 @@ def keep(root: Path, submission: Submission) -> Path:
 
 
 def read_note(path: Path) -> Submission:
-    """Return what a note says of an archive.
+    """Read the note of an archive.
 
     Raises:
         AnswerError: it cannot be read, or was changed.
@@ -246,13 +243,14 @@ def read_note(path: Path) -> Submission:
         if found.date:
             dt.date.fromisoformat(found.date)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        said = (error.strerror if isinstance(error, OSError) else "") or error
-        raise AnswerError(f"{path}: is no note of repro submit ({said}); give the file beside the archive") from error
+        raise AnswerError(
+            f"{path}: is no note of repro submit ({sealed.cause(error)}); give the file beside the archive"
+        ) from error
     return found
 
 
 def submissions(root: Path, key: str) -> list[Submission]:
-    """Return every archive of a run that was noted under a root of records, by its day.
+    """Return the notes of every archive of a run under a root of records, by date.
 
     Raises:
         AnswerError: none was; the sentence names the notes that cannot be read.

@@ -1,4 +1,4 @@
-"""The words a report may use: statuses, verdicts of cells, verdicts of claims, each with its one definition."""
+"""Statuses and verdicts of cells and claims, each with its definition; the test of equivalence."""
 
 from __future__ import annotations
 
@@ -44,34 +44,18 @@ FINDINGS = {
     "open": "the print does not decide: a reading, or the reason of a number, is left unsaid",
     "agrees": "what is printed follows by arithmetic from the rest of the print or from the networks",
 }
-"""Verdicts of the audit, which holds the paper against itself and needs no record."""
-
-
-def count(ours: float, printed: float | None, step: float) -> str:
-    """Return the verdict of a count against the print, which may be off by one last printed place."""
-    if printed is None or not math.isfinite(ours):
-        return ""
-    return "matches" if abs(ours - printed) <= step else "differs"
-
-
-def text(ours: str, printed: str) -> str:
-    """Return the verdict of a layout against the print: equal but for spaces and case."""
-    return "matches" if _plain(ours) == _plain(printed) else "differs"
-
-
-def _plain(words: str) -> str:
-    return "".join(words.lower().split())
+"""Verdicts of the audit, which checks the paper for consistency and needs no record."""
 
 
 def equivalence(values: Sequence[float], printed: float, margin: float = MARGIN, level: float = LEVEL) -> str:
-    """Return ``within``, ``outside``, ``undecided`` or ``one seed`` for scores against a printed one.
+    """Return ``within``, ``outside``, ``undecided`` or ``one seed`` for scores against the paper's.
 
-    Two one-sided t-tests over seeds on the same images (scipy). The print is taken as it stands: its own seed noise is
+    Two one-sided t-tests over seeds on the same images (scipy). The paper's score is a constant: its seed noise is
     unknown. ``outside`` needs the opposite test, at the same level, to reject every distance inside the margin.
 
     Args:
         values: one score per seed, in points.
-        printed: what the paper prints, in points.
+        printed: the score in the paper, in points.
         margin: largest distance, in points, that counts as the same.
         level: error level of each one-sided test.
     """

@@ -1,4 +1,4 @@
-"""The paper against itself: every finding is computed from what it prints and from the cost of its networks."""
+"""Audit of the paper's consistency: findings are computed from its numbers and from the cost of its networks."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ from collections.abc import Mapping
 from repro.config.hashing import key
 from repro.paper.audit import closed_form, counts, networks, scores, text
 from repro.paper.audit.finding import Audit, CostCounter, Finding, Reading
-from repro.paper.audit.finding import CostCounter as Counter
 from repro.paper.audit.readings import readings
 from repro.paper.schema import Cost
 
-__all__ = ["Audit", "Counter", "Finding", "Reading", "audit", "readings", "whole"]
+__all__ = ["Audit", "Finding", "Reading", "audit", "readings", "whole"]
 
 _ORDER = {"disagrees": 0, "open": 1, "agrees": 2}
 
@@ -20,7 +19,7 @@ def audit(count: CostCounter = closed_form.count) -> tuple[Finding, ...]:
     """Return every finding, disagreements first.
 
     Args:
-        count: how a count cell is counted. The default is closed-form and needs no torch;
+        count: counter of a cell. The default is closed-form and needs no torch;
             ``repro.models.flops.measure`` counts the modules themselves and gives the same.
     """
     parts = (scores.find, counts.find, networks.find, text.find_sizes, text.find_wording, scores.find_unsaid)
@@ -29,11 +28,11 @@ def audit(count: CostCounter = closed_form.count) -> tuple[Finding, ...]:
 
 
 def whole(stored: Mapping[str, int | str] | None = None) -> Audit:
-    """Return findings and readings together, as a report shows them.
+    """Return findings and interpretations together, for a report.
 
     Args:
-        stored: counts read off the built modules, by the key of their cell (``repro.results.counts.Counts``). What is
-            not among them is counted in closed form.
+        stored: counts of the built modules, by the key of their cell (``repro.results.counts.Counts``). Others are
+            counted in closed form.
     """
     held = stored or {}
 

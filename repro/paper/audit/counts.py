@@ -9,7 +9,7 @@ from itertools import pairwise
 from repro.config.networks import GCN, Conv, Stack
 from repro.paper.audit import closed_form
 from repro.paper.audit.finding import CostCounter, Finding, decided
-from repro.paper.printed import Printed, printed, said
+from repro.paper.printed import Printed, printed, text_number
 from repro.paper.schema import Cost
 from repro.paper.tables import all_tables
 
@@ -17,11 +17,11 @@ Cells = dict[str, tuple[Cost, Printed]]
 Rule = Callable[[float], int]
 ROUNDING: dict[str, Rule] = {"to nearest": round, "down": math.floor, "up": math.ceil}
 SAME_RATIO = 0.02
-"""A factor on 2/k is taken for 1 within this: the second convolutions of GCN alone add 1 %."""
+"""Tolerance of the factor on 2/k around 1: the second convolutions of GCN alone add 1 %."""
 
 
 def cells(*numbers: int) -> Cells:
-    """Return the count cells of some tables by place, with what is printed there."""
+    """Return the count cells of some tables by place, with the printed ones."""
     found: Cells = {}
     for table in (all_tables()[n] for n in numbers):
         for row in table.rows:
@@ -91,7 +91,9 @@ def _linear(count: CostCounter) -> Finding:
 
 
 def _two_over_k(count: CostCounter) -> Finding:
-    ratio = {k: count(Cost(GCN(k))) / count(Cost(Conv(k))) / (said("cost_ratio").value / k) for k in (3, 5, 7, 9)}
+    ratio = {
+        k: count(Cost(GCN(k))) / count(Cost(Conv(k))) / (text_number("cost_ratio").value / k) for k in (3, 5, 7, 9)
+    }
     return Finding(
         "two-over-k",
         ("3.1",),

@@ -1,4 +1,4 @@
-"""What the audit of the paper says, as frozen values that reports show: findings, and readings of open questions."""
+"""Results of the audit as frozen values: findings, and interpretations of open questions."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ Verdict = Literal["agrees", "disagrees", "open"]
 
 @dataclass(frozen=True)
 class Finding:
-    """One comparison: where, what is printed there, what follows by arithmetic, and whether the two agree.
+    """One comparison: the places, the printed statement, the computed one, and whether the two agree.
 
-    ``open`` means that the print does not decide: the sentence leaves a reading, or the number a reason, unsaid.
+    ``open`` means that the paper does not decide: it leaves an interpretation, or the reason of a number, unsaid.
     """
 
     name: str
@@ -29,7 +29,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Check:
-    """One printed number or sentence under a reading: what is printed, where, and what the reading gives instead."""
+    """One printed number or sentence under an interpretation: text, place, and the value that the latter gives."""
 
     printed: str
     place: str
@@ -40,7 +40,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Reading:
-    """One way to read an open question. ``taken`` marks the one that the suite takes by default."""
+    """One interpretation of an open question; ``taken`` marks the default."""
 
     question: str
     option: str
@@ -51,7 +51,7 @@ class Reading:
 
 @dataclass(frozen=True)
 class Audit:
-    """The whole audit: every finding, disagreements first, and every reading, options of one question together."""
+    """The whole audit: findings, disagreements first, and interpretations, options of one question together."""
 
     findings: tuple[Finding, ...] = ()
     readings: tuple[Reading, ...] = ()
@@ -62,7 +62,7 @@ class Audit:
 
 
 CostCounter = Callable[[Cost], int]
-"""How a count cell is counted: ``closed_form.count``, or ``repro.models.flops.measure`` on the modules themselves."""
+"""Counter of a count cell: ``closed_form.count``, or ``repro.models.flops.measure`` on the built modules."""
 
 
 def decided(agrees: bool) -> Verdict:  # noqa: FBT001 - the one thing it is asked

@@ -14,7 +14,7 @@ from repro.paper.schema import Cost
 
 ROW = "MFlops (Conv)"
 HUNDRED = 1e8
-"""Multiply-adds: the place to which 3700 M is taken to be rounded."""
+"""Multiply-adds: the assumed rounding of 3700 M."""
 GCN_STAGES = ("res-4", "res-5")
 
 
@@ -123,7 +123,7 @@ def _depth() -> Finding:
 
 def _sizes() -> Iterator[Finding]:
     sides = {row: closed_form.side(row) for row in ("conv1", *closed_form.STAGES)}
-    image = int(paper.said("crop_imagenet").value)
+    image = int(paper.text_number("crop_imagenet").value)
     halves = [a == 2 * b for a, b in zip([image, *sides.values()], sides.values(), strict=False)]
     yield Finding(
         "output-sizes",
@@ -149,7 +149,7 @@ def _sizes() -> Iterator[Finding]:
 def _figure2(sides: dict[str, int], image: int) -> Finding:
     stages = {name: [int(n) for n in text.split(" x ")] for name, text in paper.section("figure2")["stages"]}
     deconvs = [int(text.split(" x ")[0]) for text in paper.section("figure2")["deconvs"]]
-    scale = int(paper.said("input_size").value) / image
+    scale = int(paper.text_number("input_size").value) / image
     same = all(stages[name][0] == side * scale for name, side in sides.items())
     channels = all(closed_form.block(row, "ResNet50")[0][-1][-1][2] == stages[row][2] for row in closed_form.STAGES)
     doubled = deconvs == [stages["res-5"][0] * 2 ** (i + 1) for i in range(len(deconvs))]
@@ -165,8 +165,8 @@ def _figure2(sides: dict[str, int], image: int) -> Finding:
 
 def _finest() -> Finding:
     stages = dict(paper.section("figure2")["stages"])
-    finest = int(paper.said("input_size").value) // int(stages["res-2"].split(" x ")[0])
-    framework = paper.said("fcn_stride")
+    finest = int(paper.text_number("input_size").value) // int(stages["res-2"].split(" x ")[0])
+    framework = paper.text_number("fcn_stride")
     return Finding(
         "fcn4",
         (*framework.places, "figure 2"),

@@ -1,4 +1,4 @@
-"""What the paper leaves open: for each reading, the printed numbers that it reproduces and those that it breaks."""
+"""Open questions of the paper: for each interpretation, the numbers that it reproduces and those that it breaks."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from repro.paper.audit.finding import Check, Reading, points
 from repro.paper.audit.networks import GCN_STAGES, HUNDRED, ROW, printed_width, solve_width
 from repro.paper.audit.scores import STEP
 from repro.paper.audit.text import STRIDE
-from repro.paper.printed import number, said
+from repro.paper.printed import number, text_number
 from repro.paper.schema import Cost
 
 
 def readings() -> tuple[Reading, ...]:
-    """Return every reading of every open question, options of one question together."""
+    """Return every interpretation of every open question, options of one question together."""
     return tuple(reading for part in (_heads(), _networks(), _sentences()) for reading in part)
 
 
 Checks = Mapping[Check, bool]
-"""What a reading was held against, and whether it gives what is printed."""
+"""Checks of an interpretation -> whether it gives the printed value."""
 
 
 def _reading(question: str, option: str, checks: Checks, *, taken: bool = False) -> Reading:
@@ -36,7 +36,7 @@ def _check(place: str, printed: str, computed: str) -> Check:
 
 
 def _counted(count: Callable[[Cost], int]) -> dict[Check, bool]:
-    """Tell for each printed head count whether ``count`` gives it to one step (1K)."""
+    """Return for each printed head count whether ``count`` gives it to one step (1K)."""
     found = {place: (count(cost), text) for place, (cost, text) in cells(2, 4).items()}
     return {_check(place, text.text, f"{ours:,}"): text.matches(ours) for place, (ours, text) in found.items()}
 
@@ -80,7 +80,7 @@ def _heads() -> Iterator[Reading]:
 
 
 def _mflops(network: Classifier, factor: int = 1, left_out: tuple[str, ...] = ()) -> dict[Check, bool]:
-    """Tell whether a network's count, rounded to hundreds of millions, is what Table 11 prints."""
+    """Return whether a network's count, rounded to hundreds of millions, is that of Table 11."""
     column = closed_form.NETWORKS[network.backbone]
     found = factor * sum(layer.macs for part, layer in closed_form.network(network) if part not in left_out)
     printed = number(11, ROW, column)
@@ -122,7 +122,7 @@ def _sentences() -> Iterator[Reading]:
     question = '"the smallest one" of section 4.1.1'
     for option, column in (("k = 3", "3"), ("the baseline", "base")):
         lead = number(1, "Score", "15") - number(1, "Score", column)
-        margin = said("margin_k15")
+        margin = text_number("margin_k15")
         checks = {Check(margin.printed.text, "4.1.1", "", points(lead)): abs(lead - margin.value) < STEP / 2}
         yield _reading(question, option, checks, taken=column == "base")
     question = '"large kernel sizes" of section 4.1.1 (2)'
@@ -135,8 +135,8 @@ def _sentences() -> Iterator[Reading]:
         }
         yield _reading(question, f"k >= {least}", checks, taken=least == 7)  # noqa: PLR2004
     question = "crops of a Cityscapes image"
-    side, width, height = (int(said(f"cityscapes_{name}").value) for name in ("tile", "width", "height"))
-    tiles = int(said("cityscapes_tiles").value)
+    side, width, height = (int(text_number(f"cityscapes_{name}").value) for name in ("tile", "width", "height"))
+    tiles = int(text_number("cityscapes_tiles").value)
     apart = -(-width // side) * -(-height // side)
     crops = f"{tiles} crops"
     yield _reading(question, "apart", {Check(crops, "4.3", "", f"{apart}"): apart == tiles})
@@ -148,8 +148,8 @@ def _sentences() -> Iterator[Reading]:
         taken=True,
     )
     question = "kernel that makes a map global"
-    cells_wide = int(said("input_size").value) // STRIDE
+    cells_wide = int(text_number("input_size").value) // STRIDE
     for option, k in (("as large as the map", cells_wide), ("twice the map less one", 2 * cells_wide - 1)):
-        largest = said("k_largest")
+        largest = text_number("k_largest")
         checks = {Check(f"k = {largest.printed.text} roughly", "4.1.1", "", f"{k}"): abs(k - largest.value) <= 1}
         yield _reading(question, option, checks, taken=option.startswith("as"))

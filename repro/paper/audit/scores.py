@@ -1,4 +1,4 @@
-"""Audit of the scores: margins, repeated cells, headlines, gains without a reason, what rounding could turn."""
+"""Audit of the scores: margins, repeated cells, headlines, unexplained gains, effects of rounding."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from repro.config.hashing import key
 from repro.paper import printed as paper
 from repro.paper.audit.finding import CostCounter, Finding, decided, points
-from repro.paper.printed import number, said
+from repro.paper.printed import number, text_number
 from repro.paper.schema import Claim, Contrast, Cost, Score, Table
 from repro.paper.tables import paper_tables
 
@@ -28,7 +28,7 @@ def find(_: CostCounter) -> Iterator[Finding]:
 def _margin_k15() -> Finding:
     largest = number(1, "Score", "15")
     smallest, base = largest - number(1, "Score", "3"), largest - number(1, "Score", "base")
-    printed = said("margin_k15").value
+    printed = text_number("margin_k15").value
     return Finding(
         "margin-of-k15",
         ("4.1.1", "table 1"),
@@ -52,7 +52,7 @@ def _stack() -> Iterator[Finding]:
         f"GCN over the stack: {table}",
     )
     first = min(k for k in leads if all(leads[j] > 0 for j in leads if j >= k))
-    bound = int(said("k_stack_caption").value)
+    bound = int(text_number("k_stack_caption").value)
     yield Finding(
         "stack-caption-bound",
         ("table 3, caption",),
@@ -65,7 +65,7 @@ def _stack() -> Iterator[Finding]:
 
 def _margin_resnet_gcn() -> Finding:
     row = "Seg. Score (Baseline)"
-    lead, printed = number(6, row, "ResNet50-GCN") - number(6, row, "ResNet50"), said("margin_resnet_gcn").value
+    lead, printed = number(6, row, "ResNet50-GCN") - number(6, row, "ResNet50"), text_number("margin_resnet_gcn").value
     return Finding(
         "margin-of-resnet-gcn",
         ("4.1.2", "table 6"),
@@ -108,7 +108,7 @@ def _headlines() -> Iterator[Finding]:
         scores = {label: cell.value for (label, _), cell in paper.cells(table).items() if cell.value is not None}
         ours = scores.pop("Our approach")
         best = max(scores, key=lambda label: scores[label])
-        claimed, previous = said(f"{name}_test"), said(f"{name}_test_previous")
+        claimed, previous = text_number(f"{name}_test"), text_number(f"{name}_test_previous")
         yield Finding(
             f"headline-{name}",
             (*claimed.places, f"table {table}"),
@@ -174,7 +174,7 @@ def _more_images() -> Finding:
         "GCN + BR": number(5, "GCN + BR", "Overall (IoU)"),
     }
     gains = {model: number(7, "Stage-1(%)", model) - score for model, score in alone.items()}
-    images, more = said("voc_aug_train").printed.text, said("stage1_images").printed.text
+    images, more = text_number("voc_aug_train").printed.text, text_number("stage1_images").printed.text
     return Finding(
         "more-images",
         ("table 1", "table 5", "table 7", "4.2"),
@@ -199,7 +199,7 @@ def _br_gain() -> Finding:
 
 
 def _proportion() -> Finding:
-    """Ask at which share of boundary pixels a point of accuracy is worth as much mIoU for GCN as for BR."""
+    """Solve for the share of boundary pixels at which a point of accuracy is worth equal mIoU for GCN and BR."""
     gcn, br = _gains("GCN", "Baseline"), _gains("GCN + BR", "GCN")
     slope = br[2] * (gcn[0] - gcn[1]) - gcn[2] * (br[0] - br[1])
     share = (gcn[2] * br[1] - br[2] * gcn[1]) / slope
@@ -222,16 +222,17 @@ def _gains(after: str, before: str) -> list[float]:
 
 
 def _rounding() -> Finding:
-    """List the claims of which a plain difference is no larger than what rounding may have made."""
+    """List the claims with a difference that rounding alone can make."""
     claims = [(table, claim) for table, held in paper_tables().items() for claim in held.claims]
     weak = [f"{claim.name} (table {table})" for table, claim in claims if _fragile(claim, table)]
+    half = text_number("voc_test").printed.step / 2
     return Finding(
         "rests-on-rounding",
         ("tables 1 to 11",),
         f"{len(claims)} sentences compare printed numbers",
         f"{len(weak)} of them rest on a difference that rounding alone can make: {', '.join(weak)}",
         "open",
-        f"each printed number may be off by half its last place ({said('voc_test').printed.step / 2:.2f} for scores)",
+        f"each printed number may be off by half its last place ({half:.2f} for scores)",
     )
 
 
@@ -241,7 +242,7 @@ def _fragile(claim: Claim, table: int) -> bool:
 
 
 def _slack(contrast: Contrast, table: int) -> float:
-    """Return how far rounding alone can move a contrast."""
+    """Return the largest change of a contrast by rounding alone."""
     found = 1e-9
     for weight, ref in contrast.terms:
         cell = paper.printed(ref.table or table, ref.row, ref.column)

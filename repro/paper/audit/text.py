@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from repro.config.networks import Stack
 from repro.paper import printed as paper
 from repro.paper.audit.finding import CostCounter, Finding, decided
-from repro.paper.printed import said
+from repro.paper.printed import text_number
 
 STRIDE = 32
 """Of res-5 against the image (Figure 2 A)."""
@@ -25,16 +25,16 @@ def find_sizes(_: CostCounter) -> Iterator[Finding]:
 
 
 def _n(name: str) -> int:
-    return int(said(name).value)
+    return int(text_number(name).value)
 
 
 def _sum(name: str, total: str, *parts: str) -> Finding:
     found = sum(_n(part) for part in parts)
     return Finding(
         name,
-        said(total).places,
-        f"{said(total).gist}: {said(total).printed.text}",
-        f"{' + '.join(said(part).printed.text for part in parts)} = {found:,}",
+        text_number(total).places,
+        f"{text_number(total).gist}: {text_number(total).printed.text}",
+        f"{' + '.join(text_number(part).printed.text for part in parts)} = {found:,}",
         decided(found == _n(total)),
     )
 
@@ -46,9 +46,9 @@ def _images() -> Iterator[Finding]:
     coco = _n("stage1_images") - _n("voc_aug_train")
     yield Finding(
         "coco-images",
-        said("stage1_images").places,
-        f"{said('stage1_images').printed.text} images of COCO, SBD and VOC",
-        f"{coco:,} of them must be COCO's, if SBD and VOC are the {said('voc_aug_train').printed.text}",
+        text_number("stage1_images").places,
+        f"{text_number('stage1_images').printed.text} images of COCO, SBD and VOC",
+        f"{coco:,} of them must be COCO's, if SBD and VOC are the {text_number('voc_aug_train').printed.text}",
         "open",
         "the paper prints no count of COCO images; it is to be counted on the data",
     )
@@ -69,7 +69,7 @@ def _maps() -> Iterator[Finding]:
         found = _n(image) / STRIDE
         yield Finding(
             f"feature-map-{name}",
-            said(cells).places,
+            text_number(cells).places,
             f"{_n(image)} pixels give {_n(cells)} cells",
             f"{_n(image)} / {STRIDE} = {found:g}",
             decided(found == _n(cells)),
@@ -172,7 +172,7 @@ def _refinement() -> Finding:
 
 
 def _references() -> Finding:
-    """Look for a reference number that stands for two methods, or a method under two numbers."""
+    """Find reference numbers that stand for two methods."""
     methods: dict[str, set[str]] = defaultdict(set)
     rows = paper.section("words")["references"]
     for method, reference, _ in rows:
@@ -208,7 +208,7 @@ def _slide_cells() -> Finding:
 
 
 def _texts(table: int) -> list[list[str]]:
-    """Return the texts of a table row by row, in the order of print."""
+    """Return the texts of a table row by row, in the paper's order."""
     labels = list(dict.fromkeys(row for row, _ in paper.cells(table)))
     columns = paper.columns(table)
     texts = ((paper.printed(table, label, column) for column in columns) for label in labels)

@@ -1,4 +1,4 @@
-"""Find the tables: every file beside this one holds a ``TABLE``."""
+"""Find the tables: every module of this package defines a ``TABLE``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from repro.paper.schema import Table
 
 
 def natural(name: str) -> list[int | str]:
-    """Return what sorts names by their numbers: table2 before table10."""
+    """Return a sort key that orders names by their numbers: table2 before table10."""
     return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]
 
 
@@ -46,7 +46,7 @@ def all_tables() -> dict[int, Table]:
 
 
 def paper_tables() -> dict[int, Table]:
-    """Return the paper's tables by their numbers, without the suite's own."""
+    """Return the paper's tables by number, without additional ones."""
     return {number: table for number, table in all_tables().items() if not table.own}
 
 

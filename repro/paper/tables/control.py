@@ -1,4 +1,4 @@
-"""Control: Table 1 where an outline tells an object's class, and where its texture alone does (the suite's own)."""
+"""Control: Table 1 where an outline tells an object's class, and where its texture alone does (additional table)."""
 
 from __future__ import annotations
 

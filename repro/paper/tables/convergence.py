@@ -1,4 +1,4 @@
-"""Convergence: the training loss of GCN and of the plain convolution against k (the suite's own table)."""
+"""Convergence: the training loss of GCN and of the plain convolution against k (additional table)."""
 
 from __future__ import annotations
 

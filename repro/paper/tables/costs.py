@@ -1,4 +1,4 @@
-"""Costs: what the text says of parameters and multiply-adds beyond Tables 2, 4 and 11 (the suite's own table)."""
+"""Costs: what the text says of parameters and multiply-adds beyond Tables 2, 4 and 11 (additional table)."""
 
 from __future__ import annotations
 

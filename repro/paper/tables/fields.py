@@ -1,4 +1,4 @@
-"""Fields: the share of the image that the valid receptive field takes, against k (the suite's own table)."""
+"""Fields: the share of the image that the valid receptive field takes, against k (additional table)."""
 
 from __future__ import annotations
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from repro.config.experiment import Training
 from repro.config.networks import GCN, Conv1x1, Model
-from repro.paper.schema import Claim, Metric, Ref, Row, Score, Table, equivalent, exceeds, gains_more
+from repro.paper.schema import Claim, Ref, Row, Score, Table, equivalent, exceeds, gains_more
 
-COLUMNS: dict[str, Metric] = {
+COLUMNS = {
     "Boundary (acc.)": "boundary_acc",
     "Internal (acc.)": "internal_acc",
     "Overall (IoU)": "miou",

@@ -314,15 +314,22 @@ def _counts(record: Record) -> Counts:
 
 def _comparisons(record: Record, counts: Counts, here: Sequence[Record]) -> list[Beside]:
     """Lay the score beside that of every other record of the key and seed."""
-    metric = "top5_err" if "top5" in counts else "miou"
+    metric = metrics.main(counts)
     found = []
     for other in here:
         if (other.key, other.seed) != (record.key, record.seed) or not counts or other.status != "ok":
             continue
-        scores = (100 * metrics.score(metric, counts), 100 * metrics.score(metric, _counts(other)))
+        scores = (100 * metrics.score(metric.name, counts), 100 * metrics.score(metric.name, _counts(other)))
         devices = (str(record.meta.get("device")), str(other.meta.get("device")))
         found.append(
-            Beside(record.name, metric, *scores, tuple(changes(other.identity, record.identity)), devices, other.place)
+            Beside(
+                record.name,
+                metric.label,
+                *scores,
+                tuple(changes(other.identity, record.identity)),
+                devices,
+                other.place,
+            )
         )
     return found
 
