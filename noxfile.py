@@ -22,7 +22,10 @@ BIN = HOME / ("Scripts" if os.name == "nt" else "bin")
 PYTHON = BIN / "python"
 
 PEERS = ("segmentation-models-pytorch>=0.5", "captum>=0.8")
-"""What the benchmarks compare with and the suite does not need."""
+"""Libraries that the benchmarks compare with; nothing else needs them."""
+
+EXTRAS = ("train", "data", "crf", "figures", "counts")
+"""Extras of the tested set: all but Ray, whose tests are skipped where it is not installed."""
 
 nox.options.sessions = ["tests"]
 nox.options.default_venv_backend = "none"
@@ -30,7 +33,7 @@ nox.options.error_on_external_run = False
 
 
 def _stamp() -> str:
-    """What the environment must have been made from."""
+    """Return the hash of the files that define the environment."""
     return hashlib.sha256(LOCK.read_bytes() + (HERE / "pyproject.toml").read_bytes()).hexdigest()
 
 
@@ -134,7 +137,7 @@ def stress(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none")
 def counts(session: nox.Session) -> None:
-    """Check every printed parameter and multiply-add count."""
+    """Check every reported parameter and multiply-add count."""
     _pytest(session, "-k", "printed or counts", "tests/test_cost.py", *session.posargs)
 
 
@@ -161,7 +164,7 @@ def imports(session: nox.Session) -> None:
 
 
 def _peers(session: nox.Session) -> None:
-    """Install what the benchmarks compare with, where that is possible."""
+    """Install the libraries that the benchmarks compare with, where that is possible."""
     peers = [str(PYTHON), "-m", "uv", "pip", "install", "--quiet", "--python", str(PYTHON), *PEERS]
     if not _try(peers):
         session.warn(f"{', '.join(PEERS)} could not be installed: what is measured against them is left out")
@@ -197,6 +200,6 @@ def lock(session: nox.Session) -> None:
     environment(session)
     session.run(
         str(PYTHON), "-m", "uv", "pip", "compile", "--quiet", "--universal", "--generate-hashes", "--no-header",
-        "--python-version", "3.11", "pyproject.toml", "--group", "test", "--group", "lint", "--upgrade",
-        "--output-file", str(LOCK), external=True,
+        "--python-version", "3.11", "pyproject.toml", *(f"--extra={name}" for name in EXTRAS),
+        "--group", "test", "--group", "lint", "--upgrade", "--output-file", str(LOCK), external=True,
     )  # fmt: skip

@@ -45,7 +45,7 @@ from train_step import frozen, plain_loss, smp_fpn, torchvision_net
 
 from repro.config import profiles
 from repro.config.experiment import Run, Start, Training
-from repro.config.machine import Machine, cores, from_environment, peak_memory
+from repro.config.machine import Machine, cores, peak_memory
 from repro.config.networks import GCN, Conv, Conv1x1, Model, Stack
 from repro.models.numerics import repeatable
 from repro.runner import budget
@@ -648,7 +648,8 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=150.0, help="the whole sitting ends then")
     parser.add_argument("--device", choices=("cpu", "cuda"), default=sized("cuda", "cpu"))
     parser.add_argument("--steps", type=int, default=sized(60, LOG_EVERY), help="steps that are timed together")
-    parser.add_argument("--data-root", type=Path, help="where CamVid lies (or REPRO_DATA); else it is generated")
+    parser.add_argument("--data-root", type=Path, default=os.environ.get("REPRO_DATA") or None,
+                        help="where CamVid lies (or REPRO_DATA); else it is generated")  # fmt: skip
     parser.add_argument("--only", default="", help=f"some of {', '.join(PARTS)}")
     parser.add_argument("--as-process", action="store_true", help="be one of several trainings; for this file alone")
     parser.add_argument("--graph", action="store_true", help="of one of several trainings: replay a CUDA graph")
@@ -660,15 +661,14 @@ def main() -> None:
         parser.error(f"--steps {asked.steps}: the loop waits for the device every {LOG_EVERY} steps; give a multiple")
     if asked.device == "cuda" and not torch.cuda.is_available():
         parser.error("torch sees no CUDA device here; try --smoke")
-    root, _ = from_environment(asked.data_root, None)
     with tempfile.TemporaryDirectory() as folder:
-        place = Machine(runs=Path(folder), data_root=root, device=asked.device, threads=max(1, cores() // 2),
+        place = Machine(runs=Path(folder), data_root=asked.data_root, device=asked.device, threads=max(1, cores() // 2),
                         checkpoint_seconds=float("inf"))  # fmt: skip
         if asked.as_process:
             as_process(place, asked.steps, graph=asked.graph)
             return
         device = torch.device(asked.device, 0) if asked.device == "cuda" else torch.device("cpu")
-        sitting = Sitting(place, device, asked.steps, began + asked.seconds, generated=SMOKE or root is None)
+        sitting = Sitting(place, device, asked.steps, began + asked.seconds, generated=SMOKE or asked.data_root is None)
         with nullcontext() if SMOKE else deadline(sitting, asked.seconds):
             if sitting.generated and not SMOKE:
                 generate(Path(folder) / "data")

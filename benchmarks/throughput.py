@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import statistics
 import tempfile
 import time
@@ -26,7 +27,7 @@ from _sitting import arguments, report, sized
 from repro.config import profiles
 from repro.config.errors import DataError
 from repro.config.experiment import Run, Start, Training
-from repro.config.machine import Machine, from_environment
+from repro.config.machine import Machine
 from repro.config.networks import GCN, Conv, Conv1x1, Model, Stack
 from repro.data.loader import eval_images
 from repro.evaluation.evaluator import evaluate_images
@@ -159,7 +160,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=sized(2, 0))
     parser.add_argument("--compile", action="store_true", help="train through torch.compile")
     asked = parser.parse_args()
-    root, _ = from_environment(None, None)
+    root = Path(os.environ["REPRO_DATA"]) if os.environ.get("REPRO_DATA") else None
     place = Machine(data_root=root, device=asked.device, threads=torch.get_num_threads(), compile=asked.compile)
     profile = profiles.get(asked.profile)
     try:

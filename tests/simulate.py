@@ -40,7 +40,7 @@ PROFILE = Profile(
     recipes={"fast": Recipe("fast", "sgd", 0.1, 16, 0.0)},
     tests={},
 )
-PAPER = replace(PROFILE, name="paper")
+PAPER = replace(PROFILE, name="paper", comparable_with_paper=True)
 SCORES = {name: {k: Ref(f"Score ({name})", str(k)) for k in (3, 7)} for name in ("GCN", "Conv")}
 TABLE = Table(
     number=2,

@@ -115,8 +115,6 @@ def test_records_without_weights_name_the_command(tmp_path: Path) -> None:
         receptive_field.show_areas(out, request(tmp_path), QUICK)
     with pytest.raises(SpecError, match="no segmentation network"):
         receptive_field.show_areas(out, request(tmp_path, tables=("11",)), QUICK)
-    with pytest.raises(SpecError, match="must be 1 or more"):
-        receptive_field.show_areas(out, request(tmp_path), replace(QUICK, images=0))
 
 
 def stored(root: Path, seeds: int = 2) -> list[Path]:

@@ -841,10 +841,13 @@ def test_mistakes_end_with_two_and_one_sentence(camvid: Machine, tmp_path: Path)
     for words, sentence in (
         (["run", str(path), "--out", "out"], "was changed after the bundle was made"),
         (["run", str(path), "--out", "out", "--time-limit", "soon"], "--time-limit soon: give a length of time"),
-        (["run", str(path), "--out", "out", "--device", "gpu"], "--device gpu: choose from auto, cpu, cuda"),
-        (["run", str(path), "--out", "out", "--jobs", "0"], "--jobs 0: at least one process is needed"),
+        (
+            ["run", str(path), "--out", "out", "--device", "gpu"],
+            "'--device': 'gpu' is not one of 'auto', 'cpu'",
+        ),
+        (["run", str(path), "--out", "out", "--jobs", "0"], "'--jobs': 0 is not in the range x>=1"),
         (["merge", str(other), "--runs", str(tmp_path / "runs")], "stands here with other counts"),
-        (["merge", str(other), "--into", "elsewhere"], "--into elsewhere: choose from local, reference"),
+        (["merge", str(other), "--into", "elsewhere"], "'--into': 'elsewhere' is not one of 'local', 'reference'"),
     ):
         done = _bundle(words, tmp_path, env)
         assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr

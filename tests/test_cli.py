@@ -12,6 +12,7 @@ from pathlib import Path
 
 import click
 import pytest
+from click.shell_completion import ShellComplete
 from click.testing import CliRunner
 from rich.console import Console
 
@@ -87,7 +88,7 @@ def test_planning_starts_without_what_reads_images_and_counts() -> None:
     [
         (("run", "table12"), "no table of the paper"),
         (("run", "banana"), "no table of the paper"),
-        (("plan", "table2", "--profile", "voc"), "shapes, camvid_half, camvid_short, camvid, paper"),
+        (("plan", "table2", "--profile", "voc"), "'shapes', 'camvid_half', 'camvid_short', 'camvid', 'paper'"),
         (("plan", "table2", "--recipe", "best"), "choose from fast"),
         (("plan", "table2", "--seeds", "0"), "'--seeds': 0 is not in the range 1<=x<=1000"),
         (("plan", "table2", "--seeds", "1000000"), "'--seeds': 1000000 is not in the range 1<=x<=1000"),
@@ -105,7 +106,7 @@ def test_planning_starts_without_what_reads_images_and_counts() -> None:
         (("vrf", "x.png", "--key", "x", "--occluder", "-3"), "'--occluder': -3 is not in the range x>=1"),
         (("data", "boundary", ".", "--within", "0"), "'--within': 0 is not in the range 1<=x<=100"),
         (("run", "table2", "--stride-in", "conv3"), "'conv3' is not one of 'conv1', 'conv2'"),
-        (("run", "table2", "--device", "tpu"), "choose from auto, cpu, cuda"),
+        (("run", "table2", "--device", "tpu"), "'--device': 'tpu' is not one of 'auto', 'cpu', 'cuda'"),
         (("run", "table2", "--device", "cuda"), "torch sees no CUDA device here"),
         *(
             ((*words, "--device", device), says)
@@ -115,26 +116,55 @@ def test_planning_starts_without_what_reads_images_and_counts() -> None:
                 ("vrf-area", "table1"),
                 ("figure", "figure3"),
             )
-            for device, says in (("tpu", "choose from auto, cpu, cuda"), ("cuda", "torch sees no CUDA device here"))
+            for device, says in (
+                ("tpu", "is not one of 'auto', 'cpu'"),
+                ("cuda", "torch sees no CUDA device here"),
+            )
         ),
-        (("run", "table2", "--launcher", "slurm"), "choose from local, ray"),
+        (("run", "table2", "--launcher", "slurm"), "'--launcher': 'slurm' is not one of 'local', 'ray'"),
         (("run", "table2", "--address", "host:6379"), "only --launcher ray has an address"),
         (("run", "table2", "--only", "gnc"), "no run of this plan"),
-        (("run", "table2", "--data-root", "/nowhere"), "not a folder"),
-        (("run", "table2", "--weights", "/nowhere.safetensors"), "not a file"),
+        (
+            ("run", "table2", "--data-root", "/nowhere"),
+            "Directory '/nowhere' does not exist",
+        ),
+        (
+            ("run", "table2", "--weights", "/nowhere"),
+            "File '/nowhere' does not exist",
+        ),
         (("retract", "nothing", "--why", "x"), "no record of this name"),
         (("run", "table2", "--colour", "red"), "No such option"),
         (("run",), "Missing argument"),
         (("runn", "table2"), "No such command"),
         (("plan", "table2", "--seeds", "many"), "not a valid integer"),
         (("plan", "-1"), "may be below zero"),
-        (("plan", "table2", "--tflops", "nan"), "what a device sustains"),
+        (("plan", "table2", "--tflops", "nan"), "'--tflops': nan is not a number"),
+        (("plan", "table2", "--tflops", "inf"), "'--tflops': inf is not in the range"),
+        (("plan", "table2", "--launch-us", "-1"), "'--launch-us': -1.0 is not in the range"),
+        (("run", "table2", "--checkpoint-seconds", "-1"), "'--checkpoint-seconds': -1.0 is not in the range x>=0"),
+        (("run", "table2", "--checkpoint-seconds", "nan"), "'--checkpoint-seconds': nan is not a number"),
+        (("run", "table2", "--threads", "1025"), "'--threads': 1025 is not in the range 1<=x<=1024"),
+        (("vrf", "x.png", "--key", "x", "--threshold", "0"), "'--threshold': 0.0 is not in the range 0<x<=1"),
+        (("data", "check", "vox"), "'vox' is not one of 'shapes', 'voc', "),
+        (("run", "figure2"), "'figure2' is a figure, not a table; draw it by: repro figure figure2"),
+        (("figure", "table2"), "'table2' is a table, not a figure; run it by: repro run table2"),
+        (("table2",), "did you mean repro run table2?"),
+        (("figure2",), "did you mean repro figure figure2?"),
+        (("runn", "table2"), "No such command 'runn'; did you mean run?"),
+        (("plan", "tabel2"), "did you mean table2?"),
+        (("figure", "figur2"), "did you mean figure2?"),
+        (("plan", "table2", "-p", "camvid_hlf"), "did you mean camvid_half?"),
+        (("plan", "table2", "--recipe", "fats"), "did you mean fast?"),
+        (("report", "tabel2", "--runs", str(ROOT / "runs")), "did you mean table2?"),
+        (("claims", "--verdict", "hold"), "did you mean holds?"),
+        (("predict", "x.png", "--runs", str(ROOT / "runs"), "--key", "34ffa3009"), "did you mean 34ffa30094?"),
         (("plan", "table2", "--runs", __file__), "is a file"),
         (("run", "table2", "--profile", "camvid_half"), "give --weights FILE"),
         (("retract", "nothing", "--why", " "), "needs its reason"),
         (("cost", "table1"), "has no counts"),
         (("export", "--key", "x", "--out", "x.pth"), "ends in .safetensors"),
-        (("submit", "table8", "--check", "x.tar.gz"), "needs a data root"),
+        (("submit", "table8", "--check", __file__), "needs a data root"),
+        (("submit", "table8", "--check", "x.tar.gz"), "'--check': File 'x.tar.gz' does not exist"),
     ],
 )
 def test_a_mistake_is_one_sentence_and_exit_code_2(
@@ -158,6 +188,40 @@ def test_a_mistake_is_one_sentence_and_exit_code_2(
     assert len(said.splitlines()) == 1
     assert says in said
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "start", "offered"),
+    [
+        (("plan",), "table1", ["table1", "table10", "table11"]),
+        (("plan", "-p"), "camvid_", ["camvid_half", "camvid_short"]),
+        (("figure",), "figure", [f"figure{n}" for n in range(1, 7)]),
+        (("plan", "-p", "paper", "--recipe"), "", ["paper", "fast", "imagenet"]),
+        (("predict", "--key"), "34ffa3", ["34ffa30094"]),
+        (("retract",), "camvid_short-gcn-k15-br-34", ["camvid_short-gcn-k15-br-34ffa30094-s0"]),
+        (("verify",), "table9", ["table9"]),
+        (("report",), "aud", ["audit"]),
+        (("claims", "--verdict"), "un", ["undecided"]),
+        (("run", "table2", "--device"), "c", ["cpu", "cuda"]),
+    ],
+)
+def test_the_shell_completes_names_and_values(words: tuple[str, ...], start: str, offered: list[str]) -> None:
+    """Tables, profiles, figures, recipes, verdicts, and keys of the records below runs/."""
+    completed = ShellComplete(cli.app, {}, "repro", "_REPRO_COMPLETE").get_completions(list(words), start)
+    assert [item.value for item in completed] == offered
+
+
+def test_claims_and_audit_are_filtered_by_table_and_verdict() -> None:
+    """`--verdict` and tables leave out the rest."""
+    runner = CliRunner()
+    claims = json.loads(runner.invoke(cli.app, ["claims", "2,4", "--verdict", "holds", "--json"]).stdout)
+    assert {claim["table"] for claim in claims} == {2, 4}
+    assert {claim["verdict"] for claim in claims} == {"holds"}
+    found = json.loads(runner.invoke(cli.app, ["audit", "3", "--verdict", "open", "--json"]).stdout)["findings"]
+    assert {finding["name"] for finding in found} == {"below-baseline", "rests-on-rounding"}
+    every = json.loads(runner.invoke(cli.app, ["audit", "--json"]).stdout)
+    assert len(every["findings"]) > 40
+    assert every["readings"]
 
 
 def test_a_damaged_record_can_be_retracted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -148,11 +148,8 @@ def test_speed_is_given_or_measured() -> None:
     assert plan.speed(0.0, Shelf((cuda,)), planned, "cuda") is not None
     given = plan.speed(5.0, Shelf(()), planned, launch_us=3.0)
     assert given == Speed(5.0, "as given", 3.0, "as given")
-    for wrong, match in ((-1.0, "microseconds"), (3.0, "give --tflops too")):
-        with pytest.raises(SpecError, match=match):
-            plan.speed(0.0, Shelf(()), planned, launch_us=wrong)
-    with pytest.raises(SpecError, match="--tflops"):
-        plan.speed(-1.0, Shelf(()), planned)
+    with pytest.raises(SpecError, match="give --tflops too"):
+        plan.speed(0.0, Shelf(()), planned, launch_us=3.0)
 
 
 def test_storage_by_hand() -> None:

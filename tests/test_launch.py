@@ -377,16 +377,6 @@ def test_threads_are_those_of_the_profile() -> None:
     assert {profile.threads for profile in profiles.PROFILES.values()} == {1}
 
 
-@pytest.mark.parametrize("seconds", [-1.0, float("nan")])
-def test_checkpoints_at_no_distance_are_a_mistake(tmp_path: Path, seconds: float) -> None:
-    """Said before anything is trained, with the ends of the range."""
-    request = Request(("table2",), "shapes", 1, 3, "", tmp_path)
-    how = run_module.How(1, None, None, "cpu", "32", "", checkpoint_seconds=seconds)
-    with pytest.raises(SpecError, match=r"--checkpoint-seconds (-1|nan): give 0 \(every ten steps\) or more"):
-        run_module.start(Console(quiet=True), request, how)
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_the_command_line_says_how_often_to_save_and_whether_to_capture(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

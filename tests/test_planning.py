@@ -99,7 +99,7 @@ def test_all_leaves_out_own_tables_without_data(tmp_path: Path) -> None:
 
 def test_an_evaluation_trains_no_step(tmp_path: Path) -> None:
     """Multi-scale and CRF scores are of a network that another row trains."""
-    lines = _shown(_request("7", "paper", tmp_path)).split("what the runs compute")[0].splitlines()
+    lines = _shown(_request("7", "paper", tmp_path)).split("operations of the runs")[0].splitlines()
     steps = {line.split()[0]: line.split()[2] for line in lines if line.startswith("paper-")}
     assert {name for name, count in steps.items() if count == "none"} == {name for name in steps if "-ms-" in name}
     assert len(steps) == 11

@@ -209,7 +209,7 @@ def test_never_reaches_torch_and_starts_at_once(runs: Path, tmp_path: Path) -> N
     """A fresh process renders Markdown without torch, scipy.stats or matplotlib."""
     code = (
         "import sys; from repro.report.build import main; code = main(sys.argv[1:]);"
-        "heavy = {'torch', 'torchvision', 'scipy.stats', 'matplotlib', 'click', 'cv2', 'PIL'};"
+        "heavy = {'torch', 'torchvision', 'scipy.stats', 'matplotlib', 'cv2', 'PIL'};"
         "heavy &= set(sys.modules); print('heavy:', sorted(heavy)); sys.exit(code)"
     )
     start = time.process_time(), os.times().children_user

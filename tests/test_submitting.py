@@ -112,8 +112,6 @@ def test_what_cannot_be_submitted_is_one_sentence(tmp_path: Path) -> None:
         submit.write_submission(OUT, _request(8, tmp_path, "shapes"))
     with pytest.raises(RecordError, match="repro run table7 --profile paper"):
         submit.write_submission(OUT, _request(8, tmp_path))
-    with pytest.raises(SpecError, match="choose from auto, cpu, cuda"):
-        submit.machine(tmp_path, None, "tpu", "auto")
     _trained(8, tmp_path / "runs", ("one", "two"))
     with pytest.raises(DataError, match="not a folder"):
         submit.write_submission(OUT, _request(8, tmp_path))

@@ -1,1 +1,1 @@
-"""The command line: a file a command, its options and what it does."""
+"""The command line: one file a command, with its options and its work."""

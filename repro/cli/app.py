@@ -11,23 +11,23 @@ import click
 from repro import __version__
 from repro.cli.options import err
 from repro.config import console
-from repro.config.errors import SpecError, is_ours
+from repro.config.errors import SpecError, is_ours, lacking, near
 from repro.training import process_group
 
 HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 SECTIONS: Mapping[str, Mapping[str, tuple[str, str]]] = {
     "Ask": {
         "list": ("list:list_", "every table and figure, a line each"),
-        "plan": ("plan:plan", "what is missing, what shares a training, what it will cost"),
-        "status": ("status:status", "what has been run, what is unfinished"),
-        "cost": ("cost:cost", "parameters and multiply-adds beside the printed ones"),
+        "plan": ("plan:plan", "missing runs, shared trainings, expected cost"),
+        "status": ("status:status", "finished and unfinished runs"),
+        "cost": ("cost:cost", "parameters and multiply-adds beside the reported ones"),
         "claims": ("claims:claims", "which sentences of the paper hold, fail or stay undecided"),
         "audit": ("claims:audit", "the paper against itself"),
     },
     "Measure and draw": {
-        "run": ("run:run", "train and evaluate what has no record yet"),
+        "run": ("run:run", "train and evaluate the cells without a record"),
         "figure": ("figure:figure", "draw a figure from the networks and the records"),
-        "report": ("report:report", "render tables and the claims board from the records"),
+        "report": ("repro.report.build:command", "render tables and the claims board from the records"),
         "vrf-area": ("receptive_field:vrf_area", "how large the valid receptive fields are, against k"),
         "verify": ("verify:verify", "make records anew and say whether they come out the same"),
         "retract": ("status:retract", "withdraw a wrong record, with the reason"),
@@ -42,12 +42,12 @@ SECTIONS: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "cache": ("cache:cache", "decoded data sets on this disk: list, clear"),
         "data": ("data:data", "data sets: list, check, fetch, measure boundaries"),
         "submit": ("submit:submit", "write the archive that a test server takes, checked"),
-        "score": ("submit:score", "enter what a test server answered"),
+        "score": ("submit:score", "enter the answer of a test server"),
         "bundle": ("bundle:bundle", "a short slot on a machine without network: make, run, merge"),
     },
 }
-"""What `repro --help` shows under which heading, in the order of use: of each command its module and function here, and
-its line. A module is imported when its command is called, so that the help needs none of them."""
+"""Headings of `repro --help`: of each command its module (here, or a whole path) and function, and its line. A module
+is imported when its command is called, so that the help needs none of them."""
 
 
 class Sections(click.Group):
@@ -62,9 +62,24 @@ class Sections(click.Group):
         for commands in SECTIONS.values():
             if cmd_name in commands:
                 module, _, function = commands[cmd_name][0].partition(":")
-                command: click.Command = getattr(import_module(f"{__package__}.{module}"), function)
+                path = module if "." in module else f"{__package__}.{module}"
+                command: click.Command = getattr(import_module(path), function)
                 return command
         return None
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command that is named; of a table, a figure or a near miss, name the command in the error."""
+        name = args[0]
+        if self.get_command(ctx, name) is None and not name.startswith("-"):
+            from repro.figures import figure_docs
+            from repro.paper.tables import table_docs
+
+            kind = "run" if name in table_docs() else "figure" if name in figure_docs() else ""
+            more = f"; did you mean repro {kind} {name}?" if kind else near(name, self.list_commands(ctx))
+            ctx.fail(f"No such command {name!r}{more}")
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write each command with its line below its heading."""
@@ -102,10 +117,14 @@ def _run() -> None:
         _refuse(str(error))
     except click.Abort as error:
         raise KeyboardInterrupt from error
+    except ModuleNotFoundError as error:
+        if not lacking(error):
+            raise
+        _refuse(lacking(error))
 
 
 def _said(error: click.UsageError) -> str:
-    """Return what was wrong with the words; a number below zero is read as an option, and no argument is one."""
+    """Return the error; a number below zero is parsed as an option, and no argument is one."""
     if isinstance(error, click.NoSuchOption) and error.option_name[1:2].isdigit():
         return f"{error.option_name!r}: no argument of this command may be below zero"
     return error.format_message().rstrip(".")

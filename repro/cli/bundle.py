@@ -15,7 +15,7 @@ from repro.cli import options
 from repro.cli.options import FOLDER, PATH, Request, out
 from repro.config.errors import BundleError, SpecError
 from repro.config.experiment import Job, source_names
-from repro.config.machine import Machine, from_environment
+from repro.config.machine import Machine
 from repro.formatting import many
 from repro.results.records import Shelf
 from repro.runner.bundle import units
@@ -34,34 +34,20 @@ def bundle() -> None:
 @bundle.command("make", short_help="write code, data, weights and the plan into one archive or several")
 @options.request
 @click.option("--only", default="", help="only runs whose name contains one of these, comma-separated")
-@click.option("--missing", is_flag=True, help="leave out what has a record in runs/local")
+@click.option("--missing", is_flag=True, help="leave out runs with a record in runs/local")
 @options.data_root
 @options.weights
+@options.cache
 @click.option("--out", "target", type=PATH, required=True, help="folder, or archive to write (.tar)")
 @click.option("--part-size", default="", help="cut into parts of this size at most, such as 60M; each usable in turn")
 @click.option("--priority", default="", help="networks that run first, such as base,gcn-k15, comma-separated")
-def bundle_make(
-    *,
-    only: str,
-    missing: bool,
-    data_root: Path | None,
-    weights: Path | None,
-    target: Path,
-    part_size: str,
-    priority: str,
-    **words: Any,  # noqa: ANN401 - the fields of planning.Request
-) -> None:
+def bundle_make(*, only: str, missing: bool, target: Path, part_size: str, priority: str, **words: Any) -> None:  # noqa: ANN401 - the fields of Request and Machine
     """Write the code at this commit, the data of the planned splits, the weights and the jobs by priority.
 
     TABLE is table2, 2, 1,3-5 or all. Every seed is a round: seed 0 of all networks, then seed 1.
     """
-    from repro.cli.options import Request
-
-    request = Request(**{**words, "tables": tuple(words["tables"])})
-    make_bundle(
-        out, request, target, only=only, data_root=data_root, weights=weights, part_size=part_size, priority=priority,
-        missing=missing,
-    )  # fmt: skip
+    request, place = options.make(Request, words), options.make(Machine, words)
+    make_bundle(out, request, place, target, only=only, part_size=part_size, priority=priority, missing=missing)
 
 
 @bundle.command("run", short_help="run a bundle by priority until a limit")
@@ -69,9 +55,9 @@ def bundle_make(
 @click.option("--out", "target", type=FOLDER, required=True, help="folder that comes back: records, log, summary")
 @click.option("--work", type=FOLDER, help="folder to unpack to and train in; by default one of the bundle's own")
 @click.option("--time-limit", default="", help="stop after this time from the start, such as 90s, 9m or 1h30m")
-@click.option("--jobs", type=int, help="runs side by side, spread over the GPUs; by default one a GPU")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda")
-@click.option("--precision", default="auto", show_default=True, help="auto, 32 or bf16")
+@click.option("--jobs", type=options.POSITIVE, help="runs side by side, spread over the GPUs; by default one a GPU")
+@options.device
+@options.precision
 @click.option("--bring", default="", help="networks whose weights come back as float16, such as gcn-k15-br (seed 0)")
 @click.option("--file-size", default="16M", show_default=True, help="no file that comes back is larger")
 def bundle_run(
@@ -88,16 +74,14 @@ def bundle_run(
 ) -> None:
     """Verify and unpack the parts of a bundle, run its jobs by priority, archive each record as it ends.
 
-    The parts may come in several calls; what was unpacked and finished stays in the folder of --work.
+    The parts may come in several calls; unpacked files and finished runs stay in the folder of --work.
     """
     began = time.monotonic()
-    from repro.config.errors import BundleError
     from repro.runner.bundle import packages
 
     if lacking := packages.missing():
         raise BundleError(packages.sentence(lacking))
     from repro.runner.bundle import run as running
-    from repro.runner.bundle import units
     from repro.runner.launchers import budget
 
     how = running.How(
@@ -111,14 +95,13 @@ def bundle_run(
 
 @bundle.command("merge", short_help="adopt the records that came back, all or none")
 @click.argument("archives", nargs=-1, required=True, type=PATH, metavar="ARCHIVE...")
-@click.option("--into", default="local", show_default=True, help="local, or reference for maintainers")
+@options.choice("--into", ("local", "reference"), "reference is for maintainers", "local")
 @options.runs
 def bundle_merge(*, archives: tuple[Path, ...], into: str, runs: Path) -> None:
     """Check the records that came back and adopt them beside those that are here; all of them, or none."""
     merge_bundles(out, archives, runs, into)
 
 
-PLACES = ("local", "reference")
 SHOWN = 20
 """Jobs that ``make`` names before it counts the rest."""
 
@@ -126,23 +109,20 @@ SHOWN = 20
 def make_bundle(
     out: Console,
     request: Request,
+    place: Machine,
     target: Path,
     *,
     only: str,
-    data_root: Path | None,
-    weights: Path | None,
     part_size: str,
     priority: str,
     missing: bool,
 ) -> None:
-    """Write the bundle of a plan and say what is in it.
+    """Write the bundle of a plan and print its content.
 
     Raises:
-        SpecError, BundleError, DataError, WorkError: what was asked for cannot be carried.
+        SpecError, BundleError, DataError, WorkError: a run, data or weights cannot be carried.
     """
-    data_root, weights = from_environment(data_root, weights)
     shelf = request.shelf
-    place = Machine(runs=request.runs, data_root=data_root, weights=weights)
     plan = request.plan(Shelf(()))
     done = _done(request, shelf, place) if missing else frozenset[tuple[str, int]]()
     jobs = ordered(_wanted(plan, only, done), _words(priority))
@@ -199,13 +179,11 @@ def _words(text: str) -> tuple[str, ...]:
 
 
 def merge_bundles(out: Console, archives: Sequence[Path], runs: Path, into: str) -> None:
-    """Adopt what came back and say how it stands beside what was here.
+    """Adopt the records of a slot and print them beside those that are here.
 
     Raises:
-        BundleError: something that came cannot be trusted, or contradicts what stands here.
+        BundleError: a record cannot be trusted, or contradicts one that is here.
     """
-    if into not in PLACES:
-        raise BundleError(f"--into {into}: choose from {', '.join(PLACES)}")
     done = adopt(archives, runs, into)
     for path in done.unsummed:
         out.print(f"{path}: without checksums of its files", style="yellow", soft_wrap=True, markup=False)

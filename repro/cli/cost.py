@@ -1,4 +1,4 @@
-"""`repro cost`: every count that the paper prints beside the same count of the built modules."""
+"""`repro cost`: every count that the paper reports beside the same count of the built modules."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from repro.runner.plan import make_plan
 @click.option("--fvcore", is_flag=True, help="count multiply-adds with fvcore, a second opinion")
 @click.option("--store", is_flag=True, help="write all counts to the file that the report reads")
 def cost(*, tables: tuple[str, ...], as_json: bool, fvcore: bool, store: bool) -> None:
-    """Count parameters and multiply-adds of the paper's networks and compare them with the print."""
+    """Count parameters and multiply-adds of the paper's networks and compare them with the reported ones."""
     if store:
         out.print(f"{store_counts()} counts stored")
     if not show(out, tables, as_json=as_json, fvcore=fvcore):
@@ -44,7 +44,7 @@ def cost(*, tables: tuple[str, ...], as_json: bool, fvcore: bool, store: bool) -
 
 @dataclass(frozen=True)
 class Counted:
-    """One count cell: where it stands, what is printed, what the modules have."""
+    """One count cell: its place, the reported count, the count of the modules."""
 
     table: int
     row: str
@@ -121,7 +121,7 @@ def _grid(out: Console, found: list[Counted]) -> None:
 
 
 def _ours(cell: Counted) -> str:
-    """Return the count in the printed unit, or the layout."""
+    """Return the count in the reported unit, or the layout."""
     if isinstance(cell.ours, str):
         return cell.ours
     found = paper.printed(cell.table, cell.row.partition(",")[0], cell.column)

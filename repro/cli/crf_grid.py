@@ -19,14 +19,14 @@ from rich.table import Table as Grid
 from repro import data
 from repro.cli import options
 from repro.cli.options import out
-from repro.config.errors import SpecError
 from repro.config.experiment import CRF, MULTI_SCALE, Evaluation
-from repro.config.machine import cores, from_environment
+from repro.config.machine import cores
 from repro.data.dataset import Bytes, Dataset
 from repro.evaluation import crf, trained_model
 from repro.evaluation.confusion import class_counts
 from repro.evaluation.predictor import Predictor, frame_of
 from repro.evaluation.trained_model import Trained
+from repro.formatting import many
 from repro.results import metrics
 
 
@@ -64,23 +64,22 @@ def grid() -> Iterator[CRF]:
 
 
 def show(out: Console, key: str, images: int, data_root: Path | None, runs: Path, *, as_json: bool) -> None:
-    """Print the parameters by what they score on the last training split of a network, best first.
+    """Print the parameters by their score on the last training split of a network, best first.
 
     Raises:
         RecordError: there is no such record, or its weights are not here.
-        SpecError: no image was asked for.
     """
-    if images < 1:
-        raise SpecError(f"--images {images}: at least one image is needed")
     model = trained_model.load(trained_model.find(runs, key))
     source = model.run.train[-1]
-    dataset = data.load(source.dataset, source.split, from_environment(data_root, None)[0])
+    dataset = data.load(source.dataset, source.split, data_root)
     found = search(model, dataset, images, quiet=as_json)
     if as_json:
         out.print_json(json.dumps([{"crf": asdict(t.crf) if t.crf else None, "miou": t.miou} for t in found]))
         return
     count = min(images, len(dataset))
-    out.print(f"{model.record.name} on {count} images of {source.dataset}/{source.split}, multi-scale and mirrored")
+    out.print(
+        f"{model.record.name} on {many(count, 'image')} of {source.dataset}/{source.split}, multi-scale and mirrored"
+    )
     lines = Grid("mIoU", "position w, sd", "bilateral w, sd, colour sd", box=None, padding=(0, 2, 0, 0))
     for tried in found:
         c = tried.crf

@@ -23,7 +23,6 @@ from repro.cli import options
 from repro.cli.options import PATH, out
 from repro.config import dataset_info
 from repro.config.errors import DataError
-from repro.config.machine import from_environment
 from repro.data import camvid
 from repro.data.dataset import Bytes
 from repro.data.io import IMAGE_ENDINGS, LOSSLESS, list_folder, ordered, pick, read_ids, read_list
@@ -31,6 +30,9 @@ from repro.data.palette import VOC_CODING, Coding
 from repro.data.verify import Line
 from repro.data.verify import check as look
 from repro.evaluation import regions
+from repro.formatting import many
+
+NAME = click.argument("name", type=options.Choice(tuple(dataset_info.DATASETS)), metavar="NAME")
 
 
 @click.group()
@@ -46,7 +48,7 @@ def data_list(*, as_json: bool) -> None:
 
 
 @data.command("check", short_help="is a data set whole? counted against the paper")
-@click.argument("name")
+@NAME
 @options.data_root
 @options.as_json
 def data_check(*, name: str, data_root: Path | None, as_json: bool) -> None:
@@ -64,15 +66,15 @@ def data_check(*, name: str, data_root: Path | None, as_json: bool) -> None:
 )
 @options.as_json
 def data_boundary(*, folder: Path, listed: Path | None, without: Path | None, within: int, as_json: bool) -> None:
-    """Measure the share of boundary pixels (Table 5) in FOLDER, PNG masks of class ids, in every reading of it."""
+    """Measure the share of boundary pixels (Table 5) in FOLDER, PNG masks of class ids, by every interpretation."""
     show_boundary(out, folder, listed, without, within, as_json=as_json)
 
 
 @data.command("fetch", short_help="download VOC, SBD or COCO, with checksums")
-@click.argument("name")
-@click.option("--data-root", type=PATH, required=True, help="where to put it")
+@NAME
+@click.option("--data-root", type=PATH, envvar="REPRO_DATA", show_envvar=True, required=True, help="where to put it")
 def data_fetch(*, name: str, data_root: Path) -> None:
-    """Download what may be downloaded of NAME, with checksums; an interrupted download goes on."""
+    """Download the free parts of NAME, with checksums; an interrupted download goes on."""
     fetch_dataset(out, name, data_root)
 
 
@@ -90,7 +92,7 @@ def codings() -> tuple[Coding, ...]:
 
 @dataclass(frozen=True)
 class Share:
-    """One reading: the share of scored pixels in the region, pooled over all masks, and the mean of the masks'."""
+    """One interpretation: the share of scored pixels in the region, pooled over all masks, and the masks' mean."""
 
     distance: str
     rim: str
@@ -120,8 +122,8 @@ def show_boundary(
         out.print_json(json.dumps(tree))
         return
     grid = Grid("distance", "void rim", "all pixels pooled", "mean of the masks", box=None, padding=(0, 2, 0, 0),
-                title=f"{len(paths):,} masks: scored pixels within {within} of another label", title_justify="left",
-                title_style="")  # fmt: skip
+                title=f"{many(len(paths), 'mask')}: scored pixels within {within} of another label",
+                title_justify="left", title_style="")  # fmt: skip
     for share in shares:
         rim = "is an edge" if share.rim == "edge" else "filled first"
         grid.add_row(share.distance, rim, f"{100 * share.pooled:.2f} %", f"{100 * share.mean:.2f} %")
@@ -164,7 +166,7 @@ def _files(folder: Path) -> dict[str, Path]:
 
 
 def counted(labels: Bytes, within: int) -> list[tuple[int, int]]:
-    """Return the pixels in the region and the scored ones of a mask (h, w), for each reading."""
+    """Return the pixels in the region and the scored ones of a mask (h, w), for each interpretation."""
     scored = int((labels != regions.VOID).sum())
     return [
         (int(regions.boundary_band(labels, within, rim, distance).sum()), scored)
@@ -173,7 +175,7 @@ def counted(labels: Bytes, within: int) -> list[tuple[int, int]]:
 
 
 def pooled(counts: list[list[tuple[int, int]]]) -> Iterator[Share]:
-    """Yield the shares of each reading; masks that are void all over have none and are left out of the mean."""
+    """Yield the shares of each interpretation; masks that are void all over have none and are left out of the mean."""
     table = np.array(counts, np.float64)
     table = table[table[:, 0, 1] > 0]
     if not len(table):
@@ -202,9 +204,8 @@ def list_datasets(out: Console, *, as_json: bool) -> None:
 
 def check_dataset(out: Console, name: str, data_root: Path | None, *, as_json: bool) -> bool:
     """Read a whole data set and print counts, verdicts and faults; return whether all is well."""
-    root, _ = from_environment(data_root, None)
     with _bars(out, quiet=as_json) as progress:
-        report = look(name, root, progress)
+        report = look(name, data_root, progress)
     if as_json:
         tree = {"dataset": name, "ok": report.ok,
                 "lines": [asdict(line) | {"verdict": line.verdict} for line in report.lines]}  # fmt: skip
@@ -220,7 +221,7 @@ def check_dataset(out: Console, name: str, data_root: Path | None, *, as_json: b
 
 @contextmanager
 def _bars(out: Console, *, quiet: bool = False) -> Iterator[Callable[[str, int, int], None]]:
-    """Yield what is told (name, done, all or 0) and shows one bar a name; nothing where the output is no terminal."""
+    """Yield a callback (name, done, all or 0) that shows one bar a name; no bars where the output is no terminal."""
     with Progress(console=out, disable=quiet or not out.is_terminal) as bar:
         tasks: dict[str, TaskID] = {}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.console import Console
@@ -13,12 +14,28 @@ from repro.cli.options import out
 from repro.config import profiles
 from repro.config.errors import FigureError
 from repro.figures.build import Request, draw
+from repro.paper.tables import table_docs
+
+
+def _figure_words(_ctx: click.Context, _param: click.Parameter, words: tuple[str, ...]) -> tuple[str, ...]:
+    """Refuse the name of a table among the figures, with the command that runs it."""
+    for word in ",".join(words).replace(" ", "").lower().split(","):
+        if word in table_docs():
+            raise FigureError(f"{word!r} is a table, not a figure; run it by: repro run {word}")
+    return words
 
 
 @click.command()
-@click.argument("names", nargs=-1, required=True, metavar="FIGURE...")
+@click.argument(
+    "names",
+    nargs=-1,
+    required=True,
+    metavar="FIGURE...",
+    shell_complete=options.complete_figures,
+    callback=_figure_words,
+)
 @options.profile
-@click.option("--local", is_flag=True, help="the records of this machine, not the project's")
+@options.local
 @options.folder(None)
 @options.data_root
 @options.steps
@@ -26,27 +43,12 @@ from repro.figures.build import Request, draw
 @options.device
 @options.stride_in
 @options.runs
-def figure(
-    *,
-    names: tuple[str, ...],
-    profile: str,
-    local: bool,
-    target: Path | None,
-    data_root: Path | None,
-    steps: int | None,
-    recipe: str,
-    device: str,
-    stride_in: str | None,
-    runs: Path,
-) -> None:
+def figure(*, target: Path | None, **words: Any) -> None:  # noqa: ANN401 - the fields of Request
     """Draw figures from the built networks and the records, as PDF, PNG and JSON.
 
     FIGURE is figure2, 2, kernel_curve or all.
     """
-    from repro.figures import build
-
-    request = build.Request(names, profile, runs, target, local, data_root, steps, recipe, device, stride_in=stride_in)
-    sys.exit(show(out, request))
+    sys.exit(show(out, options.make(Request, words, out=target)))
 
 
 def show(out: Console, request: Request) -> int:
@@ -55,7 +57,10 @@ def show(out: Console, request: Request) -> int:
     Raises:
         SpecError: there is no such device.
     """
-    check_device(request.device)
+    if request.device == "cuda":  # checked before anything is drawn; torch is imported only where a GPU was asked for
+        from repro.training.distributed import device_of
+
+        device_of(request.device)
     profile = profiles.get(request.profile, steps=request.steps, recipe=request.recipe, stride_in=request.stride_in)
     evidence = request.evidence()
     faults = []
@@ -68,11 +73,3 @@ def show(out: Console, request: Request) -> int:
     for fault in faults:
         out.print(f"repro: {fault}", style="red", soft_wrap=True)
     return 2 if faults else 0
-
-
-def check_device(word: str) -> None:
-    """Raise ``SpecError`` before anything is drawn; torch is imported only where a GPU was asked for."""
-    if word not in {"auto", "cpu"}:
-        from repro.training.distributed import device_of
-
-        device_of(word)

@@ -21,11 +21,11 @@ def list_(*, as_json: bool) -> None:
     show(out, as_json=as_json)
 
 
-HEADINGS = ("the paper's tables", "the suite's own tables", "the paper's figures", "the suite's own figures")
+HEADINGS = ("the paper's tables", "additional tables", "the paper's figures", "additional figures")
 
 
 def show(out: Console, *, as_json: bool) -> None:
-    """Print each spec's name and first line: tables, then figures, the paper's before the suite's own."""
+    """Print each spec's name and first line: tables, then figures, the paper's before the additional ones."""
     docs = {**table_docs(), **figure_docs()}
     names = sorted(docs, key=_heading)  # stable: the numbers stay in their order
     if as_json:

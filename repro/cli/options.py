@@ -1,21 +1,25 @@
-"""Options that several commands share, the request that they make, and the console that they print to."""
+"""Options that several commands share, their completion, the request that they make, and the console."""
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
+from repro.config import profiles
 from repro.config.console import clean
+from repro.config.errors import SpecError, near
+from repro.config.machine import CACHE, DEVICES, LAYOUTS, WIDTHS
 
 if TYPE_CHECKING:
-    from repro.config import profiles
     from repro.config.identity import Sources
     from repro.paper.schema import Table
     from repro.results.records import Shelf
@@ -23,12 +27,15 @@ if TYPE_CHECKING:
 
 
 F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
+Complete = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
 WIDE = 140
 """Columns where the output is no terminal and has no width of its own."""
 RUNS = Path("runs")
 MOST_SEEDS = 1000
 """More would only be a slip of the keyboard: a plan lists every run of every seed."""
 PATH = click.Path(path_type=Path)
+FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 FOLDER = click.Path(path_type=Path, file_okay=False)
 POSITIVE, NOT_NEGATIVE = click.IntRange(min=1), click.IntRange(min=0)
 
@@ -46,6 +53,82 @@ out = CleanConsole(highlight=False, emoji=False, width=None if sys.stdout and sy
 err = CleanConsole(stderr=True, highlight=False, emoji=False)
 
 
+class Choice(click.Choice):  # type: ignore[type-arg]  # click 8.1's is not generic
+    """A choice whose error names the nearest value."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401 - click's
+        """Return the value; raise ``BadParameter`` for one that is not among the choices."""
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter as error:
+            self.fail(error.message.rstrip(".") + near(str(value), self.choices), param, ctx)
+
+
+class Number(click.FloatRange):
+    """A range that holds no nan."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401 - click's
+        """Return the value as a float; raise ``BadParameter`` outside the range."""
+        number = super().convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail(f"{value} is not a number", param, ctx)
+        return number
+
+
+SHARE, FINITE = Number(0, 1, min_open=True), Number(0, math.inf, max_open=True)
+
+
+def _starting(names: dict[str, str], start: str) -> list[CompletionItem]:
+    return [CompletionItem(name, help=about or None) for name, about in names.items() if name.startswith(start)]
+
+
+def _table_words(_ctx: click.Context, _param: click.Parameter, words: tuple[str, ...]) -> tuple[str, ...]:
+    """Refuse the name of a figure among the tables, with the command that draws it."""
+    from repro.figures import figure_docs
+    from repro.paper.tables import select_tables
+
+    for word in ",".join(words).replace(" ", "").lower().split(","):
+        try:
+            select_tables([word])
+        except SpecError:
+            if word in figure_docs():
+                raise SpecError(f"{word!r} is a figure, not a table; draw it by: repro figure {word}") from None
+    return words
+
+
+def complete_tables(_ctx: click.Context, _param: click.Parameter, start: str) -> list[CompletionItem]:
+    """Complete the name of a table."""
+    from repro.paper.tables import table_docs
+
+    return _starting({**table_docs(), "all": "every table"}, start)
+
+
+def complete_figures(_ctx: click.Context, _param: click.Parameter, start: str) -> list[CompletionItem]:
+    """Complete the name of a figure."""
+    from repro.figures import figure_docs
+
+    return _starting({**figure_docs(), "all": "every figure"}, start)
+
+
+def complete_keys(ctx: click.Context, _param: click.Parameter, start: str) -> list[CompletionItem]:
+    """Complete key or name of a record below ``--runs``; keys are parts of the names of folders."""
+    folders = sorted((ctx.params.get("runs") or RUNS).glob("*/*/record.json"))
+    names = {folder.parent.name: "" for folder in folders}
+    keys = {name.split("-")[-2]: name for name in names if name.count("-") > 1}
+    return _starting({**keys, **names}, start)
+
+
+def complete_records(ctx: click.Context, param: click.Parameter, start: str) -> list[CompletionItem]:
+    """Complete a table, or key or name of a record."""
+    return [*complete_tables(ctx, param, start), *complete_keys(ctx, param, start)]
+
+
+def complete_recipes(ctx: click.Context, _param: click.Parameter, start: str) -> list[CompletionItem]:
+    """Complete the name of a recipe of the profile that is named, else of the default one."""
+    name = ctx.params.get("profile") or profiles.DEFAULT
+    return _starting(dict.fromkeys(profiles.PROFILES[name].recipes, ""), start)
+
+
 def chain(*decorators: Callable[[F], F]) -> Callable[[F], F]:
     """Return one decorator that applies several, the first one outermost."""
 
@@ -57,9 +140,35 @@ def chain(*decorators: Callable[[F], F]) -> Callable[[F], F]:
     return decorate
 
 
-tables = click.argument("tables", nargs=-1, required=True, metavar="TABLE...")
+def make(kind: type[T], words: dict[str, Any], **more: Any) -> T:  # noqa: ANN401 - fields of any type
+    """Return a dataclass whose fields are the options of their names, and ``more``."""
+    named = {field.name: words[field.name] for field in fields(kind) if field.name in words}  # type: ignore[arg-type]
+    return kind(**named, **more)
+
+
+def choice(name: str, values: tuple[str, ...], text: str, default: str = "auto") -> Callable[[F], F]:
+    """Return an option that takes one of some words."""
+    return click.option(name, type=Choice(values), default=default, show_default=True, help=text)
+
+
+PROFILE = Choice(tuple(profiles.PROFILES))
+
+
+def table_words(metavar: str = "TABLE...", complete: Complete = complete_tables) -> Callable[[F], F]:
+    """Return the argument ``tables``; it may be left out where its metavar is in brackets."""
+    return click.argument(
+        "tables", nargs=-1, required=metavar[0] != "[", metavar=metavar, shell_complete=complete, callback=_table_words
+    )
+
+
+tables, some_tables = table_words(), table_words("[TABLE...]")
 profile = click.option(
-    "--profile", "-p", default="shapes", show_default=True, help="shapes, camvid_half, camvid_short, camvid or paper"
+    "--profile",
+    "-p",
+    type=PROFILE,
+    default=profiles.DEFAULT,
+    show_default=True,
+    help="data and networks (docs/scale.md)",
 )
 as_json = click.option("--json", "as_json", is_flag=True, help="machine-readable output")
 runs = click.option("--runs", type=FOLDER, default=RUNS, show_default=True, help="folder of the records")
@@ -71,16 +180,36 @@ steps = click.option(
 )
 stride_in = click.option(
     "--stride-in",
-    type=click.Choice(["conv1", "conv2"]),
+    type=Choice(["conv1", "conv2"]),
     help="convolution of a bottleneck that carries the stride in --weights, and in the network built for them: conv1 "
     "(the original ResNet) or conv2 (torchvision's; another experiment, another key)",
 )
-recipe = click.option("--recipe", default="", help="one of the profile's recipes")
+recipe = click.option("--recipe", default="", shell_complete=complete_recipes, help="one of the profile's recipes")
 request = chain(tables, profile, seeds, steps, recipe, stride_in, runs)
-data_root = click.option("--data-root", type=PATH, help="where the data sets lie (or REPRO_DATA)")
-weights = click.option("--weights", type=PATH, help="ImageNet weights, safetensors (or REPRO_WEIGHTS)")
-device = click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda")
-key = click.option("--key", required=True, help="key or name of a record whose weights are on this machine")
+data_root = click.option(
+    "--data-root",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    envvar="REPRO_DATA",
+    show_envvar=True,
+    help="existing folder of the data sets",
+)
+weights = click.option(
+    "--weights", type=FILE, envvar="REPRO_WEIGHTS", show_envvar=True, help="ImageNet weights, safetensors"
+)
+cache = click.option(
+    "--cache", type=FOLDER, envvar="REPRO_CACHE", show_envvar=True, default=CACHE, show_default=True,
+    help="folder of the decoded data",
+)  # fmt: skip
+device = choice("--device", DEVICES, "where networks run")
+precision = choice("--precision", WIDTHS, "of convolutions and matrix products")
+layout = choice("--layout", LAYOUTS, "of feature maps in memory")
+local = click.option("--local", is_flag=True, help="the records of this machine (runs/local), not the project's")
+key = click.option(
+    "--key",
+    required=True,
+    shell_complete=complete_keys,
+    help="key or name of a record whose weights are on this machine",
+)
 seed = click.option("--seed", type=NOT_NEGATIVE, help="which seed of the key; the lowest where it is left out")
 
 
@@ -91,21 +220,21 @@ def folder(default: str | None, text: str = "folder to write to") -> Callable[[F
 
 @dataclass(frozen=True)
 class Request:
-    """What the user asked for, as typed."""
+    """Tables, profile and seeds as typed."""
 
     tables: tuple[str, ...]
-    profile: str
-    seeds: int
-    steps: int | None
-    """None: as long as the profile says."""
-    recipe: str
-    runs: Path
+    profile: str = profiles.DEFAULT
+    seeds: int = 1
+    steps: int | None = None
+    """None: the profile's length."""
+    recipe: str = ""
+    runs: Path = RUNS
     stride_in: str | None = None
-    """None: where the profile's networks have it."""
+    """None: as in the profile's networks."""
 
     @property
     def selected(self) -> list[Table]:
-        """The tables; of all, the suite's own only where the profile has their data.
+        """The tables; of all, additional ones only where the profile has their data.
 
         Raises:
             SpecError: a word that names no table.
@@ -121,8 +250,6 @@ class Request:
     @property
     def resolved(self) -> profiles.Profile:
         """The profile with the asked-for length and recipe."""
-        from repro.config import profiles
-
         return profiles.get(self.profile, steps=self.steps, recipe=self.recipe, stride_in=self.stride_in)
 
     @property
@@ -140,8 +267,3 @@ class Request:
         from repro.runner.plan import make_plan
 
         return make_plan(self.selected, self.resolved, seeds_from(self.seeds), shelf, wished=wished)
-
-
-def make_request(words: dict[str, Any]) -> Request:
-    """Return the request of a command whose options are those of ``request``."""
-    return Request(**{**words, "tables": tuple(words["tables"])})

@@ -1,9 +1,8 @@
-"""`repro plan`: what would run, what each run fills, what it computes and what it will cost."""
+"""`repro plan`: the missing runs, the cells that each fills, operations, expected time."""
 
 from __future__ import annotations
 
 import json
-import math
 import textwrap
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,12 +14,12 @@ from rich.console import Console
 from rich.table import Table as Grid
 
 from repro.cli import options
-from repro.cli.options import Request, make_request, out
+from repro.cli.options import FINITE, Request, make, out
 from repro.config import container, profiles
 from repro.config.dataset_info import shortfall
 from repro.config.errors import SpecError
 from repro.config.experiment import Job
-from repro.config.machine import DEVICES, cores, gpus
+from repro.config.machine import DEVICES, Device, cores, gpus
 from repro.config.profiles import Profile
 from repro.formatting import clock, many, metric
 from repro.paper.schema import Table, submitted
@@ -33,24 +32,21 @@ from repro.runner.plan import Place, Plan, make_plan
 @click.command()
 @options.request
 @options.as_json
-@click.option("--tflops", type=float, default=0.0, help="what a device sustains in training: hours follow from it")
-@click.option("--launch-us", type=float, help="microseconds of a launched operation  [default: 10, assumed]")
-@click.option("--device", default="auto", show_default=True, help="whose times to expect: auto, cpu or cuda")
-def plan(*, as_json: bool, tflops: float, launch_us: float | None, device: str, **words: Any) -> None:  # noqa: ANN401 - the fields of planning.Request
-    """Say which cells are missing, which share a training, and what each will cost, before anything runs.
+@click.option("--tflops", type=FINITE, default=0.0, help="speed that a device sustains in training, such as 150")
+@click.option("--launch-us", type=FINITE, help="microseconds of a launched operation  [default: 10, assumed]")
+@options.choice("--device", DEVICES, "device whose times are expected")
+def plan(*, as_json: bool, tflops: float, launch_us: float | None, device: Device, **words: Any) -> None:  # noqa: ANN401 - the fields of Request
+    """Print the missing runs, the trainings that cells share, and the expected cost, before anything runs.
 
     TABLE is table2, 2, 1,3-5 or all.
     """
-    show_plan(out, make_request(words), as_json=as_json, tflops=tflops, launch_us=launch_us, device=device)
+    show_plan(out, make(Request, words), as_json=as_json, tflops=tflops, launch_us=launch_us, device=device)
 
 
 SHORT = "base"
-"""The network that is trained soonest."""
-
-
+"""The network whose training is shortest."""
 ROOMY = 100
-"""Columns from which a run's name stays in one line."""
-
+"""Columns of a terminal from which a run's name stays in one line."""
 FLOAT32 = 4
 """Bytes of a stored parameter."""
 
@@ -68,12 +64,8 @@ def speed(
         launch_us: microseconds of a launched operation; None: the assumed ones.
 
     Raises:
-        SpecError: a speed that is no positive number, a launch that takes a negative or no finite time.
+        SpecError: a launch takes a given time and nothing tells the speed.
     """
-    if not 0 <= tflops < math.inf:
-        raise SpecError(f"--tflops {tflops:g}: give what a device sustains, in 10^12 operations a second, such as 150")
-    if launch_us is not None and not 0 <= launch_us < math.inf:
-        raise SpecError(f"--launch-us {launch_us:g}: give the microseconds of a launched operation, such as 10")
     given = () if launch_us is None else (launch_us, "as given")
     if tflops:
         return Speed(tflops, "as given", *given)
@@ -84,7 +76,7 @@ def speed(
 
 
 def show_costs(out: Console, planned: Plan, tables: Iterable[Table], profile: Profile, pace: Speed | None) -> None:
-    """Print data, parameters, multiply-adds and hours of every run, then the sums and what is submitted."""
+    """Print data, parameters, multiply-adds and hours of every run, then the sums and the submitted cells."""
     head = ("run", "data", "parameters", "multiply-adds", "FLOP", *(["hours"] if pace else []))
     grid = Grid(*head, box=None, padding=(0, 2, 0, 0))
     for i, column in enumerate(grid.columns):
@@ -96,7 +88,7 @@ def show_costs(out: Console, planned: Plan, tables: Iterable[Table], profile: Pr
         grid.add_row(job.name, data, *(_numbers(found, pace) if found else ()))
     hours = f"; hours at {pace.tflops:g} TFLOP/s, at least the launches'" if pace else ""
     out.print(
-        f"\n[bold]what the runs compute[/] (multiply-adds: one training image; FLOP: training and evaluation{hours})",
+        f"\n[bold]operations of the runs[/] (multiply-adds: one training image; FLOP: training and evaluation{hours})",
         soft_wrap=True,
     )
     out.print(grid)
@@ -115,7 +107,7 @@ def _numbers(found: budget.Compute, pace: Speed | None) -> list[str]:
 def _sums(planned: Plan, pace: Speed | None) -> Iterator[str]:
     found = [budget.of(job.run) for job in planned.missing]
     known = [one for one in found if one is not None]
-    rest = f", {len(found) - len(known)} runs not counted" if len(known) < len(found) else ""
+    rest = f", {many(len(found) - len(known), 'run')} not counted" if len(known) < len(found) else ""
     total = sum(one.flops for one in known)
     text = f"to do: {metric(total)}FLOP{rest}"
     if pace:
@@ -134,7 +126,7 @@ def _sums(planned: Plan, pace: Speed | None) -> Iterator[str]:
 
 
 def stored(storage: budget.Storage) -> str:
-    """Return in a sentence what some runs store."""
+    """Return the storage of some runs in a sentence."""
     rest = f" ({', '.join(storage.unknown)} not counted)" if storage.unknown else ""
     return (
         f"storage: weights {metric(storage.weights)}B; two checkpoints of the largest training "
@@ -217,7 +209,7 @@ INDENT = "    "
 
 @dataclass(frozen=True)
 class Processes:
-    """How many processes ``repro run`` starts, and what bounds their number; empty where only the runs do."""
+    """How many processes ``repro run`` starts, and the bound of their number; empty where that is the runs."""
 
     count: int
     why: str = ""
@@ -244,14 +236,8 @@ def processes(profile: profiles.Profile, jobs: int, threads: int = 0, gpus: int 
     return Processes(max(1, count), why) if count < jobs else Processes(max(1, jobs))
 
 
-def kind(device: str) -> Literal["cpu", "cuda"]:
-    """Return the kind of device that runs are done on here: as asked, else a GPU where there is one.
-
-    Raises:
-        SpecError: a word that is no device.
-    """
-    if device not in DEVICES:
-        raise SpecError(f"--device {device}: choose from {', '.join(DEVICES)}")
+def kind(device: Device) -> Literal["cpu", "cuda"]:
+    """Return the kind of device that runs are done on here: as asked, else a GPU where there is one."""
     return "cuda" if device == "cuda" or (device == "auto" and gpus()) else "cpu"
 
 
@@ -262,9 +248,9 @@ def show_plan(
     as_json: bool,
     tflops: float = 0.0,
     launch_us: float | None = None,
-    device: str = "auto",
+    device: Device = "auto",
 ) -> None:
-    """Print the plan: each run once, the cells that it fills, its length, its expected time, and what it computes."""
+    """Print the plan: each run once, the cells that it fills, its length, its expected time, and its operations."""
     shelf = request.shelf
     planned = request.plan(shelf)
     here = kind(device)
@@ -279,7 +265,7 @@ def show_plan(
     for line, style in _lines(planned, times, out.width):
         out.print(line, style=style, soft_wrap=True, markup=False)
     _summary(out, planned, times, other, side)
-    if request.profile == "paper" or tflops:
+    if request.resolved.plans_compute or tflops:
         show_costs(out, planned, request.selected, request.resolved, pace)
     elif planned.missing:
         out.print(
@@ -336,7 +322,8 @@ def _start(job: Job) -> str:
 def _summary(out: Console, planned: Plan, times: budget.Estimates, other: budget.Estimates, side: Processes) -> None:
     none = [place for place, run in planned.cells.items() if run is None]
     out.print(
-        f"\n{len(planned.cells)} score cells, {planned.trainings} trainings, {len(planned.jobs)} runs; "
+        f"\n{many(len(planned.cells), 'score cell')}, {many(planned.trainings, 'training')}, "
+        f"{many(len(planned.jobs), 'run')}; "
         f"{len(planned.missing)} to do",
         soft_wrap=True,
     )
@@ -360,7 +347,7 @@ def _summary(out: Console, planned: Plan, times: budget.Estimates, other: budget
 def _time(whole: budget.Whole, runs: int, source: str) -> str:
     """Return the sentence on how long it will take."""
     if whole.unknown == runs:
-        return f"expected: unknown, no run like these {runs} has a record yet"
+        return f"expected: unknown, no run like {'it' if runs == 1 else f'these {runs}'} has a record yet"
     rest = f", and {many(whole.unknown, 'run')} of unknown length" if whole.unknown else ""
     side = f", {clock(whole.wall)} in the {whole.processes} that repro run starts here" if whole.processes > 1 else ""
     return f"expected: {clock(whole.total)} of one process{side}{rest} ({source})"

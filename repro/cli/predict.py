@@ -71,7 +71,7 @@ def predict_images(
     Raises:
         RecordError: there is no such record, or its weights are not here.
         DataError: a picture cannot be read, or two have one name.
-        SpecError: there is no such device.
+        SpecError: there is no CUDA device.
     """
     _distinct(images)
     chosen = device_of(device)

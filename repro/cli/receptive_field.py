@@ -39,35 +39,33 @@ from repro.results.field_areas import Areas, Field, Settings
 from repro.runner.plan import score_cells
 from repro.training.distributed import device_of
 
+occlusion = options.chain(
+    click.option(
+        "--stride", type=options.POSITIVE, default=3, show_default=True, help="distance of neighbouring occluders"
+    ),
+    click.option("--occluder", type=options.POSITIVE, default=11, show_default=True, help="side of the occluder, odd"),
+    click.option(
+        "--threshold",
+        type=options.SHARE,
+        default=0.2,
+        show_default=True,
+        help="share of the largest change that counts",
+    ),
+)
+
 
 @click.command()
 @click.argument("image", type=PATH)
 @options.key
 @click.option("--at", default="", help="position x,y in pixels; the centre where it is left out")
-@click.option(
-    "--stride", type=options.POSITIVE, default=3, show_default=True, help="distance of neighbouring occluders"
-)
-@click.option("--occluder", type=options.POSITIVE, default=11, show_default=True, help="side of the occluder, odd")
-@click.option("--threshold", type=float, default=0.2, show_default=True, help="share of the largest change that counts")
+@occlusion
 @options.seed
 @options.folder("fields")
 @options.device
 @options.runs
-def vrf(
-    *,
-    image: Path,
-    key: str,
-    at: str,
-    stride: int,
-    occluder: int,
-    threshold: float,
-    seed: int | None,
-    target: Path,
-    device: str,
-    runs: Path,
-) -> None:
+def vrf(*, target: Path, **words: Any) -> None:  # noqa: ANN401 - the fields of FieldRequest
     """Measure the valid receptive field of one position of a picture (Figure 3)."""
-    show_field(out, FieldRequest(image, key, at, stride, occluder, threshold, seed, target, runs, device))
+    show_field(out, options.make(FieldRequest, words, out=target))
 
 
 @click.command("vrf-area")
@@ -80,46 +78,27 @@ def vrf(
     show_default=True,
     help="pixels that an image's largest object needs",
 )
-@click.option(
-    "--stride", type=options.POSITIVE, default=3, show_default=True, help="distance of neighbouring occluders"
-)
-@click.option("--occluder", type=options.POSITIVE, default=11, show_default=True, help="side of the occluder, odd")
-@click.option("--threshold", type=float, default=0.2, show_default=True, help="share of the largest change that counts")
-@click.option("--again", is_flag=True, help="measure anew what is stored already")
+@occlusion
+@click.option("--again", is_flag=True, help="measure stored fields again")
 @options.device
-def vrf_area(
-    *,
-    images: int,
-    smallest: int,
-    stride: int,
-    occluder: int,
-    threshold: float,
-    again: bool,
-    device: str,
-    **words: Any,  # noqa: ANN401 - the fields of planning.Request
-) -> None:
+def vrf_area(*, again: bool, device: str, **words: Any) -> None:  # noqa: ANN401 - the fields of Request and Settings
     """Measure the areas of valid receptive fields of trained networks, and store them beside their records.
 
     TABLE is table1, 1, 1,3-5 or all; the weights of each run must be on this machine.
     """
-    from repro.cli.options import Request
-    from repro.results.field_areas import Settings
-
-    request = Request(**{**words, "tables": tuple(words["tables"])})
-    show_areas(out, request, Settings(images, smallest, occluder, stride, threshold), again=again, device=device)
+    request, settings = options.make(Request, words), options.make(Settings, words)
+    show_areas(out, request, settings, again=again, device=device)
 
 
 def show_areas(
     out: Console, request: Request, settings: Settings, *, again: bool = False, device: str = "auto"
 ) -> None:
-    """Measure what is not yet stored with these settings, one record after the other, and say each area.
+    """Measure the fields that are not stored with these settings, record by record, and print each area.
 
     Raises:
         RecordError: a record is missing, or its weights are not on this machine; the sentence names the command.
-        SpecError: no table has a segmentation network, there is no such device, or a setting that no measurement can
-            have.
+        SpecError: no table has a segmentation network, or there is no such device.
     """
-    _check_settings(settings)
     chosen = device_of(device)
     runs = _runs(request)
     if not runs:
@@ -139,13 +118,6 @@ def show_areas(
         found = measure_areas(model, spots[test], settings)
         field_areas.write(record.folder, found)
         out.print(f"{record.name}: {_said(found)} in {clock(time.perf_counter() - start)}", soft_wrap=True)
-
-
-def _check_settings(settings: Settings) -> None:
-    if settings.images < 1 or settings.smallest < 1:
-        raise SpecError(f"--images {settings.images} --smallest {settings.smallest}: both must be 1 or more")
-    if not 0 < settings.threshold <= 1:
-        raise SpecError(f"--threshold {settings.threshold}: needs a share of the largest change, above 0 and up to 1")
 
 
 def _said(found: Areas) -> str:
@@ -189,7 +161,7 @@ LETTERS = 20
 
 @dataclass(frozen=True)
 class FieldRequest:
-    """What the user asked for, as typed."""
+    """A field to measure, as typed."""
 
     image: Path
     key: str
@@ -207,7 +179,7 @@ def show_field(out: Console, request: FieldRequest) -> None:
     """Measure one field, write it as PDF, PNG and JSON, say its area.
 
     Raises:
-        SpecError: the position is not two numbers, the threshold is no share, or there is no such device.
+        SpecError: the position is not two numbers, or there is no such device.
         VRFError: it lies outside the image, or the occluder does not fit.
         DataError: the picture cannot be read.
     """
@@ -245,18 +217,14 @@ def _short(name: str) -> str:
 
 
 def _check(request: FieldRequest, image: Bytes, at: Position) -> None:
-    """Refuse what no measurement can have before one begins, in the picture's own pixels."""
+    """Refuse a position outside the picture and an even occluder, in the picture's own pixels."""
     height, width = image.shape[:2]
     if not (0 <= at[0] < width and 0 <= at[1] < height):
         raise VRFError(
             f"--at {at[0]},{at[1]}: lies outside the image, which has x 0..{width - 1} and y 0..{height - 1}"
         )
-    if request.occluder < 1 or request.occluder % 2 == 0:
+    if request.occluder % 2 == 0:
         raise SpecError(f"--occluder {request.occluder}: needs an odd number of pixels, such as 11")
-    if request.stride < 1:
-        raise SpecError(f"--stride {request.stride}: needs one pixel or more")
-    if not 0 < request.threshold <= 1:
-        raise SpecError(f"--threshold {request.threshold}: needs a share of the largest change, above 0 and up to 1")
 
 
 def position(text: str, image: Bytes) -> Position:

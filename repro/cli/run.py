@@ -1,4 +1,4 @@
-"""`repro run`: do what is missing, show it as it goes, then the tables."""
+"""`repro run`: run the missing jobs with a live display, then print the tables."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from repro.cli import options
-from repro.cli.options import Request, make_request, out
+from repro.cli.options import Request, out
 from repro.cli.plan import kind, processes
 from repro.config import container
 from repro.config.dataset_info import shortfall
@@ -24,10 +24,12 @@ from repro.config.experiment import Job, check_weights, source_names
 from repro.config.identity import Sources
 from repro.config.machine import (
     CHECKPOINT_SECONDS,
-    DEVICES,
     NO_CUDA,
+    Device,
+    Layout,
     Machine,
-    from_environment,
+    Width,
+    cache_folder,
     gpu_memory,
     gpus,
     memory_share,
@@ -48,6 +50,8 @@ from repro.runner.sources import known_here, partial_here
 from repro.training import process_group
 from repro.training.signals import Stopped
 
+MOST_THREADS = 1024
+
 
 @click.command()
 @options.request
@@ -56,111 +60,81 @@ from repro.training.signals import Stopped
     "--jobs", type=options.POSITIVE, help="processes side by side, each with its share of the cores and of the GPUs"
 )
 @click.option(
-    "--threads", type=options.POSITIVE, help="threads of torch in a process, part of a CPU's bits  [default: 1]"
+    "--threads",
+    type=click.IntRange(1, MOST_THREADS),
+    help="threads of torch in a process, part of a CPU's bits  [default: 1]",
 )
 @click.option("--time-limit", default="", help="such as 90s, 9m, 1h30m: stop there; begin no run that would not end")
 @options.data_root
 @options.weights
-@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda")
-@click.option("--precision", default="auto", show_default=True, help="auto, 32 or bf16")
-@click.option("--layout", default="auto", show_default=True, help="auto, channels_last or default, in memory")
-@click.option("--compile", "compiled", is_flag=True, help="train through torch.compile (its gain is not measured)")
+@options.cache
+@options.device
+@options.precision
+@options.layout
+@click.option("--compile", is_flag=True, help="train through torch.compile (its gain is not measured)")
 @click.option("--graph/--no-graph", default=True, show_default=True, help="capture a step on a GPU as a CUDA graph")
 @click.option(
-    "--checkpoint-seconds", type=float, default=CHECKPOINT_SECONDS, show_default=True, help="between two checkpoints"
+    "--checkpoint-seconds",
+    type=options.Number(min=0),
+    default=CHECKPOINT_SECONDS,
+    show_default=True,
+    help="between two checkpoints; 0: every ten steps; inf: none",
 )
-@click.option("--launcher", default="local", show_default=True, help="local, or ray (pip install gcn-repro[ray])")
+@options.choice("--launcher", ("local", "ray"), "ray needs pip install gcn-repro[ray]", "local")
 @click.option("--allow-partial", is_flag=True, help="run although splits hold fewer images than are published")
 @click.option("--address", default="", help="host:port of the Ray cluster's head, or auto")
-def run(
-    *,
-    only: str,
-    jobs: int | None,
-    threads: int | None,
-    time_limit: str,
-    data_root: Path | None,
-    weights: Path | None,
-    device: str,
-    precision: str,
-    layout: str,
-    compiled: bool,
-    graph: bool,
-    checkpoint_seconds: float,
-    launcher: str,
-    allow_partial: bool,
-    address: str,
-    **words: Any,  # noqa: ANN401 - the fields of planning.Request
-) -> None:
-    """Train and evaluate what has no record yet, then show the tables.
+def run(**words: Any) -> None:  # noqa: ANN401 - the fields of Request and How
+    """Train and evaluate the cells without a record, then print the tables.
 
-    TABLE is table2, 2, 1,3-5 or all. Ctrl-C keeps what is finished; the same command goes on from there.
+    TABLE is table2, 2, 1,3-5 or all. Ctrl-C keeps finished runs; the same command goes on from there.
     """
-    how = How(
-        jobs,
-        data_root,
-        weights,
-        device,
-        precision,
-        only,
-        launcher,
-        address,
-        compile=compiled,
-        layout=layout,
-        allow_partial=allow_partial,
-        threads=threads,
-        time_limit=time_limit,
-        graph=graph,
-        checkpoint_seconds=checkpoint_seconds,
-    )
-    sys.exit(start(out, make_request(words), how))
+    sys.exit(start(out, options.make(Request, words), options.make(How, words)))
 
 
-PRECISIONS, LAUNCHERS = ("auto", "32", "bf16"), ("local", "ray")
-LAYOUTS = ("auto", "channels_last", "default")
 SIGNALLED = 128
 """Exit code of a command that a signal ended, before the signal's number is added."""
 LIMIT_SIGNAL = int(signal.SIGTERM)
-"""By which the workers are stopped at the time limit; the exit code says the same."""
-MOST_THREADS = 1024
+"""The signal that stops the workers at the time limit; the exit code is that of SIGTERM."""
 
 
 @dataclass(frozen=True)
 class How:
-    """Where and with what to run, as typed."""
+    """Machine and launcher, as typed."""
 
     jobs: int | None
     data_root: Path | None
     weights: Path | None
-    device: str
-    precision: str
+    device: Device
+    precision: Width
     only: str
     launcher: str = "local"
     address: str = ""
     compile: bool = False
-    layout: str = "auto"
+    layout: Layout = "auto"
     allow_partial: bool = False
     """Whether splits may hold fewer images than are published."""
     threads: int | None = None
     time_limit: str = ""
     graph: bool = True
     checkpoint_seconds: float = CHECKPOINT_SECONDS
+    cache: Path = field(default_factory=cache_folder)
 
 
 Arrange = Callable[[tuple[Job, ...]], Iterable[Job]]
 
 
 def start(out: Console, request: Request, how: How, arrange: Arrange = tuple) -> int:
-    """Run what is missing and show the tables; return the exit code.
+    """Run the missing jobs and print the tables; return the exit code.
 
     Args:
         out: where to print.
         request: tables, profile, seeds and folders.
-        how: where and with what to run.
+        how: machine and launcher.
         arrange: puts the jobs in the order of their urgency; those that a job builds on are run before it in any case.
 
     Returns:
-        0: all ran (a diverged run counts: it is a result); 1: a run failed or was stopped; 2: a mistake in what was
-        asked; 128 and the signal's number: stopped (Ctrl-C: 130, the time limit: 143, as by SIGTERM).
+        0: all ran (a diverged run counts: it is a result); 1: a run failed or was stopped; 2: a mistake in the
+        command; 128 and the signal's number: stopped (Ctrl-C: 130, the time limit: 143, as by SIGTERM).
     """
     members = process_group.read()
     out = out if members.leads else Console(quiet=True)
@@ -187,7 +161,7 @@ def start(out: Console, request: Request, how: How, arrange: Arrange = tuple) ->
     endings = {e.status for e in ended if e not in limited}
     if endings != {"error"}:  # nothing new: the mistake alone is said
         show_tables(out, request.selected, request.resolved, after, wished or _wished(request, after, place))
-    _complain(out, ended, limited)
+    _report(out, ended, limited)
     if endings & {"failed", "interrupted"}:
         return 1
     return 2 if "error" in endings else SIGNALLED + LIMIT_SIGNAL if limited else 0
@@ -219,7 +193,7 @@ def _budget(how: How, shelf: Shelf, plan: Plan, jobs: tuple[Job, ...], place: Ma
 
 
 def _wished(request: Request, shelf: Shelf, place: Machine) -> Sources:
-    """Return the fingerprints of the data and weights that are named now; nothing where no record could differ."""
+    """Return the fingerprints of the data and weights that are named now; empty where no record could differ."""
     runs = request.plan(shelf).cells.values()
     mine = any(r.place == "local" and r.meta.get("profile") == request.profile for r in shelf.records)
     return known_here({name for run in runs if run for name in source_names(run)}, place) if mine else {}
@@ -271,33 +245,17 @@ def _say_partial(out: Console, how: How, jobs: tuple[Job, ...], place: Machine) 
 
 
 def _machine(request: Request, how: How) -> Machine:
-    for name, value, known in (
-        ("device", how.device, DEVICES),
-        ("precision", how.precision, PRECISIONS),
-        ("layout", how.layout, LAYOUTS),
-        ("launcher", how.launcher, LAUNCHERS),
-    ):
-        if value not in known:
-            raise SpecError(f"--{name} {value}: choose from {', '.join(known)}")
-    if how.jobs is not None and how.jobs < 1:
-        raise SpecError(f"--jobs {how.jobs}: at least one process is needed")
-    if how.threads is not None and not 1 <= how.threads <= MOST_THREADS:
-        raise SpecError(f"--threads {how.threads}: give a number from 1 to {MOST_THREADS}")
-    if not how.checkpoint_seconds >= 0:
-        raise SpecError(f"--checkpoint-seconds {how.checkpoint_seconds:g}: give 0 (every ten steps) or more; inf: none")
-    data_root, weights = from_environment(how.data_root, how.weights)
     return Machine(
-        runs=request.runs, data_root=data_root, weights=weights, stride_in=request.stride_in,
-        threads=how.threads or request.resolved.threads,
-        device=how.device, precision=how.precision, compile=how.compile, layout=how.layout,  # type: ignore[arg-type]
-        graph=how.graph, checkpoint_seconds=how.checkpoint_seconds,
+        runs=request.runs, cache=how.cache, data_root=how.data_root, weights=how.weights, stride_in=request.stride_in,
+        threads=how.threads or request.resolved.threads, device=how.device, precision=how.precision,
+        compile=how.compile, layout=how.layout, graph=how.graph, checkpoint_seconds=how.checkpoint_seconds,
     )  # fmt: skip
 
 
 def _launcher(
     request: Request, how: How, jobs: tuple[Job, ...], place: Machine, shelf: Shelf, budget: Budget | None
 ) -> Launcher:
-    """Return what runs the jobs; raise ``SpecError`` where what was asked for cannot be, before anything is trained."""
+    """Return the launcher of the jobs; raise ``SpecError`` for options that exclude each other or this machine."""
     members = process_group.read()
     if how.address and how.launcher != "ray":
         raise SpecError(f"--address {how.address}: only --launcher ray has an address; add it")
@@ -364,12 +322,12 @@ def _on_gpu(how: How, here: tuple[str, ...]) -> bool:
 
 
 def _wanted(plan: Plan, only: str) -> tuple[Job, ...]:
-    """Return the missing jobs, or those of them whose names match, with what they build on."""
+    """Return the missing jobs, or those of them whose names match, with the jobs that they build on."""
     return tuple(job for job in _chosen(plan, only) if job.name not in plan.done)
 
 
 def _chosen(plan: Plan, only: str) -> tuple[Job, ...]:
-    """Return all jobs, or those whose names match with what they build on, done before or not."""
+    """Return all jobs, or those whose names match with the jobs that they build on, done before or not."""
     if not only:
         return plan.jobs
     words = [word.strip() for word in only.split(",") if word.strip()]
@@ -392,7 +350,7 @@ def _run(
     tidy_finished(plan.done, place)
     cached = len(plan.jobs) - len(plan.missing)
     out.print(
-        f"[bold]{request.profile}[/]: {len(jobs)} runs to do ({cached} done before), {escape(launcher.about)}",
+        f"[bold]{request.profile}[/]: {many(len(jobs), 'run')} to do ({cached} done before), {escape(launcher.about)}",
         soft_wrap=True,
     )
     with display(out, len(jobs)) as watch:
@@ -418,7 +376,7 @@ def _writable(place: Machine) -> None:
         ) from error
 
 
-def _complain(out: Console, ended: list[Ended], limited: list[Ended]) -> None:
+def _report(out: Console, ended: list[Ended], limited: list[Ended]) -> None:
     bad = [e for e in ended if e.status not in {"ok", "diverged"} and e not in limited]
     sentences: Mapping[str, Any] = {e.message: e for e in bad}
     for message, e in sentences.items():
@@ -434,4 +392,6 @@ def _complain(out: Console, ended: list[Ended], limited: list[Ended]) -> None:
     if ended:
         spent = clock(sum(e.seconds for e in ended))
         done = len(ended) - len(bad) - len(limited)
-        out.print(f"{done} of {len(ended)} runs finished in {spent} of process time", style="dim", soft_wrap=True)
+        out.print(
+            f"{done} of {many(len(ended), 'run')} finished in {spent} of process time", style="dim", soft_wrap=True
+        )

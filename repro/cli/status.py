@@ -1,4 +1,4 @@
-"""`repro status` and `repro retract`: what has run, what is unfinished, what was withdrawn."""
+"""`repro status` and `repro retract`: finished, unfinished and withdrawn runs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table as Grid
 
 from repro.cli import options
-from repro.cli.options import Request, make_request, out
+from repro.cli.options import Request, out
 from repro.config.errors import RecordError
 from repro.config.machine import Machine
 from repro.formatting import many
@@ -21,27 +21,26 @@ from repro.results.records import Shelf, Withdrawal
 
 
 @click.command()
-@click.argument("tables", nargs=-1, metavar="[TABLE...]")
+@options.some_tables
 @options.profile
 @options.seeds
 @click.option("--records", "listed", is_flag=True, help="list every record of the profile, withdrawn ones too")
 @options.runs
 @options.as_json
-def status(*, tables: tuple[str, ...], listed: bool, as_json: bool, **words: Any) -> None:  # noqa: ANN401 - as above
-    """Say what has been run, what is unfinished and what was passed over."""
-    words |= {"tables": tables or ("all",), "steps": None, "recipe": "", "stride_in": None}
+def status(*, tables: tuple[str, ...], listed: bool, as_json: bool, **words: Any) -> None:  # noqa: ANN401 - the fields of Request
+    """Print finished and unfinished runs, and records that were passed over."""
     show = listing if listed else show_status
-    show(out, make_request(words), as_json=as_json)
+    show(out, options.make(Request, words, tables=tables or ("all",)), as_json=as_json)
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", shell_complete=options.complete_keys)
 @click.option("--why", default="", help="the reason, kept beside the record")
-@click.option("--undo", is_flag=True, help="restore what was withdrawn")
+@click.option("--undo", is_flag=True, help="restore a withdrawn record")
 @click.option("--reference", is_flag=True, help="the project's record, not this machine's")
 @options.runs
 def retract(*, name: str, why: str, undo: bool, reference: bool, runs: Path) -> None:
-    """Withdraw the wrong record (or answer) NAME by a file beside it that says why; what builds on it falls with it.
+    """Withdraw the wrong record (or answer) NAME by a file beside it that says why; records built on it fall with it.
 
     repro status --records lists the names.
     """
@@ -59,7 +58,7 @@ Filled = dict[int | str, Counter[str]]
 
 
 def show_status(out: Console, request: Request, *, as_json: bool) -> None:
-    """Print, by table, how many cells have a record; then what diverged, is unfinished or was passed over."""
+    """Print, by table, how many cells have a record; then diverged, unfinished and passed-over runs."""
     shelf = request.shelf
     filled = _filled(request)
     place = Machine(runs=request.runs)
@@ -143,7 +142,7 @@ def _row(gone: Withdrawal) -> dict[str, str]:
 
 
 def retract_record(out: Console, name: str, why: str, runs: Path, place: str = "local") -> None:
-    """Withdraw a record or an answer of one place, and say what falls with it.
+    """Withdraw a record or an answer of one place, and print the records that fall with it.
 
     Raises:
         RecordError: there is none in that place, no reason is given, it was withdrawn for another one, or the disk
@@ -175,7 +174,7 @@ def retract_record(out: Console, name: str, why: str, runs: Path, place: str = "
 
 
 def restore(out: Console, name: str, runs: Path, place: str = "local") -> None:
-    """Undo a withdrawal: the record or answer of a name is used again, with what fell with it.
+    """Undo a withdrawal: the record or answer of a name is used again, with those that fell with it.
 
     Raises:
         RecordError: nothing of that name was withdrawn in that place, another has its name, or the disk refuses.
@@ -220,7 +219,7 @@ def _roots(runs: Path, place: str) -> tuple[Path, Path]:
 
 
 def _folders(name: str, runs: Path) -> dict[str, list[Path]]:
-    """Return what has a name, readable or not, withdrawn or not, by its place."""
+    """Return the folders of a name, readable or not, withdrawn or not, by its place."""
     found: dict[str, list[Path]] = {}
     for place in PLACES:
         root, scores = _roots(runs, place)

@@ -1,4 +1,4 @@
-"""`repro submit` and `repro score`: archives for test servers, and what the servers answered."""
+"""`repro submit` and `repro score`: archives for test servers, and the servers' answers."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
@@ -21,12 +22,13 @@ from repro.config import profiles
 from repro.config.errors import AnswerError, RecordError, SpecError, SubmissionError
 from repro.config.experiment import Run
 from repro.config.io import atomic_write
-from repro.config.machine import DEVICES, Machine, cores, from_environment
+from repro.config.machine import Machine, cores
 from repro.config.profiles import Profile
 from repro.data.dataset import Bytes, Dataset
 from repro.evaluation import crf, submission, trained_model
 from repro.evaluation.predictor import Predictor, frame_of
 from repro.evaluation.trained_model import Trained
+from repro.formatting import many
 from repro.models.architectures import architecture
 from repro.paper.schema import Submitted, Table, submitted
 from repro.paper.tables import all_tables, select_tables
@@ -36,8 +38,10 @@ from repro.training.distributed import open_fabric
 
 
 @click.command()
-@click.argument("table", metavar="TABLE")
-@click.option("--profile", "-p", default="paper", show_default=True, help="the one whose data has a test server")
+@click.argument("table", metavar="TABLE", shell_complete=options.complete_tables)
+@click.option(
+    "--profile", "-p", type=options.PROFILE, default="paper", show_default=True, help="one whose data has a test server"
+)
 @options.steps
 @options.recipe
 @options.stride_in
@@ -45,32 +49,17 @@ from repro.training.distributed import open_fabric
     "--seed", type=options.NOT_NEGATIVE, default=0, show_default=True, help="which seed of the trained network"
 )
 @options.folder(None, "archive to write; by default below submissions/")
-@click.option("--check", "archive", type=options.PATH, help="only validate this archive, whoever wrote it")
+@click.option("--check", "archive", type=options.FILE, help="only validate this archive, whoever wrote it")
 @options.data_root
 @options.device
-@click.option("--precision", default="auto", show_default=True, help="auto, 32 or bf16")
+@options.precision
 @options.runs
-def submit(
-    *,
-    table: str,
-    profile: str,
-    steps: int | None,
-    recipe: str,
-    stride_in: str | None,
-    seed: int,
-    target: Path | None,
-    archive: Path | None,
-    data_root: Path | None,
-    device: str,
-    precision: str,
-    runs: Path,
-) -> None:
+def submit(*, target: Path | None, archive: Path | None, **words: Any) -> None:  # noqa: ANN401 - the fields of Request
     """Predict a test set and write the archive that its server takes, checked.
 
     TABLE is table8 (PASCAL VOC 2012) or table10 (Cityscapes). Nothing is uploaded.
     """
-    place = machine(runs, data_root, device, precision)
-    request = Request(table, profile, place, steps, recipe, stride_in, seed, target)
+    request = options.make(Request, words, place=options.make(Machine, words), out=target)
     if archive is None:
         write_submission(out, request)
     else:
@@ -79,12 +68,12 @@ def submit(
 
 @click.command()
 @click.argument("key")
-@click.argument("miou", type=float)
+@click.argument("miou", type=options.Number(0, 100))
 @click.option("--date", default="", help="day of the answer, such as 2026-11-21; today where it is left out")
-@click.option("--note", type=options.PATH, help="what repro submit wrote beside the archive, on another machine")
+@click.option("--note", type=options.FILE, help="note of repro submit beside the archive, from another machine")
 @options.runs
 def score(*, key: str, miou: float, date: str, note: Path | None, runs: Path) -> None:
-    """Enter what a test server answered, in per cent; Tables 8 and 10 show it.
+    """Enter the answer of a test server, in per cent; Tables 8 and 10 show it.
 
     KEY is the one that repro submit printed, on this machine unless a --note is given. repro retract withdraws an
     answer.
@@ -122,7 +111,7 @@ def enter_score(out: Console, key: str, miou: float, date: str, runs: Path, note
         miou: in per cent, as the server prints it.
         date: its day; empty: today.
         runs: folder of the records.
-        note: what ``repro submit`` wrote beside the archive, where that was on another machine.
+        note: the file that ``repro submit`` wrote beside the archive, where that was on another machine.
 
     Raises:
         AnswerError: the key is of no table's run, no archive of it was written, or the score or the day is impossible.
@@ -162,14 +151,13 @@ def _submission(key: str, local: Path, note: Path | None) -> Submission:
 
 WRITERS = {"voc": (submission.write_voc, ".tar.gz"), "cityscapes": (submission.write_cityscapes, ".zip")}
 CHECKS = {"voc": submission.check_voc, "cityscapes": submission.check_cityscapes}
-PRECISIONS = ("auto", "32", "bf16")
 TRAINED_BY = {"voc": "table7", "cityscapes": "table9"}
 """Server -> the table whose last stage is submitted."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """What the user asked for, as typed."""
+    """A submission, as typed."""
 
     table: str
     profile: str
@@ -186,15 +174,6 @@ class Request:
         given = (("steps", self.steps), ("recipe", self.recipe), ("stride-in", self.stride_in))
         extra = [f" --{name} {value}" for name, value in given if value]
         return f"--profile {self.profile}{''.join(extra)}"
-
-
-def machine(runs: Path, data_root: Path | None, device: str, precision: str) -> Machine:
-    """Return where to predict; raise ``SpecError`` for an unknown device or precision, or a missing data root."""
-    for name, value, known in (("device", device, DEVICES), ("precision", precision, PRECISIONS)):
-        if value not in known:
-            raise SpecError(f"--{name} {value}: choose from {', '.join(known)}")
-    root, _ = from_environment(data_root, None)
-    return Machine(runs=runs, data_root=root, device=device, precision=precision)  # type: ignore[arg-type]
 
 
 def write_submission(out: Console, request: Request) -> Path:
@@ -217,7 +196,7 @@ def write_submission(out: Console, request: Request) -> Path:
         found = bar.track(predictions(model, run, dataset, request.place), len(dataset), description="predicting")
         write(found, submission.image_sizes(dataset), path)
     server_scores.keep(request.place.local, _describe(path, run, model, len(dataset)))
-    out.print(f"written and checked: {path} ({len(dataset)} images, {model.record.name})", soft_wrap=True)
+    out.print(f"written and checked: {path} ({many(len(dataset), 'image')}, {model.record.name})", soft_wrap=True)
     out.print(f"upload it, then enter the answer: repro score {run.key} <mIoU in per cent>", soft_wrap=True)
     return path
 
@@ -232,7 +211,7 @@ def check_submission(out: Console, request: Request, archive: Path) -> None:
     _, cell, run, _ = _target(request)
     dataset = data.load(run.test.dataset, run.test.split, request.place.data_root)
     CHECKS[cell.server](archive, submission.image_sizes(dataset))
-    out.print(f"{archive} is what the {cell.server} server takes ({len(dataset)} images)", soft_wrap=True)
+    out.print(f"{archive} is what the {cell.server} server takes ({many(len(dataset), 'image')})", soft_wrap=True)
 
 
 def _target(request: Request) -> tuple[int, Submitted, Run, Run]:
@@ -288,7 +267,7 @@ def _softmax(predictor: Predictor, dataset: Dataset) -> Iterator[tuple[NDArray[n
 
 
 def _describe(path: Path, run: Run, model: Trained, images: int) -> Submission:
-    """Write beside the archive what it holds, so that an answer can be traced to the network; return it."""
+    """Write the archive's content beside it, so that an answer can be traced to the network; return it."""
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     today = dt.datetime.now(tz=dt.UTC).date().isoformat()

@@ -1,4 +1,4 @@
-"""`repro verify`: make records anew, from their weights or by training again, and say how close the outcome comes."""
+"""`repro verify`: make records again, from their weights or by training, and compare the outcome."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from torch import nn
 
 from repro import models
 from repro.cli import options
-from repro.cli.options import Request, make_request, out
+from repro.cli.options import Request, out
 from repro.config import identity
-from repro.config.errors import RecordError, SpecError
+from repro.config.errors import RecordError, SpecError, near
 from repro.config.experiment import Job, Run
-from repro.config.machine import Machine, cores, from_environment
+from repro.config.machine import Machine, cores
 from repro.evaluation.evaluator import Counts
 from repro.models.weights import inherit
 from repro.paper.tables import select_tables
@@ -36,42 +36,36 @@ from repro.runner.plan import plan_runs
 from repro.runner.progress import display
 from repro.runner.sources import known_here
 
+WITHIN = 0.1
+"""Points within which an outcome of other bits still counts as the same result."""
+
 
 @click.command()
-@options.tables
+@options.table_words(complete=options.complete_records)
 @options.profile
 @options.seeds
 @options.runs
 @options.data_root
 @options.weights
-@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda")
-@click.option("--jobs", type=click.IntRange(1), help="processes side by side where records are trained again")
+@options.cache
+@options.device
+@click.option("--jobs", type=options.POSITIVE, help="processes side by side where records are trained again")
 @click.option(
-    "--within", type=click.FloatRange(0), default=0.1, show_default=True, help="points that count as the same result"
+    "--within",
+    type=options.Number(min=0),
+    default=WITHIN,
+    show_default=True,
+    help="points that count as the same result",
 )
 @options.as_json
-def verify(
-    *,
-    data_root: Path | None,
-    weights: Path | None,
-    device: str,
-    jobs: int | None,
-    within: float,
-    as_json: bool,
-    **words: Any,  # noqa: ANN401 - the fields of planning.Request
-) -> None:
+def verify(*, jobs: int | None, within: float, as_json: bool, **words: Any) -> None:  # noqa: ANN401 - the fields of Request and Machine
     """Make records anew: from their weights where they are here, else by training again.
 
     TABLE is table2, 2, 1,3-5 or all, or the key or name of a record. Nothing that exists is changed. Exits with 1
     where an outcome differs.
     """
-    request = make_request(words | {"steps": None, "recipe": "", "stride_in": None})
-    place = machine(request, data_root, weights, device)
+    request, place = options.make(Request, words), options.make(Machine, words)
     sys.exit(verify_records(out, request, place, within=within, jobs=jobs, as_json=as_json))
-
-
-WITHIN = 0.1
-"""Points within which an outcome of other bits still counts as the same result."""
 
 
 @dataclass(frozen=True)
@@ -86,25 +80,13 @@ class Verified:
     points: float = math.nan
     """Largest difference of a score, in points."""
     why: str = ""
-    """What was different from the first time, or why it could not be made."""
+    """Differences from the first time, or the reason why it could not be made."""
 
     @property
     def sentence(self) -> str:
-        """The line that is printed."""
+        """The line of the terminal."""
         off = "" if self.verdict in {"same bits", "not made"} else f" {self.points:.2f} points"
         return f"{self.name}: {self.how}, {self.verdict}{off}" + (f" ({self.why})" if self.why else "")
-
-
-def machine(request: Request, data_root: Path | None, weights: Path | None, device: str) -> Machine:
-    """Return folders and device as given, or as the environment says.
-
-    Raises:
-        SpecError: a path does not exist, or there is no such device.
-    """
-    if device not in {"auto", "cpu", "cuda"}:
-        raise SpecError(f"--device {device}: choose from auto, cpu, cuda")
-    root, file = from_environment(data_root, weights)
-    return Machine(runs=request.runs, data_root=root, weights=file, device=device)  # type: ignore[arg-type]
 
 
 def verify_records(
@@ -166,7 +148,10 @@ def _of_tables(word: str, request: Request, shelf: Shelf) -> list[Record]:
     try:
         select_tables([word])
     except SpecError as error:
-        raise SpecError(f"{word!r} is neither a table nor key or name of a record; see repro status") from error
+        names = {name for record in shelf.records for name in (record.key, record.name)}
+        raise SpecError(
+            f"{word!r} is neither a table nor key or name of a record; see repro status{near(word, names)}"
+        ) from error
     keys = {run.key for run in replace(request, tables=(word,)).plan(shelf).cells.values() if run is not None}
     return [record for record in shelf.records if record.key in keys]
 
@@ -199,7 +184,7 @@ def _as_made(record: Record, place: Machine) -> dict[str, Any]:
 
 
 def _groups(chosen: Iterable[Record], place: Machine) -> list[tuple[dict[str, Any], list[Record]]]:
-    """Return records by what they were made with."""
+    """Return records by their settings."""
     found: list[tuple[dict[str, Any], list[Record]]] = []
     for record in chosen:
         settings = _as_made(record, place)
@@ -291,7 +276,7 @@ def compared(
 
 
 def _differences(first: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """Return in words what was different the first time: arithmetic, device, versions."""
+    """Return the differences from the first time in words: arithmetic, device, versions."""
     found = identity.changes(replace(identity.read(first), parent=""), replace(identity.read(now), parent=""))
     names = (name for name in ("device", "torch", "git_commit") if first.get(name) != now.get(name))
     return found + [f"{name} {first.get(name)} there, {now.get(name)} here" for name in names]

@@ -1,6 +1,33 @@
-"""Errors that are meant for a user, each one sentence, told from faults of the code or of a library."""
+"""Errors for the user, each one sentence, apart from faults of the code or of a library."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+def near(word: str, known: Iterable[str]) -> str:
+    """Return ``; did you mean X?`` for the known word that a mistyped one is nearest to; empty where none is near."""
+    from difflib import get_close_matches
+
+    found = get_close_matches(word.lower(), list(known), 1)
+    return f"; did you mean {found[0]}?" if found else ""
+
+
+EXTRAS = {
+    "filelock": "train", "lightning_fabric": "train",
+    "cityscapesscripts": "data", "pooch": "data", "pycocotools": "data", "requests": "data",
+    "pydensecrf": "crf",
+    "matplotlib": "figures", "seaborn": "figures",
+    "fvcore": "counts",
+    "ray": "ray",
+}  # fmt: skip
+"""Module -> the extra of this package that installs it."""
+
+
+def lacking(error: ImportError) -> str:
+    """Return the sentence on a module of an extra that is not installed; empty for any other module."""
+    name = (error.name or "").partition(".")[0]
+    return f'{name} is not installed here; pip install "gcn-repro[{EXTRAS[name]}]"' if name in EXTRAS else ""
 
 
 class WorkError(ValueError):
@@ -37,11 +64,11 @@ class CRFError(ValueError):
 
 
 class DataError(ValueError):
-    """Data that cannot be used as asked: what, where and what to do, in one sentence."""
+    """Data that cannot be used as asked, in one sentence: the thing, the place and the remedy."""
 
 
 class AbsentError(DataError):
-    """A data set or split that was never put here, which is no fault of what was."""
+    """A data set or split that is absent; the ones that are present have no fault."""
 
 
 class SubmissionError(DataError):

@@ -9,14 +9,17 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from repro.config import container
-from repro.config.errors import SpecError
 
 Precision = Literal["32-true", "bf16-mixed"]
 CHECKPOINT_SECONDS = 30.0
-DEVICES = ("auto", "cpu", "cuda")
+CACHE = Path(".cache/repro")
+Device = Literal["auto", "cpu", "cuda"]
+Width = Literal["auto", "32", "bf16"]
+Layout = Literal["auto", "channels_last", "default"]
+DEVICES, WIDTHS, LAYOUTS = get_args(Device), get_args(Width), get_args(Layout)
 NO_CUDA = "--device cuda: torch sees no CUDA device here; use --device cpu or auto"
 GIT_SECONDS = 20.0
 """After which a git that hangs (a file system that is gone) is taken for none."""
@@ -24,23 +27,28 @@ _TRIM, _MMAP_MAX = -1, -4
 """glibc's names of two options, from malloc.h."""
 
 
+def cache_folder() -> Path:
+    """Return the folder of the decoded data: ``REPRO_CACHE``, else one below the current folder."""
+    return Path(os.environ.get("REPRO_CACHE") or CACHE)
+
+
 @dataclass(frozen=True)
 class Machine:
     """The user's choices that are not part of the experiment."""
 
     runs: Path = field(default_factory=lambda: Path("runs"))
-    cache: Path = field(default_factory=lambda: Path(os.environ.get("REPRO_CACHE", ".cache/repro")))
+    cache: Path = field(default_factory=cache_folder)
     data_root: Path | None = None
     weights: Path | None = None
     """ImageNet weights (safetensors, torchvision's names) for profiles that start from them."""
     stride_in: str | None = None
-    """Convolution that carries a bottleneck's stride in ``weights``, as the user says; None: nothing was said."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    precision: Literal["auto", "32", "bf16"] = "auto"
+    """Convolution that carries a bottleneck's stride in ``weights``, as the user says; None: not given."""
+    device: Device = "auto"
+    precision: Width = "auto"
     threads: int = 1
     """Of torch: they change the last bits of a CPU's sums, so they belong to the run, see ``Profile.threads``."""
     cores: int = 1
-    """The job's share of the cores, for what changes no bit: the dense CRF, OpenCV, batches made ahead, regions."""
+    """The job's share of the cores, for work that changes no bit: dense CRF, OpenCV, batches made ahead, regions."""
     per_gpu: int = 1
     """Processes that share the GPU, and its memory evenly."""
     checkpoint_seconds: float = CHECKPOINT_SECONDS
@@ -48,7 +56,7 @@ class Machine:
     """Train through ``torch.compile``."""
     graph: bool = True
     """Capture the step of a training on one GPU as a CUDA graph."""
-    layout: Literal["auto", "channels_last", "default"] = "auto"
+    layout: Layout = "auto"
     """How maps lie in memory; ``auto`` is channels last, the faster one wherever it was measured."""
 
     @property
@@ -65,21 +73,6 @@ class Machine:
     def work(self) -> Path:
         """Folder of unfinished runs: checkpoints and logs."""
         return self.local / ".work"
-
-
-def from_environment(data_root: Path | None, weights: Path | None) -> tuple[Path | None, Path | None]:
-    """Fill a data root and weights that were not given from ``REPRO_DATA`` and ``REPRO_WEIGHTS``.
-
-    Raises:
-        SpecError: a path was given and does not exist.
-    """
-    root = data_root or (Path(os.environ["REPRO_DATA"]) if os.environ.get("REPRO_DATA") else None)
-    file = weights or (Path(os.environ["REPRO_WEIGHTS"]) if os.environ.get("REPRO_WEIGHTS") else None)
-    if root is not None and not root.is_dir():
-        raise SpecError(f"data root {root} is not a folder; give --data-root (or REPRO_DATA) an existing one")
-    if file is not None and not file.is_file():
-        raise SpecError(f"weights {file} are not a file; give --weights (or REPRO_WEIGHTS) an existing one")
-    return root, file
 
 
 def keep_memory() -> bool:

@@ -6,7 +6,7 @@ from importlib import import_module
 from pathlib import Path
 
 from repro.config import dataset_info
-from repro.config.errors import DataError
+from repro.config.errors import DataError, lacking
 from repro.data.dataset import IGNORE_INDEX, Dataset
 
 __all__ = ["IGNORE_INDEX", "DataError", "Dataset", "load"]
@@ -28,5 +28,8 @@ def load(dataset: str, split: str, root: Path | None = None) -> Dataset:
         raise DataError(f"split {split!r} is not one of {dataset}; choose from {', '.join(info.images)}")
     if root is None and not info.generated:
         raise DataError(f"{dataset} needs a data root; give its folder by --data-root or REPRO_DATA")
-    found: Dataset = import_module(info.loader).load(info, split, root)
+    try:
+        found: Dataset = import_module(info.loader).load(info, split, root)
+    except ModuleNotFoundError as error:
+        raise DataError(f"{dataset}: {lacking(error) or error}") from error
     return found

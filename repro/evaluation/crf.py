@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from repro.config.errors import CRFError
+from repro.config.errors import CRFError, lacking
 from repro.config.experiment import CRF
 from repro.config.machine import keep_memory
 
@@ -144,8 +144,7 @@ def _library() -> Any:  # noqa: ANN401 - a compiled module without types
     try:
         from pydensecrf import densecrf
     except ImportError as error:
-        msg = "dense CRF: pydensecrf is not installed; run: pip install pydensecrf2"
-        raise CRFError(msg) from error
+        raise CRFError(f"dense CRF: {lacking(error) or error}") from error
     return densecrf
 
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from repro import models
 from repro.config import dataset_info, profiles
-from repro.config.errors import RecordError, SpecError
+from repro.config.errors import RecordError, SpecError, near
 from repro.config.experiment import Evaluation, Run
 from repro.config.identity import conflicts
 from repro.config.machine import Machine
@@ -84,7 +84,10 @@ def find(runs: Path, name: str, seed: int | None = None) -> Record:
     shelf = records.load({"reference": place.reference, "local": place.local})
     named = [record for record in shelf.records if name in {record.key, record.name}]
     if not named:
-        raise RecordError(f"--key {name}: no record has this key under {runs}; known are {_known(shelf)}")
+        raise RecordError(
+            f"--key {name}: no record has this key under {runs}; known are {_known(shelf)}"
+            f"{near(name, (word for r in shelf.records for word in (r.key, r.name)))}"
+        )
     fitting = [record for record in named if seed in {None, record.seed}]
     if not fitting:
         have = ", ".join(str(record.seed) for record in named)

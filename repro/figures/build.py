@@ -10,10 +10,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from repro.config.errors import FigureError
+from repro.config.errors import FigureError, near
 from repro.config.io import atomic_write
 from repro.config.machine import Machine
-from repro.config.profiles import Profile
+from repro.config.profiles import DEFAULT, Profile
 from repro.figures import all_figures, inputs, style
 from repro.paper.schema import Figure as FigureSpec
 from repro.results import records
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
 
 
-DEFAULT_PROFILE = "shapes"
 FIGURES, LOCAL = Path("figures"), Path("build/figures")
 
 
@@ -32,7 +31,7 @@ class Request:
     """Options of the command."""
 
     names: tuple[str, ...]
-    profile: str = DEFAULT_PROFILE
+    profile: str = DEFAULT
     runs: Path = Path("runs")
     out: Path | None = None
     local: bool = False
@@ -51,7 +50,9 @@ class Request:
         words = [word.strip() for name in self.names for word in name.lower().split(",") if word.strip()]
         words = [f"figure{word}" if word.isdigit() else word for word in words]
         if unknown := [word for word in words if word not in known and word != "all"]:
-            raise FigureError(f"{unknown[0]!r} is no figure; choose from {', '.join(known)}, or all")
+            raise FigureError(
+                f"{unknown[0]!r} is no figure; choose from {', '.join(known)}, or all{near(unknown[0], known)}"
+            )
         chosen = [name for word in words for name in (known if word == "all" else [word])]
         return [known[name] for name in dict.fromkeys(chosen)]
 
@@ -68,7 +69,7 @@ class Request:
     def folder(self, place: str, profile: Profile | None) -> Path:
         """Return the folder of a figure: by origin of its records and, except for the default, by profile."""
         out = self.out or (LOCAL if place == "local" else FIGURES)
-        return out if profile is None or profile.name == DEFAULT_PROFILE else out / profile.name
+        return profile.folder(out) if profile else out
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from repro.config.experiment import Training
-from repro.config.machine import from_environment
 from repro.config.networks import GCN, Conv1x1, Model
 from repro.figures import style
 from repro.paper.schema import Figure as FigureSpec
@@ -167,7 +166,7 @@ def compute(material: Material) -> Fields:
 
     baseline, gcn = (trained_model.load(record, device_of(material.device)) for record in with_weights(material))
     test = baseline.run.test
-    dataset = data.load(test.dataset, test.split, from_environment(material.data_root, None)[0])
+    dataset = data.load(test.dataset, test.split, material.data_root)
     i, at, area = chosen(dataset)
     image, _ = dataset.read(i)
     large = np.asarray(cv2.resize(image, None, fx=ENLARGED, fy=ENLARGED, interpolation=cv2.INTER_LINEAR), np.uint8)

@@ -6,7 +6,6 @@ import textwrap
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from repro.config.machine import from_environment
 from repro.figures import TABLE5, style
 from repro.paper.schema import Figure as FigureSpec
 
@@ -123,7 +122,7 @@ def compute(material: Material) -> Examples:
     scores = [image_iou(material.evidence.counts(model.record)["classes"]) for model in models]
     chosen = at_percentiles(scores[-1] - scores[0])
     test = models[0].run.test
-    dataset = data.load(test.dataset, test.split, from_environment(material.data_root, None)[0])
+    dataset = data.load(test.dataset, test.split, material.data_root)
     rows, seen = [], set()
     for percentile, i in zip(PERCENTILES, chosen, strict=True):
         image, truth = dataset.read(i)

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from repro.config.errors import FigureError
-from repro.config.machine import from_environment
 from repro.figures import TABLE5, style
 from repro.formatting import many
 from repro.paper.schema import Figure as FigureSpec
@@ -111,7 +110,7 @@ def _counts(material: Material, record: Record) -> Ints:
         )
     model = trained_model.load(found, device_of(material.device))
     test = model.run.test
-    dataset = data.load(test.dataset, test.split, from_environment(material.data_root, None)[0])
+    dataset = data.load(test.dataset, test.split, material.data_root)
     items = ((i, *dataset.read(i)) for i in range(len(dataset)))
     counts = evaluate_images(model.predictor, items, len(model.classes), background=background_of(model.classes))
     before, now = (float(c["classes"][..., 0].sum()) for c in (stored, counts))

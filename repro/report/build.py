@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NoReturn
+from typing import Any
+
+import click
 
 from repro.config.console import clean
-from repro.config.errors import ReportError
+from repro.config.errors import ReportError, near
 from repro.config.io import atomic_write
-from repro.config.profiles import PROFILES, Profile, get
+from repro.config.profiles import DEFAULT, PROFILES, Profile, get
 from repro.figures import all_figures
-from repro.paper.tables import all_tables, paper_tables
+from repro.paper.tables import all_tables, paper_tables, table_docs
 from repro.report import dataframe, latex, markdown
 from repro.report.latex import as_latex
 from repro.report.page import Page, build, read
@@ -84,20 +85,66 @@ def differing(folder: Path, texts: Mapping[str, str]) -> Iterable[str]:
 
 
 DEFAULT_FORMATS = ("md", "tex", "csv")
-DEFAULT_PROFILE = "shapes"
+PATH = click.Path(path_type=Path)
+
+
+@dataclass(frozen=True)
+class Options:
+    """Profile, tables, formats and folders of a report."""
+
+    tables: tuple[str, ...]
+    select: tuple[str, ...]
+    profile: str | None
+    format: str
+    out: Path | None
+    runs: Path
+    figures: Path
+    readme: Path | None
+    local: bool
+    check: bool
+
+
+def _names(_ctx: click.Context, _param: click.Parameter, start: str) -> list[str]:
+    return [name for name in (*table_docs(), "audit") if name.startswith(start)]
+
+
+@click.command("report", context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("tables", nargs=-1, metavar="[TABLE...]", shell_complete=_names)
+@click.option("--select", multiple=True, metavar="TABLE", shell_complete=_names, help="the same as TABLE")
+@click.option(
+    "--profile", "-p", type=click.Choice(tuple(PROFILES)), help="one profile only  [default: all with records]"
+)
+@click.option("--format", default=",".join(DEFAULT_FORMATS), show_default=True, help="any of " + ",".join(FORMATS))
+@click.option("--out", type=PATH, help="folder to write to  [default: tables, or build/tables with --local]")
+@click.option("--runs", type=PATH, default=Path("runs"), show_default=True, help="folder of the records")
+@click.option("--figures", type=PATH, default=Path("figures"), show_default=True, help="folder of the figures")
+@click.option("--readme", type=PATH, help="page whose claims to renew  [default: README.md, without --out]")
+@click.option("--local", is_flag=True, help="show runs/local beside runs/reference")
+@click.option("--check", is_flag=True, help="write nothing; exit 1 and name what is stale")
+def command(**words: Any) -> None:  # noqa: ANN401 - the fields of Options
+    """Render tables and the claims board from the records; without --out this rewrites tables/ and README.md.
+
+    TABLE is table2, 2, an additional table's name or audit; all where none is named.
+    """
+    sys.exit(_run(Options(**words)))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code: 0, 1 where ``--check`` finds stale files, 2 for bad input."""
-    options = _parser().parse_args(arguments)
     try:
-        return _run(options)
+        command(arguments, prog_name="repro report", standalone_mode=False)
+    except SystemExit as ended:
+        return int(ended.code or 0)
+    except click.ClickException as error:
+        sys.stderr.write(f"repro: {clean(error.format_message().rstrip('.'))} (see repro report --help)\n")
+        return 2
     except ValueError as error:
         sys.stderr.write(f"repro: {clean(str(error))}\n")
         return 2
+    return 0
 
 
-def _run(options: argparse.Namespace) -> int:
+def _run(options: Options) -> int:
     places = ("reference", "local") if options.local else ("reference",)
     if not options.runs.is_dir():
         msg = f"--runs {options.runs}: there is no such folder; run this beside runs/ or name the folder of the records"
@@ -105,12 +152,12 @@ def _run(options: argparse.Namespace) -> int:
     shelf = read(options.runs, local=options.local)
     counts = load_counts()
     out = options.out or Path("build/tables" if options.local else "tables")
-    chosen = _chosen(options.select)
+    chosen = _chosen((*options.tables, *options.select))
     numbers = [number for number, table in all_tables().items() if table.name in chosen]
     stale: list[Path] = []
     shown: dict[Path, Page] = {}
     for profile in _profiles(options.profile, shelf):
-        folder = out if profile.name == DEFAULT_PROFILE else out / profile.name
+        folder = profile.folder(out)
         page = build(profile, shelf, counts, numbers, places)
         page = shown[folder] = replace(page, pictures=_pictures(folder, profile, options.figures))
         texts = page_texts(page, _formats(options.format))
@@ -156,7 +203,7 @@ def _lacking(shown: Iterable[Page]) -> tuple[Remaining, ...]:
 
 def _pictures(folder: Path, profile: Profile, figures: Path) -> tuple[Picture, ...]:
     """Return the figures that were drawn for a profile, the paper's first; paths are from the report's folder."""
-    own = figures if profile.name == DEFAULT_PROFILE else figures / profile.name
+    own = profile.folder(figures)
     found = [(figure, own / f"{figure.name}.pdf") for figure in all_figures().values()]
     return tuple(
         Picture(
@@ -178,11 +225,11 @@ def _bytes(path: Path) -> bytes:
         return b""
 
 
-def _profiles(name: str, shelf: Shelf) -> list[Profile]:
+def _profiles(name: str | None, shelf: Shelf) -> list[Profile]:
     """Return the profile asked for; by default the first one and every other that has records."""
     if name:
         return [get(name)]
-    seen = {str(record.meta.get("profile")) for record in shelf.records} | {DEFAULT_PROFILE}
+    seen = {str(record.meta.get("profile")) for record in shelf.records} | {DEFAULT}
     return [profile for known, profile in PROFILES.items() if known in seen]
 
 
@@ -191,7 +238,7 @@ def _chosen(names: Sequence[str]) -> set[str]:
     known = {name: name for name in (*(table.name for table in all_tables().values()), "audit")}
     short = {str(number): all_tables()[number].name for number in paper_tables()}
     if unknown := [name for name in names if name not in known | short]:
-        msg = f"--select {unknown[0]}: there is no such table; known are {', '.join(known)}"
+        msg = f"{unknown[0]}: there is no such table; known are {', '.join(known)}{near(unknown[0], known)}"
         raise ReportError(msg)
     return {(known | short)[name] for name in names}
 
@@ -202,27 +249,3 @@ def _formats(text: str) -> list[str]:
         msg = f"--format {unknown[0]}: unknown; choose from {', '.join(FORMATS)}"
         raise ReportError(msg)
     return names
-
-
-class _Parser(argparse.ArgumentParser):
-    """A parser whose error message is one sentence, as that of every command."""
-
-    def error(self, message: str) -> NoReturn:
-        """End with the sentence and exit code 2."""
-        self.exit(2, f"repro: {clean(message)} (see {self.prog} --help)\n")
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser("repro report", description=__doc__)
-    parser.add_argument(
-        "--profile", default="", help="shapes, camvid_half, camvid_short, camvid or paper (default: those with records)"
-    )
-    parser.add_argument("--select", nargs="*", default=[], metavar="TABLE", help="table2, 2 or audit (default: all)")
-    parser.add_argument("--format", default=",".join(DEFAULT_FORMATS), help="any of " + ",".join(FORMATS))
-    parser.add_argument("--out", type=Path, help="folder to write to (default: tables, or build/tables with --local)")
-    parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of the records")
-    parser.add_argument("--figures", type=Path, default=Path("figures"), help="folder of the figures")
-    parser.add_argument("--readme", type=Path, help="page whose claims to renew (default: README.md, without --out)")
-    parser.add_argument("--local", action="store_true", help="show runs/local beside runs/reference")
-    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 and name what is stale")
-    return parser

@@ -103,7 +103,7 @@ def _score(view: CellView, cell: Score, run_key: str | None, desk: Desk, place: 
     outcome = Outcome(place, found.status, found.mean, measurement=found)
     if found.status != "measured" or view.printed is None or view.printed.value is None:
         return outcome
-    if desk.profile.name != "paper":
+    if not desk.profile.comparable_with_paper:
         return replace(outcome, verdict="not comparable")
     verdict = verdicts.equivalence(found.values, view.printed.value)
     return replace(outcome, difference=found.mean - view.printed.value, verdict=verdict)
@@ -116,7 +116,7 @@ def _answered(view: CellView, cell: Submitted, desk: Desk) -> Outcome:
         return Outcome("server", "awaiting the test server")
     value = 100.0 * answer.miou
     outcome = Outcome("server", "answered", value, words=f"{value:.{_decimals(view)}f} ({answer.date})")
-    if view.printed is None or view.printed.value is None or desk.profile.name != "paper":
+    if view.printed is None or view.printed.value is None or not desk.profile.comparable_with_paper:
         return replace(outcome, verdict="not comparable")
     verdict = verdicts.equivalence((value,), view.printed.value)
     return replace(outcome, difference=value - view.printed.value, verdict=verdict)

@@ -62,6 +62,7 @@ def _context(page: Page) -> dict[str, Any]:
         "faults": page.faults,
         "others": page.others,
         "profile": page.profile,
+        "comparable": any(view.comparable for view in page.views),
         "about": page.about,
         "many": len(page.places) > 1,
         "tally_of_claims": [(word, verdict[word]) for word in verdicts.CLAIMS if verdict[word]],

@@ -95,7 +95,7 @@ def _about(view: TableView) -> str:
     if not view.scored:
         return ""
     said = words.unit(view).removeprefix("; ").capitalize()
-    if view.profile == "paper":
+    if view.comparable:
         return f"{said}." if said else ""
     apart = "they stand for trends only, never beside the paper's in absolute terms"
     return f"{said}; {apart}." if said else f"{apart.capitalize()}."

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Literal
 
+from repro.config.profiles import PROFILES
 from repro.paper.printed import Printed
 from repro.paper.schema import table_label, table_name
 from repro.results.claims import ClaimView
@@ -170,6 +171,11 @@ class TableView:
     def label(self) -> str:
         """The name that a heading shows: ``Table 2``, or the own name."""
         return table_label(self.number, self.own)
+
+    @property
+    def comparable(self) -> bool:
+        """Whether scores are compared with the paper's in absolute terms."""
+        return self.profile in PROFILES and PROFILES[self.profile].comparable_with_paper
 
     @property
     def scored(self) -> bool:

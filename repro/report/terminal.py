@@ -49,7 +49,7 @@ def show(out: Console, view: TableView) -> None:
     out.print(f"\n[bold]{view.profile}[/] · [bold]{view.label}[/]: {escape(view.title)}", soft_wrap=True)
     if view.own:
         out.print(words.OWN, style="dim", soft_wrap=True)
-    if view.profile != "paper":
+    if not view.comparable:
         out.print("other data than the paper's: compare trends, not scores", style="dim", soft_wrap=True)
     for part in _parts(out, layout(view)):
         out.print(_frame(part, wrapped=not _fits(out, part)))

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable
 from itertools import groupby
 
+from repro.config.profiles import DEFAULT
 from repro.formatting import MINUS, duration, many, signed
 from repro.paper.audit.finding import Audit, Check, Reading
 from repro.report.table_view import CellView, Lack, Outcome, Provenance, Remaining, Span, TableView
@@ -197,7 +198,7 @@ def audited(audit: Audit) -> str:
     tally = audit.tally()
     questions = len({reading.question for reading in audit.readings})
     return (
-        f"{len(audit.findings)} comparisons of the paper with itself: {tally['disagrees']} disagree, "
+        f"{many(len(audit.findings), 'comparison')} of the paper with itself: {tally['disagrees']} disagree, "
         f"{tally['open']} are left open, {tally['agrees']} agree; and {questions} open questions, "
         "each with the printed numbers that its readings reproduce and break."
     )
@@ -206,7 +207,7 @@ def audited(audit: Audit) -> str:
 def summary(found: Counter[str]) -> str:
     """Return how many claims have which verdict, in one sentence; empty for none."""
     said = ", ".join(counted(found[word], word) for word in verdicts.CLAIMS if found[word])
-    return f"{sum(found.values())} claims: {said}." if said else ""
+    return f"{many(sum(found.values()), 'claim')}: {said}." if said else ""
 
 
 def counted(number: int, word: str) -> str:
@@ -311,7 +312,7 @@ def aimed(found: Remaining) -> str:
         return f"Nothing: every cell has its {found.seeds} seeds."
     times = f" Times are of one process ({found.source})." if found.whole.seconds else ""
     words = f"--seeds {found.seeds}"
-    if found.profile != "shapes":  # the command's default
+    if found.profile != DEFAULT:
         words = f"--profile {found.profile} {words}"
     return (
         f"Counted up to {found.seeds} seeds a cell, first stages of training included.{times} "

@@ -1,4 +1,4 @@
-"""Spec in, jobs out: which cells are missing, which share a training, in which order they run."""
+"""Plan jobs for the missing cells of tables: deduplicate trainings, order by dependency."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from repro.results.records import Record, Shelf
 ENDED = frozenset({"ok", "diverged"})
 """Statuses of a record after which its run is not done again."""
 Place = tuple[int | str, str, str]
-"""Table (its number, or the name of one of the suite's own), row label, column label."""
+"""Table (its number, or the name of an additional one), row label, column label."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def make_plan(
     places: tuple[str, ...] = ("local",),
     wished: Sources | None = None,
 ) -> Plan:
-    """Plan the runs of some tables: each experiment once, first stages first, what has a record in a place marked.
+    """Plan the runs of some tables: each experiment once, first stages first, done ones marked.
 
     See ``plan_runs`` for ``wished``.
     """
@@ -92,7 +92,7 @@ def plan_runs(
     Args:
         profile: its name.
         cells: the run of each cell.
-        seeds: what each run is repeated with.
+        seeds: of each run.
         shelf: all records.
         places: where a record counts as done.
         wished: the data and weights that the user has named. A record of others does not count, and a run whose
@@ -106,7 +106,7 @@ def plan_runs(
             for job in _chain(run, seed, names):
                 jobs.setdefault(job.name, job)
     done: set[str] = set()
-    for job in jobs.values():  # what builds on a training that is done again falls with the record that it replaces
+    for job in jobs.values():  # a job that builds on a training to be repeated is done again too
         if names.done(job.run, job.seed) and done.issuperset(job.after):
             done.add(job.name)
     return Plan(profile, dict(cells), tuple(jobs.values()), frozenset(done))
@@ -139,7 +139,7 @@ class _Names:
 
 
 def _chain(run: Run, seed: int, names: _Names) -> Iterator[Job]:
-    """Yield what must run before a run, then the run."""
+    """Yield the jobs that must run before a run, then the run."""
     before: list[str] = []
     trained = run.trained()
     first = trained if trained != run else run.start

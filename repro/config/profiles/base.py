@@ -1,11 +1,12 @@
-"""One scale at which every table can be run: which data and networks stand for the paper's."""
+"""One scale at which every table can be run: the data and networks that stand for the paper's."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
-from repro.config.errors import SpecError
+from repro.config.errors import SpecError, near
 from repro.config.experiment import CRF, Evaluation, Recipe, Run, Source, Start, Training
 from repro.config.networks import GCN, PAPER_CHANNELS, Classifier, Model
 from repro.formatting import many
@@ -16,7 +17,7 @@ PLACINGS = ("conv1", "conv2")
 
 @dataclass(frozen=True)
 class Role:
-    """The data that plays one role, how much of it is seen, and what it is tested on."""
+    """The data that plays one role, the images seen in a training, and the test data."""
 
     train: tuple[Source, ...]
     test: Source
@@ -44,7 +45,7 @@ class Profile:
     recipes: Mapping[str, Recipe]
     """By name; the first is the default."""
     tests: Mapping[str, Source]
-    """Roles of ``Evaluation.data``: what replaces a role's own test split."""
+    """Roles of ``Evaluation.data``: the source that replaces a role's own test split."""
     largest_k: int = 99
     """Cells of the last feature map: a larger kernel is cut to it."""
     last_channels: int = PAPER_CHANNELS
@@ -62,16 +63,23 @@ class Profile:
     """The recipe of every role that has none of its own; empty: the first."""
     stride_in: str | None = None
     """Convolution of a bottleneck that carries the stride, ``conv1`` or ``conv2``; None: as the spec says (conv1)."""
+    default: bool = False
+    """Used where no profile is named; its tables and figures lie in the output folder itself."""
+    comparable_with_paper: bool = False
+    """Trained and tested on the paper's data: scores are compared with the reported ones in absolute terms."""
+    plans_compute: bool = False
+    """Whether ``repro plan`` shows the operations and hours of every run: its runs take GPU days."""
     _runs: dict[tuple[int, int], tuple[Training, Evaluation | None, Run | None]] = field(
         init=False, repr=False, compare=False, default_factory=dict
     )
-    """What was resolved, by identity: equal numbers of two kinds (1 and 1.0) are two keys."""
+    """Resolved runs, by identity: equal numbers of two kinds (1 and 1.0) are two keys."""
 
     def __post_init__(self) -> None:
         """Refuse a recipe that the profile does not have, a length below 1, and an unknown placing of the stride."""
         if self.recipe and self.recipe not in self.recipes:
             raise SpecError(
                 f"recipe {self.recipe!r} is not one of profile {self.name}; choose from {', '.join(self.recipes)}"
+                f"{near(self.recipe, self.recipes)}"
             )
         if self.steps is not None and self.steps < 1:
             raise SpecError(f"steps {self.steps}: give a positive number, or none for the profile's own length")
@@ -80,11 +88,15 @@ class Profile:
 
     @property
     def variant(self) -> str:
-        """What its trainings differ in from the profile's own, for a table's title; empty where they do not."""
+        """Differences of its trainings from the profile's own, for a table's title; empty where there are none."""
         cut = "" if self.steps is None else f"every training cut to {many(self.steps, 'step')}"
         recipe = f"recipe {self.recipe}" if self.recipe and self.recipe != next(iter(self.recipes)) else ""
         placed = f"stride in {self.stride_in}" if self.stride_in not in (None, PLACINGS[0]) else ""
         return "; ".join(part for part in (cut, recipe, placed) if part)
+
+    def folder(self, root: Path) -> Path:
+        """Return the folder of its tables or figures: a subfolder of ``root``, or ``root`` for the default profile."""
+        return root if self.default else root / self.name
 
     def resolve(self, training: Training, evaluation: Evaluation | None = None) -> Run | None:
         """Return the run that fills a cell here, or None where this profile has no such data.

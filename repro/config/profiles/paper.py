@@ -1,4 +1,4 @@
-"""Profile ``paper``: the data, networks and recipes as printed."""
+"""Profile ``paper``: the data, networks and recipes as reported."""
 
 from __future__ import annotations
 
@@ -65,4 +65,6 @@ PAPER = Profile(
     },
     recipes={"paper": PAPER_RECIPE, "fast": FAST_RECIPE, "imagenet": IMAGENET_RECIPE},
     tests={"voc_val": _voc("val"), "voc_test": _voc("test"), "cityscapes_test": Source("cityscapes", "test")},
+    comparable_with_paper=True,
+    plans_compute=True,
 )

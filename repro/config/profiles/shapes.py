@@ -55,6 +55,7 @@ SHAPES = Profile(
     largest_k=15,
     memory=1_300_000_000,
     last_channels=48,
+    default=True,
     # The best of `repro crf-grid` on training images (docs/deviations.md).
     crf=CRF(position_w=3.0, position_sd=1.0, bilateral_w=10.0, bilateral_sd=80.0, bilateral_color_sd=3.0),
 )

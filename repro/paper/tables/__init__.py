@@ -9,7 +9,7 @@ from functools import cache
 from importlib import import_module
 from pathlib import Path
 
-from repro.config.errors import SpecError
+from repro.config.errors import SpecError, near
 from repro.paper.schema import Table
 
 
@@ -87,7 +87,7 @@ def _numbers(word: str, own: list[str]) -> list[int]:
         others = "".join(f", {name}" for name in own)
         msg = (
             f"{word!r} is no table of the paper; choose table{known[0]} to table{known[-1]}{others}, "
-            "or all (see repro list)"
+            f"or all (see repro list){near(word, [*table_docs(), 'all'])}"
         )
         raise SpecError(msg)
     return wanted
