@@ -18,10 +18,10 @@ from repro.paper.tables import all_tables
 from repro.report import compare
 from repro.report.table_view import TableView
 from repro.results import records, server_scores
-from repro.results.claims import Desk
+from repro.results.claims import ComparisonContext
 from repro.results.counts import Counts
-from repro.results.records import Shelf
-from repro.results.scores import Evidence
+from repro.results.records import RecordStore
+from repro.results.scores import Scores
 from repro.results.server_scores import Submission
 
 OUT = Console(quiet=True)
@@ -136,7 +136,7 @@ def test_no_answer_for_a_profile_without_the_test_set() -> None:
     """Profile shapes submits nothing, so it has no key to ask for."""
     cell = submitted(all_tables()[8])
     assert cell is not None
-    assert Desk(profiles.get("shapes"), Evidence(Shelf(())), {}, {}).answer(cell) is None
+    assert ComparisonContext(profiles.get("shapes"), Scores(RecordStore(())), {}, {}).answer(cell) is None
 
 
 def test_an_answer_needs_its_archive(tmp_path: Path) -> None:

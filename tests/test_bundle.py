@@ -32,8 +32,8 @@ from repro.config.experiment import Job
 from repro.config.identity import suffix
 from repro.config.machine import Machine
 from repro.results import records
-from repro.results.records import Record, Shelf
-from repro.results.scores import Evidence
+from repro.results.records import Record, RecordStore
+from repro.results.scores import Scores
 from repro.runner.bundle import archive, make, packages, run, units, unpacking
 from repro.runner.bundle import device as devices
 from repro.runner.bundle.make import Made
@@ -54,7 +54,7 @@ GPU = {"device": "NVIDIA H100 80GB HBM3"}
 
 
 def _jobs(table: str, profile: str = "shapes", seeds: int = 1, steps: int = 3) -> tuple[Job, ...]:
-    return Request((table,), profile, seeds, steps, "", Path("nowhere")).plan(Shelf(())).jobs
+    return Request((table,), profile, seeds, steps, "", Path("nowhere")).plan(RecordStore(())).jobs
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def camvid(tmp_path: Path, cache: Path) -> Machine:
 
 def _camvid_bundle(place: Machine, target: Path, part_size: int | None = None) -> Made:
     jobs = ordered(job for job in _jobs("1-5", "camvid_short", seeds=2) if "gcn-k3" in job.name or "base" in job.name)
-    return make.make(jobs, place, Shelf(()), target, part_size)
+    return make.make(jobs, place, RecordStore(()), target, part_size)
 
 
 def _names(path: Path) -> list[str]:
@@ -146,7 +146,7 @@ def test_a_split_that_is_another_without_its_neighbours_is_refused(camvid: Machi
     job = next(job for job in _jobs("table1", "camvid_half") if job.trains)
     run = replace(job.run, train=(replace(job.run.train[0], split="fit"),))
     with pytest.raises(BundleError, match=r"camvid_half/fit: without the other files of .* it is another split"):
-        make.make([Job(run, 0)], camvid, Shelf(()), tmp_path / "b.tar")
+        make.make([Job(run, 0)], camvid, RecordStore(()), tmp_path / "b.tar")
 
 
 def test_no_git_checkout(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -221,7 +221,7 @@ def test_parts_of_two_bundles(camvid: Machine, tmp_path: Path) -> None:
     """They are told apart, given together or one after the other."""
     one = _camvid_bundle(camvid, tmp_path / "one.tar", 2**22)
     jobs = ordered(job for job in _jobs("table1", "camvid_short") if "base" in job.name)
-    two = make.make(jobs, camvid, Shelf(()), tmp_path / "two.tar", 2**22)
+    two = make.make(jobs, camvid, RecordStore(()), tmp_path / "two.tar", 2**22)
     with pytest.raises(BundleError, match=r"two\.2of2\.tar: part of another bundle than .*one\.1of2\.tar"):
         unpacking.read([one.archives[0], two.archives[1]])
     unpacking.unpack(one.manifest, {1: one.archives[0]}, tmp_path / "work")
@@ -455,7 +455,7 @@ def test_what_needs_a_missing_package_is_left_out(
 ) -> None:
     """Without pydensecrf all but the CRF row of Table 7 runs, and the reason is said."""
     jobs = ordered(_jobs("table7"))
-    made = make.make(jobs, Machine(runs=tmp_path, cache=cache), Shelf(()), tmp_path / "b.tar")
+    made = make.make(jobs, Machine(runs=tmp_path, cache=cache), RecordStore(()), tmp_path / "b.tar")
     monkeypatch.setattr(packages, "has_crf", lambda: False)
     out, text = _quiet()
     assert run.run(out, _how(tmp_path, made.archives)) == 0
@@ -641,7 +641,7 @@ def test_a_gpu_record_stands_beside_a_cpu_record(tmp_path: Path) -> None:
     assert pair.differences == ("device type cpu there, cuda here",)
     assert 0.5 < pair.mine - pair.theirs < 5
     loaded = records.load({"local": tmp_path / "runs/local"})
-    found = Evidence(loaded).measure(loaded.records[0].key, "local", "miou")
+    found = Scores(loaded).measure(loaded.records[0].key, "local", "miou")
     assert (found.faults, len(found.samples), len(found.other_arithmetic)) == ((), 1, 1)
     again = merge([path], tmp_path / "runs", "local")
     assert (again.adopted, len(again.there)) == ([], 1)

@@ -15,9 +15,9 @@ from repro.config.hashing import key
 from repro.config.networks import GCN
 from repro.paper.schema import Cited, Claim, Contrast, Cost, Ref, Row, Table, exceeds
 from repro.report import text as words
-from repro.results.claims import ClaimView, Desk, judge
+from repro.results.claims import ClaimView, ComparisonContext, judge
 from repro.results.records import load
-from repro.results.scores import Evidence
+from repro.results.scores import Scores
 
 COUNTS = {key(Cost(GCN(k))): 2 * k * 21 * (2048 + 21) for k in (3, 7)}
 
@@ -37,8 +37,8 @@ def board(
 
 def judged(root: Path, table: Table = simulate.TABLE) -> dict[str, ClaimView]:
     """Return every claim of the table by name, on the records under ``root``."""
-    desk = Desk(simulate.PROFILE, Evidence(load({"reference": root})), COUNTS, {2: table})
-    return {claim.name: judge(claim, 2, desk, "reference") for claim in table.claims}
+    context = ComparisonContext(simulate.PROFILE, Scores(load({"reference": root})), COUNTS, {2: table})
+    return {claim.name: judge(claim, 2, context, "reference") for claim in table.claims}
 
 
 def test_a_clear_difference_holds(tmp_path: Path) -> None:
@@ -121,8 +121,8 @@ def test_counts_are_exact(tmp_path: Path) -> None:
 
 def test_a_count_that_was_never_stored_is_not_run(tmp_path: Path) -> None:
     """Without stored counts the claim is not run; it is not false."""
-    desk = Desk(simulate.PROFILE, Evidence(load({"reference": tmp_path})), {}, {2: simulate.TABLE})
-    assert judge(simulate.TABLE.claims[2], 2, desk, "reference").verdict == "not run"
+    context = ComparisonContext(simulate.PROFILE, Scores(load({"reference": tmp_path})), {}, {2: simulate.TABLE})
+    assert judge(simulate.TABLE.claims[2], 2, context, "reference").verdict == "not run"
 
 
 def test_two_bounds(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from repro.paper.schema import Cited, Cost, Layout, Row, Score, Submitted, Table
 from repro.report.compare import compare
 from repro.report.table_view import CellView, TableView
 from repro.results.counts import Counts, load_counts
-from repro.results.records import Shelf, load
+from repro.results.records import RecordStore, load
 
 COUNTS = Counts({key(Cost(GCN(k))): 2 * k * 21 * (2048 + 21) for k in (3, 7)}, "2.11.0")
 
@@ -139,7 +139,7 @@ def test_provenance_names_what_was_used(tmp_path: Path) -> None:
 
 def test_no_record_is_shown_as_zero() -> None:
     """An empty shelf fills no cell with a number."""
-    found = compare(simulate.TABLE, simulate.PROFILE, Shelf(()), Counts({}))
+    found = compare(simulate.TABLE, simulate.PROFILE, RecordStore(()), Counts({}))
     assert all(math.isnan(o.value) and math.isnan(o.difference) for c in found.cells() for o in c.outcomes)
 
 
@@ -157,7 +157,7 @@ def test_damaged_counts_are_named(tmp_path: Path, text: str) -> None:
     path.write_text(text)
     found = load_counts(path)
     assert not found.values
-    assert "counts.json" in compare(simulate.TABLE, simulate.PROFILE, Shelf(()), found).problems[0]
+    assert "counts.json" in compare(simulate.TABLE, simulate.PROFILE, RecordStore(()), found).problems[0]
 
 
 def test_no_counts_file_is_no_fault(tmp_path: Path) -> None:

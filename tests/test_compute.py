@@ -18,7 +18,7 @@ from repro.config.experiment import MULTI_SCALE, Evaluation, Run, Training
 from repro.config.networks import GCN, Classifier, Conv1x1, Model
 from repro.models import flops
 from repro.paper.tables import all_tables
-from repro.results.records import Record, Shelf
+from repro.results.records import Record, RecordStore
 from repro.runner import budget
 from repro.runner.budget import Pass, Speed
 from repro.runner.plan import make_plan
@@ -122,34 +122,34 @@ def test_stages_see_the_papers_images() -> None:
 
 def test_speed_is_given_or_measured() -> None:
     """Given before measured; measured from the seconds of this machine's trainings; nothing invented."""
-    planned = make_plan([all_tables()[1]], profiles.get("shapes"), (0,), Shelf(()))
+    planned = make_plan([all_tables()[1]], profiles.get("shapes"), (0,), RecordStore(()))
     run = planned.jobs[0].run
     one = budget.of(run)
     assert one is not None
     meta = {"key": run.key, "seed": 0, "status": "ok", "seconds": 6 * one.train_macs / 1e12}
     record = Record(Path("x"), meta, "local")
-    measured = plan.speed(0.0, Shelf((record,)), planned)
+    measured = plan.speed(0.0, RecordStore((record,)), planned)
     assert measured is not None
     assert measured.tflops == pytest.approx(1.0)
-    assert plan.speed(0.0, Shelf(()), planned) is None
-    assert plan.speed(5.0, Shelf((record,)), planned) == Speed(5.0, "as given")
+    assert plan.speed(0.0, RecordStore(()), planned) is None
+    assert plan.speed(5.0, RecordStore((record,)), planned) == Speed(5.0, "as given")
     short = replace(run, steps=10)
     cut = budget.of(short)
     assert cut is not None
     meta |= {"key": short.key, "steps": 10, "seconds": 12 * cut.train_macs / 1e12}
-    both = plan.speed(0.0, Shelf((record, Record(Path("y"), meta, "local"))), planned)
+    both = plan.speed(0.0, RecordStore((record, Record(Path("y"), meta, "local"))), planned)
     assert both is not None
     assert both.source == "measured here over 2 trainings"
-    alone = plan.speed(0.0, Shelf((Record(Path("y"), meta, "local"),)), planned)
+    alone = plan.speed(0.0, RecordStore((Record(Path("y"), meta, "local"),)), planned)
     assert alone is not None
     assert alone.tflops == pytest.approx(0.5)
     cuda = Record(Path("z"), meta | {"device_type": "cuda"}, "local")
-    assert plan.speed(0.0, Shelf((cuda,)), planned) is None
-    assert plan.speed(0.0, Shelf((cuda,)), planned, "cuda") is not None
-    given = plan.speed(5.0, Shelf(()), planned, launch_us=3.0)
+    assert plan.speed(0.0, RecordStore((cuda,)), planned) is None
+    assert plan.speed(0.0, RecordStore((cuda,)), planned, "cuda") is not None
+    given = plan.speed(5.0, RecordStore(()), planned, launch_us=3.0)
     assert given == Speed(5.0, "as given", 3.0, "as given")
     with pytest.raises(SpecError, match="give --tflops too"):
-        plan.speed(0.0, Shelf(()), planned, launch_us=3.0)
+        plan.speed(0.0, RecordStore(()), planned, launch_us=3.0)
 
 
 def test_storage_by_hand() -> None:

@@ -15,11 +15,11 @@ from repro.cli.options import Request
 from repro.config.profiles import get
 from repro.paper.tables import all_tables
 from repro.report.missing import remaining
-from repro.results.records import Record, Shelf
+from repro.results.records import Record, RecordStore
 from repro.runner.budget import Estimates
 from repro.runner.plan import make_plan
 
-JOBS = make_plan([all_tables()[1]], get("shapes"), (0,), Shelf(())).jobs
+JOBS = make_plan([all_tables()[1]], get("shapes"), (0,), RecordStore(())).jobs
 
 
 def _record(index: int, place: str, seconds: float, device: str = "AMD EPYC", **more: Any) -> Record:
@@ -29,7 +29,7 @@ def _record(index: int, place: str, seconds: float, device: str = "AMD EPYC", **
 
 
 H100 = "NVIDIA H100 80GB HBM3"
-SHELF = Shelf((
+SHELF = RecordStore((
     _record(0, "reference", 90.0), _record(1, "reference", 60.0),
     _record(0, "reference", 5.0, H100), _record(1, "reference", 4.0, H100), _record(2, "reference", 3.0, H100),
 ))  # fmt: skip
@@ -46,7 +46,7 @@ def test_times_are_kept_by_kind_of_device() -> None:
 
 def test_this_machines_pace_is_that_of_its_kind() -> None:
     """A local CPU run scales the CPU's reference times alone."""
-    shelf = Shelf((*SHELF.records, _record(0, "local", 180.0)))
+    shelf = RecordStore((*SHELF.records, _record(0, "local", 180.0)))
     cpu, cuda = (Estimates.read(shelf, kind) for kind in ("cpu", "cuda"))
     assert (cpu.scale, cuda.scale) == (2.0, 1.0)
     assert (cpu.seconds(JOBS[1].run), cuda.seconds(JOBS[1].run)) == (120.0, 4.0)
@@ -55,7 +55,7 @@ def test_this_machines_pace_is_that_of_its_kind() -> None:
 def test_the_clock_counts_on_a_gpu_whatever_its_process_computes() -> None:
     """A process that feeds a GPU from one thread has few seconds of its own."""
     more = {"threads": 1, "precision": "32-true", "cpu_seconds": 1.0}
-    shelf = Shelf((_record(0, "local", 50.0, H100, **more), _record(1, "local", 50.0, **more)))
+    shelf = RecordStore((_record(0, "local", 50.0, H100, **more), _record(1, "local", 50.0, **more)))
     assert Estimates.read(shelf, "cuda").seconds(JOBS[0].run) == 50.0
     assert Estimates.read(shelf, "cpu").seconds(JOBS[1].run) == 1.0
 
@@ -90,7 +90,7 @@ def test_a_machine_with_a_gpu_expects_a_gpus_times(tmp_path: Path, monkeypatch: 
 def test_a_report_sums_the_times_of_one_kind() -> None:
     """The kind that leaves the fewest runs unknown, named; a sum of both would mean nothing."""
     table = [all_tables()[1]]
-    found = remaining(table, get("shapes"), Shelf(SHELF.records[:2]), ("local",), seeds=1)
+    found = remaining(table, get("shapes"), RecordStore(SHELF.records[:2]), ("local",), seeds=1)
     assert (found.whole.seconds, found.source) == (150.0, "times of the reference records' machine")
     both = remaining(table, get("shapes"), SHELF, ("local",), seeds=1)
     assert (both.whole.seconds, both.whole.unknown) == (12.0, 5)

@@ -27,7 +27,7 @@ from repro.report.compare import compare
 from repro.results import records
 from repro.results.counts import Counts
 from repro.results.records import load
-from repro.results.scores import Evidence
+from repro.results.scores import Scores
 from repro.runner import worker
 from repro.runner.plan import plan_runs
 from repro.runner.sources import known_here
@@ -40,7 +40,7 @@ A, B = {"tiny/train": "aaaa1111", "tiny/val": "aaaa2222"}, {"tiny/train": "bbbb1
 
 def measure(root: Path, wished: dict[str, str] | None = None, place: str = "local") -> Any:
     """Return the measurement of the records under ``root``."""
-    return Evidence(load({place: root}), wished or {}).measure(RUN.key, place, "miou")
+    return Scores(load({place: root}), wished or {}).measure(RUN.key, place, "miou")
 
 
 def test_seeds_of_two_data_sets_are_not_pooled(tmp_path: Path) -> None:
@@ -195,7 +195,7 @@ def test_records_and_checkpoints_on_changed_data(tmp_path: Path, other_data: Any
     assert short_runs.execute(again, place).status == "ok"
     both = load({"local": place.local})
     assert len(both.records) == 2
-    found = Evidence(both, wished).measure(task.run.key, "local", "miou")
+    found = Scores(both, wished).measure(task.run.key, "local", "miou")
     assert [sample.record.name for sample in found.samples] == [again.name]
     assert [sample.record.name for sample in found.other_data] == [record.name]
 

@@ -32,7 +32,7 @@ from repro.models.weights import network
 from repro.report.page import build
 from repro.results import arrays, exported, records, scores, sealed
 from repro.results.retraction import withdraw
-from repro.results.scores import Evidence
+from repro.results.scores import Scores
 from repro.runner.plan import plan_runs
 
 ROOT = Path(__file__).parent.parent
@@ -65,7 +65,7 @@ def first_schema(folder: Path) -> None:
 
 def outcome(root: Path) -> tuple[Any, tuple[str, ...]]:
     """Return what a report would show of the only record: its number, or one sentence."""
-    evidence = Evidence(records.load({"reference": root}))
+    evidence = Scores(records.load({"reference": root}))
     found = evidence.measure(RUN.key, "reference", "miou")
     faults = (*evidence.faults, *found.faults)
     return (found.values, faults)
@@ -354,10 +354,10 @@ def test_a_log_of_another_run_is_not_drawn(tmp_path: Path) -> None:
     log = tmp_path / "log.jsonl"
     log.write_text("".join(f'{{"step": {i}, "loss": 0.5}}\n' for i in range(0, 200, 10)))
     folder = write(tmp_path / "runs", files=(log,))
-    evidence = Evidence(records.load({"here": tmp_path / "runs"}))
+    evidence = Scores(records.load({"here": tmp_path / "runs"}))
     assert evidence.measure(RUN.key, "here", "train_loss").values == (50.0,)
     (folder / "log.jsonl").write_text(log.read_text().replace("0.5", "0.4"))
-    found = Evidence(records.load({"here": tmp_path / "runs"})).measure(RUN.key, "here", "train_loss")
+    found = Scores(records.load({"here": tmp_path / "runs"})).measure(RUN.key, "here", "train_loss")
     assert found.values == ()
     assert "checksum differs" in found.faults[0]
 

@@ -6,13 +6,13 @@ from pathlib import Path
 
 from repro.config import profiles
 from repro.paper.tables import all_tables
-from repro.results.records import Record, Shelf
+from repro.results.records import Record, RecordStore
 from repro.runner.plan import Plan, make_plan
 
-EMPTY = Shelf(())
+EMPTY = RecordStore(())
 
 
-def _plan(*numbers: int, seeds: int = 1, profile: str = "shapes", shelf: Shelf = EMPTY) -> Plan:
+def _plan(*numbers: int, seeds: int = 1, profile: str = "shapes", shelf: RecordStore = EMPTY) -> Plan:
     tables = [all_tables()[number] for number in numbers]
     return make_plan(tables, profiles.get(profile), range(seeds), shelf)
 
@@ -48,9 +48,9 @@ def test_recorded_runs_are_done_and_reference_records_do_not_count(tmp_path: Pat
     """A local record, diverged or not, is not run again; the project's own never stops a user's run."""
     job = _plan(2).jobs[0]
 
-    def shelf(place: str, status: str) -> Shelf:
+    def shelf(place: str, status: str) -> RecordStore:
         meta = {"key": job.run.key, "seed": 0, "status": status}
-        return Shelf((Record(tmp_path / job.name, meta, place),))
+        return RecordStore((Record(tmp_path / job.name, meta, place),))
 
     assert job.name in _plan(2, shelf=shelf("local", "ok")).done
     assert job.name in _plan(2, shelf=shelf("local", "diverged")).done

@@ -14,14 +14,14 @@ import simulate
 from repro.config.experiment import Run
 from repro.results import field_areas, metrics
 from repro.results.records import load
-from repro.results.scores import Evidence, Measurement
+from repro.results.scores import Measurement, Scores
 
 RUN = next(run for run, _ in simulate.runs(simulate.TABLE, simulate.PROFILE).values())
 
 
 def measure(root: Path, metric: str = "miou", run: Run = RUN) -> Measurement:
     """Return what the records under ``root`` say."""
-    return Evidence(load({"reference": root})).measure(run.key, "reference", metric)
+    return Scores(load({"reference": root})).measure(run.key, "reference", metric)
 
 
 def test_mean_and_deviation_over_seeds(tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ def test_places_are_kept_apart(tmp_path: Path) -> None:
     """A local record never enters the reference's mean."""
     simulate.write(tmp_path / "reference", RUN, 0, 0.4)
     simulate.write(tmp_path / "local", RUN, 0, 0.8)
-    evidence = Evidence(load({place: tmp_path / place for place in ("reference", "local")}))
+    evidence = Scores(load({place: tmp_path / place for place in ("reference", "local")}))
     reference, local = (evidence.measure(RUN.key, place, "miou") for place in ("reference", "local"))
     assert reference.mean < 50 < local.mean
 
@@ -147,7 +147,7 @@ def test_records_without_a_usable_head_are_named(tmp_path: Path, changes: dict[s
     """A record of another schema or kind is passed over by name, and the others are still read."""
     folder = simulate.write(tmp_path, RUN, 0, name="odd", head=changes)
     simulate.write(tmp_path, RUN, 1)
-    evidence = Evidence(load({"reference": tmp_path}))
+    evidence = Scores(load({"reference": tmp_path}))
     assert folder.name in evidence.faults[0]
     assert len(evidence.measure(RUN.key, "reference", "miou").samples) == 1
 
@@ -156,7 +156,7 @@ def test_a_record_cut_short_is_named(tmp_path: Path) -> None:
     """Half a record.json is passed over, named, and left in place."""
     path = simulate.write(tmp_path, RUN, 0) / "record.json"
     path.write_text(path.read_text()[: len(json.dumps({})) + 40])
-    evidence = Evidence(load({"reference": tmp_path}))
+    evidence = Scores(load({"reference": tmp_path}))
     assert path.parent.name in evidence.faults[0]
     assert path.exists()
 
@@ -167,10 +167,10 @@ def test_the_end_of_the_log_is_a_loss(tmp_path: Path) -> None:
     losses = [float(100 - step) for step in range(100)]
     text = "".join(json.dumps({"step": step, "loss": loss}) + "\n" for step, loss in enumerate(losses))
     (folder / "log.jsonl").write_text(text)
-    found = Evidence(load({"here": tmp_path})).measure(RUN.key, "here", "train_loss")
+    found = Scores(load({"here": tmp_path})).measure(RUN.key, "here", "train_loss")
     assert found.values == pytest.approx((100 * 5.5,))
     (folder / "log.jsonl").write_text(text.splitlines()[0])
-    found = Evidence(load({"here": tmp_path})).measure(RUN.key, "here", "train_loss")
+    found = Scores(load({"here": tmp_path})).measure(RUN.key, "here", "train_loss")
     assert (found.status, found.faults) == ("not run", ())
 
 
@@ -182,10 +182,10 @@ def _areas(folder: Path, area: float, settings: field_areas.Settings | None = No
 def test_areas_are_shares_of_the_image(tmp_path: Path) -> None:
     """A field's area is told in per cent of the image, with an interval over images; without a file it is not run."""
     folder = simulate.write(tmp_path, RUN, 0)
-    evidence = Evidence(load({"here": tmp_path}))
+    evidence = Scores(load({"here": tmp_path}))
     assert evidence.measure(RUN.key, "here", "field_area").status == "not run"
     _areas(folder, 992.5)
-    evidence = Evidence(load({"here": tmp_path}))
+    evidence = Scores(load({"here": tmp_path}))
     assert evidence.measure(RUN.key, "here", "field_area").values == pytest.approx((10.0,))
     (record,) = load({"here": tmp_path}).records
     drawn = evidence.draws(record, "field_area")
@@ -202,6 +202,6 @@ def test_areas_that_cannot_be_trusted_are_named(tmp_path: Path, fault: str) -> N
     )
     if fault == "torn":
         (folder / field_areas.FILE).write_text('{"schema"')
-    found = Evidence(load({"here": tmp_path})).measure(RUN.key, "here", "field_area")
+    found = Scores(load({"here": tmp_path})).measure(RUN.key, "here", "field_area")
     assert found.status == "unusable"
     assert len(found.faults) == 1

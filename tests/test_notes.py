@@ -13,13 +13,13 @@ from repro.report import latex, markdown
 from repro.report.compare import compare
 from repro.results import metrics, records
 from repro.results.counts import load_counts
-from repro.results.records import Shelf
+from repro.results.records import RecordStore
 
 REFERENCE = Path(__file__).parent.parent / "runs/reference"
 
 
-def _notes(number: int, profile: str, shelf: Shelf | None = None) -> tuple[str, ...]:
-    view = compare(all_tables()[number], profiles.get(profile), shelf or Shelf(()), load_counts())
+def _notes(number: int, profile: str, shelf: RecordStore | None = None) -> tuple[str, ...]:
+    view = compare(all_tables()[number], profiles.get(profile), shelf or RecordStore(()), load_counts())
     for text in (markdown.render(view), latex.render(view)):
         assert all(note.split(",")[0].split(":")[0] in text for note in view.notes)
     return view.notes

@@ -15,7 +15,7 @@ from repro.cli.options import Request
 from repro.config.profiles import get
 from repro.formatting import metric
 from repro.paper.tables import all_tables
-from repro.results.records import Record, Shelf
+from repro.results.records import Record, RecordStore
 from repro.runner.budget import Estimates
 from repro.runner.plan import make_plan
 
@@ -34,7 +34,7 @@ def _shown(request: Request, *, as_json: bool = False) -> str:
 
 def test_stages_wait_for_one_another() -> None:
     """Two processes halve the time of what stands side by side, and no chain ends before its stages have run."""
-    jobs = make_plan([all_tables()[7]], get("shapes"), (0,), Shelf(())).jobs
+    jobs = make_plan([all_tables()[7]], get("shapes"), (0,), RecordStore(())).jobs
     last = next(job for job in jobs if job.name.startswith("shapes-gcn-k15-br-ms-crf"))
     seconds = {job.run.key: (1000.0 if job == last else 10.0) for job in jobs}
     found = Estimates(seconds, {}, 1.0, "").whole(jobs, 2)
@@ -48,10 +48,10 @@ def test_stages_wait_for_one_another() -> None:
 def test_the_time_is_said_before_anything_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of one process and of those that would run; unknown where nothing like it was ever run."""
     monkeypatch.setattr(plan, "cores", lambda: 2)
-    run = make_plan([all_tables()[1]], get("shapes"), (0,), Shelf(())).jobs[0].run
+    run = make_plan([all_tables()[1]], get("shapes"), (0,), RecordStore(())).jobs[0].run
     assert "expected: unknown, no run like these 8 has a record yet" in _shown(_request("table1", "shapes", tmp_path))
     meta = {"key": run.key, "seed": 0, "status": "ok", "seconds_total": 90.0}
-    shelf = Shelf((Record(Path("x"), meta, "reference"),))
+    shelf = RecordStore((Record(Path("x"), meta, "reference"),))
     monkeypatch.setattr(Request, "shelf", shelf)
     said = _shown(_request("table1", "shapes", tmp_path))
     assert "expected: 1:30 of one process, 1:30 in the 2 that repro run starts here, and 7 runs of unknown" in said

@@ -38,7 +38,7 @@ from repro.report.page import Page
 from repro.report.table_view import Lack, Picture, Remaining, TableView
 from repro.report.terminal import show
 from repro.results.counts import Counts
-from repro.results.records import Shelf, load
+from repro.results.records import RecordStore, load
 
 GOLDEN = Path(__file__).parent / "golden"
 COUNTS = Counts({key(Cost(GCN(k))): 2 * k * 21 * (2048 + 21) for k in (3, 7)}, "2.11.0")
@@ -202,7 +202,7 @@ def test_a_whole_training_has_the_printed_title(view: TableView) -> None:
     assert view.title == simulate.TABLE.title
     assert view.cut is None
     counts = replace(simulate.TABLE, rows=simulate.TABLE.rows[2:], claims=())
-    assert compare(counts, replace(simulate.PROFILE, steps=3), Shelf(()), COUNTS).title == simulate.TABLE.title
+    assert compare(counts, replace(simulate.PROFILE, steps=3), RecordStore(()), COUNTS).title == simulate.TABLE.title
 
 
 def test_every_format_holds_the_whole_audit() -> None:

@@ -17,14 +17,14 @@ ROOT = Path(__file__).parent.parent
 
 
 @pytest.fixture(scope="module")
-def shelf() -> records.Shelf:
+def shelf() -> records.RecordStore:
     """The records that the project ships."""
     return records.load({"reference": ROOT / "runs" / "reference"})
 
 
 @pytest.mark.parametrize("number", [2, 7, 11])
 @pytest.mark.parametrize("width", [70, 100])
-def test_no_number_is_cut(number: int, width: int, shelf: records.Shelf) -> None:
+def test_no_number_is_cut(number: int, width: int, shelf: records.RecordStore) -> None:
     """A table too wide for the terminal is shown a few columns at a time; each number of the wide one is there."""
 
     def shown(columns: int) -> str:

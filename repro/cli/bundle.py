@@ -17,7 +17,7 @@ from repro.config.errors import BundleError, SpecError
 from repro.config.experiment import Job, source_names
 from repro.config.machine import Machine
 from repro.formatting import many
-from repro.results.records import Shelf
+from repro.results.records import RecordStore
 from repro.runner.bundle import units
 from repro.runner.bundle.make import make as write_bundle
 from repro.runner.bundle.merge import merge as adopt
@@ -123,7 +123,7 @@ def make_bundle(
         SpecError, BundleError, DataError, WorkError: a run, data or weights cannot be carried.
     """
     shelf = request.shelf
-    plan = request.plan(Shelf(()))
+    plan = request.plan(RecordStore(()))
     done = _done(request, shelf, place) if missing else frozenset[tuple[str, int]]()
     jobs = ordered(_wanted(plan, only, done), _words(priority))
     file = target if target.suffix == ".tar" and not target.is_dir() else target / f"bundle-{request.profile}.tar"
@@ -145,7 +145,7 @@ def make_bundle(
         out.print("the working tree differs from its commit, and so will the records say (+)", style="yellow")
 
 
-def _done(request: Request, shelf: Shelf, place: Machine) -> frozenset[tuple[str, int]]:
+def _done(request: Request, shelf: RecordStore, place: Machine) -> frozenset[tuple[str, int]]:
     """Return key and seed of the jobs that have a record here of the data and weights that are carried."""
     runs = {run.key: run for run in request.plan(shelf).cells.values() if run is not None}
     wished = known_here({name for run in runs.values() for name in source_names(run)}, place)

@@ -26,7 +26,7 @@ from repro.report import text as words
 from repro.results import verdicts
 from repro.results.claims import ClaimView
 from repro.results.counts import load_counts
-from repro.results.scores import Evidence
+from repro.results.scores import Scores
 
 FINDINGS = get_args(Verdict)
 
@@ -73,7 +73,7 @@ COLOURS = {"holds": "green", "fails": "red", "agrees": "green", "disagrees": "re
 
 def show_claims(out: Console, request: options.Request, place: str, wanted: Sequence[str], *, as_json: bool) -> None:
     """Print the claims of some tables that have one of the wanted verdicts by the records of one origin."""
-    profile, evidence, counts = request.resolved, Evidence(request.shelf), load_counts()
+    profile, evidence, counts = request.resolved, Scores(request.shelf), load_counts()
     found = [
         claim
         for table in request.selected

@@ -24,7 +24,7 @@ from repro.paper import printed as paper
 from repro.paper.schema import CONVENTION, Cell, Cost, Layout, Table
 from repro.paper.tables import all_tables, select_tables
 from repro.results.counts import STORED
-from repro.results.records import Shelf
+from repro.results.records import RecordStore
 from repro.runner.budget import NETWORKS, Pass, passes
 from repro.runner.plan import make_plan
 
@@ -156,7 +156,7 @@ def every_count() -> dict[str, int | str]:
 def all_runs() -> Iterator[Run]:
     """Yield every run of every profile at its full length."""
     for profile in profiles.PROFILES.values():
-        yield from (job.run for job in make_plan(all_tables().values(), profile, (0,), Shelf(())).jobs)
+        yield from (job.run for job in make_plan(all_tables().values(), profile, (0,), RecordStore(())).jobs)
 
 
 def count_pass(one: Pass) -> dict[str, int]:

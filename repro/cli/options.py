@@ -22,7 +22,7 @@ from repro.config.machine import CACHE, DEVICES, LAYOUTS, WIDTHS
 if TYPE_CHECKING:
     from repro.config.identity import Sources
     from repro.paper.schema import Table
-    from repro.results.records import Shelf
+    from repro.results.records import RecordStore
     from repro.runner.plan import Plan
 
 
@@ -253,7 +253,7 @@ class Request:
         return profiles.get(self.profile, steps=self.steps, recipe=self.recipe, stride_in=self.stride_in)
 
     @property
-    def shelf(self) -> Shelf:
+    def shelf(self) -> RecordStore:
         """All records, reference and local."""
         from repro.config.machine import Machine
         from repro.results import records
@@ -261,7 +261,7 @@ class Request:
         place = Machine(runs=self.runs)
         return records.load({"reference": place.reference, "local": place.local})
 
-    def plan(self, shelf: Shelf, wished: Sources | None = None) -> Plan:
+    def plan(self, shelf: RecordStore, wished: Sources | None = None) -> Plan:
         """The plan of all of it; see ``plan.plan_runs`` for ``wished``."""
         from repro.paper.tables import seeds_from
         from repro.runner.plan import make_plan

@@ -23,7 +23,7 @@ from repro.config.machine import DEVICES, Device, cores, gpus
 from repro.config.profiles import Profile
 from repro.formatting import clock, many, metric
 from repro.paper.schema import Table, submitted
-from repro.results.records import Shelf
+from repro.results.records import RecordStore
 from repro.runner import budget
 from repro.runner.budget import Speed
 from repro.runner.plan import Place, Plan, make_plan
@@ -52,7 +52,7 @@ FLOAT32 = 4
 
 
 def speed(
-    tflops: float, shelf: Shelf, planned: Plan, kind: str = "cpu", launch_us: float | None = None
+    tflops: float, shelf: RecordStore, planned: Plan, kind: str = "cpu", launch_us: float | None = None
 ) -> Speed | None:
     """Return the given speed, else the one that this profile's records of this machine show, else None.
 
@@ -144,7 +144,7 @@ def page(profile: Profile, tables: Sequence[Table], pace: Speed) -> str:
     seen: set[str] = set()
     every: list[tuple[Job, budget.Compute | None]] = []
     for table in tables:
-        jobs = [job for job in make_plan([table], profile, (0,), Shelf(())).jobs if job.name not in seen]
+        jobs = [job for job in make_plan([table], profile, (0,), RecordStore(())).jobs if job.name not in seen]
         seen |= {job.name for job in jobs}
         found = [(job, budget.of(job.run)) for job in jobs]
         every += found

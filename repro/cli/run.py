@@ -38,7 +38,7 @@ from repro.config.machine import (
 from repro.formatting import clock, many
 from repro.report.terminal import show_tables
 from repro.results import records
-from repro.results.records import Shelf
+from repro.results.records import RecordStore
 from repro.runner import budget as budget_module
 from repro.runner.budget import Estimates
 from repro.runner.launchers import Budget, Ended, Launcher, Local
@@ -167,7 +167,7 @@ def start(out: Console, request: Request, how: How, arrange: Arrange = tuple) ->
     return 2 if "error" in endings else SIGNALLED + LIMIT_SIGNAL if limited else 0
 
 
-def _budget(how: How, shelf: Shelf, plan: Plan, jobs: tuple[Job, ...], place: Machine) -> Budget | None:
+def _budget(how: How, shelf: RecordStore, plan: Plan, jobs: tuple[Job, ...], place: Machine) -> Budget | None:
     """Return the time limit as typed; None for none.
 
     Raises:
@@ -192,14 +192,14 @@ def _budget(how: How, shelf: Shelf, plan: Plan, jobs: tuple[Job, ...], place: Ma
     return budget
 
 
-def _wished(request: Request, shelf: Shelf, place: Machine) -> Sources:
+def _wished(request: Request, shelf: RecordStore, place: Machine) -> Sources:
     """Return the fingerprints of the data and weights that are named now; empty where no record could differ."""
     runs = request.plan(shelf).cells.values()
     mine = any(r.place == "local" and r.meta.get("profile") == request.profile for r in shelf.records)
     return known_here({name for run in runs if run for name in source_names(run)}, place) if mine else {}
 
 
-def _refuse_other_wishes(how: How, plan: tuple[Job, ...], shelf: Shelf) -> None:
+def _refuse_other_wishes(how: How, plan: tuple[Job, ...], shelf: RecordStore) -> None:
     """Raise ``SpecError`` where a run was done before, and with another device, precision or layout than asked for."""
     asked: dict[str, Any] = {}
     if how.precision != "auto":
@@ -253,7 +253,7 @@ def _machine(request: Request, how: How) -> Machine:
 
 
 def _launcher(
-    request: Request, how: How, jobs: tuple[Job, ...], place: Machine, shelf: Shelf, budget: Budget | None
+    request: Request, how: How, jobs: tuple[Job, ...], place: Machine, shelf: RecordStore, budget: Budget | None
 ) -> Launcher:
     """Return the launcher of the jobs; raise ``SpecError`` for options that exclude each other or this machine."""
     members = process_group.read()
@@ -282,7 +282,7 @@ def _launcher(
     return Local(how.jobs, place, here, budget=budget, why=why)
 
 
-def _check_gpu_memory(count: int, devices: int, jobs: tuple[Job, ...], shelf: Shelf) -> None:
+def _check_gpu_memory(count: int, devices: int, jobs: tuple[Job, ...], shelf: RecordStore) -> None:
     """Raise ``SpecError`` where records tell that a run needs more memory than its share of a GPU.
 
     Known are the runs, of any length, that a record of a GPU shows; the others are tried.

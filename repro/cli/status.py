@@ -17,7 +17,7 @@ from repro.config.errors import RecordError
 from repro.config.machine import Machine
 from repro.formatting import many
 from repro.results import records, retraction, server_scores
-from repro.results.records import Shelf, Withdrawal
+from repro.results.records import RecordStore, Withdrawal
 
 
 @click.command()
@@ -237,12 +237,12 @@ def _none(name: str, runs: Path, place: str, other: bool) -> str:  # noqa: FBT00
     return f"{name}: no record of this name under {runs}; {LISTED} lists them"
 
 
-def _shelf(runs: Path) -> Shelf:
+def _shelf(runs: Path) -> RecordStore:
     place = Machine(runs=runs)
     return records.load({"reference": place.reference, "local": place.local})
 
 
-def _fallen(before: Shelf, after: Shelf, name: str) -> list[str]:
+def _fallen(before: RecordStore, after: RecordStore, name: str) -> list[str]:
     """Return the names of records and answers that are used no more, besides the one that was withdrawn."""
     left = {r.folder for r in after.records} | {a.folder for a in after.answers}
     gone = [r.folder for r in before.records if r.folder not in left]

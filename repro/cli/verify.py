@@ -28,7 +28,7 @@ from repro.evaluation.evaluator import Counts
 from repro.models.weights import inherit
 from repro.paper.tables import select_tables
 from repro.results import metrics, records
-from repro.results.records import Record, Shelf
+from repro.results.records import Record, RecordStore
 from repro.results.restore import run_of
 from repro.runner.job import Session
 from repro.runner.launchers import Local
@@ -144,7 +144,7 @@ def _chosen(request: Request) -> list[Record]:
     return list(found.values())
 
 
-def _of_tables(word: str, request: Request, shelf: Shelf) -> list[Record]:
+def _of_tables(word: str, request: Request, shelf: RecordStore) -> list[Record]:
     try:
         select_tables([word])
     except SpecError as error:
@@ -231,7 +231,7 @@ def _trained(
     jobs: dict[str, Job] = {}
     for record in chosen:
         run = run_of(record)
-        for job in plan_runs(run.profile, {(0, "", ""): run}, [record.seed], Shelf(())).jobs:
+        for job in plan_runs(run.profile, {(0, "", ""): run}, [record.seed], RecordStore(())).jobs:
             jobs.setdefault(job.name, job)
     launcher = Local(count or max(1, min(cores() // place.threads, len(jobs))), place)
     with display(Console(quiet=True) if quiet else out, len(jobs)) as watch:

@@ -28,7 +28,7 @@ from repro.models import Network
 from repro.models.numerics import full_float32, repeatable
 from repro.paper.tables import all_tables
 from repro.results import records
-from repro.results.records import Record, Shelf
+from repro.results.records import Record, RecordStore
 from repro.results.restore import run_of
 
 FILE = records.WEIGHTS
@@ -105,7 +105,7 @@ def find(runs: Path, name: str, seed: int | None = None) -> Record:
     return first
 
 
-def _known(shelf: Shelf) -> str:
+def _known(shelf: RecordStore) -> str:
     ready = {f"{r.key} ({r.meta.get('slug', r.name)})" for r in shelf.records if (r.folder / FILE).is_file()}
     return ", ".join(sorted(ready)[:5]) + (f" and {len(ready) - 5} more" if len(ready) > 5 else "") or "none"  # noqa: PLR2004
 

@@ -17,7 +17,7 @@ from repro.config.profiles import DEFAULT, Profile
 from repro.figures import all_figures, inputs, style
 from repro.paper.schema import Figure as FigureSpec
 from repro.results import records
-from repro.results.scores import Evidence
+from repro.results.scores import Scores
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
@@ -61,10 +61,10 @@ class Request:
         """Origins of records in the order of preference."""
         return ("local",) if self.local else ("reference", "local")
 
-    def evidence(self) -> Evidence:
+    def evidence(self) -> Scores:
         """Return all records, loaded once for all figures."""
         place = Machine(runs=self.runs)
-        return Evidence(records.load({"reference": place.reference, "local": place.local}))
+        return Scores(records.load({"reference": place.reference, "local": place.local}))
 
     def folder(self, place: str, profile: Profile | None) -> Path:
         """Return the folder of a figure: by origin of its records and, except for the default, by profile."""
@@ -87,7 +87,7 @@ class Drawn:
         return self.profile.variant if self.profile else ""
 
 
-def draw(figure: FigureSpec, profile: Profile, evidence: Evidence, request: Request) -> list[Path]:
+def draw(figure: FigureSpec, profile: Profile, evidence: Scores, request: Request) -> list[Path]:
     """Draw one figure; return its files.
 
     Raises:

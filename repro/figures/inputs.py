@@ -23,7 +23,7 @@ from repro.results import intervals, metrics
 from repro.results.intervals import Draws
 from repro.results.metrics import Floats
 from repro.results.records import Record
-from repro.results.scores import Evidence, Measurement, test_set
+from repro.results.scores import Measurement, Scores, test_set
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Material:
     figure: FigureSpec
     profile: Profile
     place: str
-    evidence: Evidence
+    evidence: Scores
     shown: tuple[Shown, ...]
     data_root: Path | None = None
     device: str = "cpu"
@@ -82,7 +82,7 @@ class Material:
         return int(self.shown[0].records[0].meta.get("test_images", 0))
 
 
-def gather(figure: FigureSpec, profile: Profile, evidence: Evidence, places: Sequence[str]) -> Material:
+def gather(figure: FigureSpec, profile: Profile, evidence: Scores, places: Sequence[str]) -> Material:
     """Return the records of the first origin that has all trainings of a figure.
 
     Raises:
@@ -99,7 +99,7 @@ def gather(figure: FigureSpec, profile: Profile, evidence: Evidence, places: Seq
     )
 
 
-def _shown(figure: FigureSpec, training: Training, profile: Profile, evidence: Evidence, place: str) -> Shown:
+def _shown(figure: FigureSpec, training: Training, profile: Profile, evidence: Scores, place: str) -> Shown:
     run = profile.resolve(training)
     if run is None:
         raise FigureError(f"{figure.name}: profile {profile.name} has no data for it; choose another with --profile")

@@ -22,7 +22,7 @@ from repro.report.latex import as_latex
 from repro.report.page import Page, build, read
 from repro.report.table_view import Picture, Remaining, TableView
 from repro.results.counts import load_counts
-from repro.results.records import Shelf
+from repro.results.records import RecordStore
 
 FORMATS = ("md", "tex", "csv", "json", "html")
 RENDER: Mapping[str, Callable[[TableView], str]] = {
@@ -225,7 +225,7 @@ def _bytes(path: Path) -> bytes:
         return b""
 
 
-def _profiles(name: str | None, shelf: Shelf) -> list[Profile]:
+def _profiles(name: str | None, shelf: RecordStore) -> list[Profile]:
     """Return the profile asked for; by default the first one and every other that has records."""
     if name:
         return [get(name)]

@@ -16,10 +16,10 @@ from repro.paper import printed as paper
 from repro.paper.schema import Cell, Cited, Cost, Layout, Row, Score, Submitted, Table
 from repro.report.table_view import CellView, Kind, Outcome, Provenance, RowView, Span, TableView
 from repro.results import intervals, metrics, verdicts
-from repro.results.claims import POINTS, Desk, judge
+from repro.results.claims import POINTS, ComparisonContext, judge
 from repro.results.counts import Counts
-from repro.results.records import Record, Shelf
-from repro.results.scores import Evidence, Measurement, fingerprint
+from repro.results.records import Record, RecordStore
+from repro.results.scores import Measurement, Scores, fingerprint
 
 KINDS: Mapping[type, Kind] = {Score: "score", Cost: "cost", Layout: "layout", Cited: "cited", Submitted: "submitted"}
 
@@ -27,7 +27,7 @@ KINDS: Mapping[type, Kind] = {Score: "score", Cost: "cost", Layout: "layout", Ci
 def compare(
     table: Table,
     profile: Profile,
-    shelf: Shelf | Evidence,
+    shelf: RecordStore | Scores,
     counts: Counts,
     tables: Mapping[int, Table] | None = None,
     places: tuple[str, ...] = ("reference",),
@@ -42,9 +42,9 @@ def compare(
         tables: every table, for claims that speak of cells elsewhere; this one alone by default.
         places: which records stand side by side.
     """
-    evidence = shelf if isinstance(shelf, Evidence) else Evidence(shelf)
-    desk = Desk(profile, evidence, counts.values, {table.number: table, **(tables or {})})
-    rows = _rows(table, desk, places)
+    evidence = shelf if isinstance(shelf, Scores) else Scores(shelf)
+    context = ComparisonContext(profile, evidence, counts.values, {table.number: table, **(tables or {})})
+    rows = _rows(table, context, places)
     cells = [cell for row in rows for cell in row.cells]
     scored = any(cell.kind == "score" for cell in cells)  # counts are the same however long a training is
     return TableView(
@@ -54,7 +54,7 @@ def compare(
         corner=table.corner,
         columns=table.columns,
         rows=rows,
-        claims=tuple(judge(claim, table.number, desk, place) for claim in table.claims for place in places),
+        claims=tuple(judge(claim, table.number, context, place) for claim in table.claims for place in places),
         profile=profile.name,
         about=profile.about,
         places=places,
@@ -67,56 +67,60 @@ def compare(
     )
 
 
-def _rows(table: Table, desk: Desk, places: tuple[str, ...]) -> tuple[RowView, ...]:
+def _rows(table: Table, context: ComparisonContext, places: tuple[str, ...]) -> tuple[RowView, ...]:
     """Return the rows with measurements and gains; in an additional table with intervals too."""
-    rows = with_gains(tuple(_row(table, row, desk, places) for row in table.rows))
-    return with_spans(rows, desk.evidence) if table.own else rows
+    rows = with_gains(tuple(_row(table, row, context, places) for row in table.rows))
+    return with_spans(rows, context.evidence) if table.own else rows
 
 
-def _row(table: Table, row: Row, desk: Desk, places: tuple[str, ...]) -> RowView:
+def _row(table: Table, row: Row, context: ComparisonContext, places: tuple[str, ...]) -> RowView:
     under = zip(table.columns, row.cells, strict=True)
-    return RowView(row.label, tuple(_cell(table, row.label, column, cell, desk, places) for column, cell in under))
+    return RowView(row.label, tuple(_cell(table, row.label, column, cell, context, places) for column, cell in under))
 
 
-def _cell(table: Table, row: str, column: str, cell: Cell | None, desk: Desk, places: tuple[str, ...]) -> CellView:
+def _cell(
+    table: Table, row: str, column: str, cell: Cell | None, context: ComparisonContext, places: tuple[str, ...]
+) -> CellView:
     kind = KINDS.get(type(cell), "empty")
     view = CellView(row, column, kind, paper.printed(table.number, row, column))
     match cell:
         case Score():
-            found = desk.run_key(cell)
-            outcomes = tuple(_score(view, cell, found, desk, place) for place in places)
+            found = context.run_key(cell)
+            outcomes = tuple(_score(view, cell, found, context, place) for place in places)
             return replace(view, outcomes=outcomes, key=found or "", metric=cell.metric)
         case Cost() | Layout():
-            return replace(view, outcomes=(_count(view, cell, desk),), key=key(cell))
+            return replace(view, outcomes=(_count(view, cell, context),), key=key(cell))
         case Submitted():
-            return replace(view, outcomes=(_answered(view, cell, desk),), key=desk.run_key(cell) or "", metric="miou")
+            return replace(
+                view, outcomes=(_answered(view, cell, context),), key=context.run_key(cell) or "", metric="miou"
+            )
         case Cited():
             return replace(view, outcomes=(Outcome("paper", "cited"),))
         case None:
             return view
 
 
-def _score(view: CellView, cell: Score, run_key: str | None, desk: Desk, place: str) -> Outcome:
+def _score(view: CellView, cell: Score, run_key: str | None, context: ComparisonContext, place: str) -> Outcome:
     if run_key is None:
         return Outcome(place, "no data")
-    found = desk.evidence.measure(run_key, place, cell.metric)
+    found = context.evidence.measure(run_key, place, cell.metric)
     outcome = Outcome(place, found.status, found.mean, measurement=found)
     if found.status != "measured" or view.printed is None or view.printed.value is None:
         return outcome
-    if not desk.profile.comparable_with_paper:
+    if not context.profile.comparable_with_paper:
         return replace(outcome, verdict="not comparable")
     verdict = verdicts.equivalence(found.values, view.printed.value)
     return replace(outcome, difference=found.mean - view.printed.value, verdict=verdict)
 
 
-def _answered(view: CellView, cell: Submitted, desk: Desk) -> Outcome:
+def _answered(view: CellView, cell: Submitted, context: ComparisonContext) -> Outcome:
     """Return the test server's answer with its date, or that there is none yet."""
-    answer = desk.answer(cell)
+    answer = context.answer(cell)
     if answer is None:
         return Outcome("server", "awaiting the test server")
     value = 100.0 * answer.miou
     outcome = Outcome("server", "answered", value, words=f"{value:.{_decimals(view)}f} ({answer.date})")
-    if view.printed is None or view.printed.value is None or not desk.profile.comparable_with_paper:
+    if view.printed is None or view.printed.value is None or not context.profile.comparable_with_paper:
         return replace(outcome, verdict="not comparable")
     verdict = verdicts.equivalence((value,), view.printed.value)
     return replace(outcome, difference=value - view.printed.value, verdict=verdict)
@@ -126,8 +130,8 @@ def _decimals(view: CellView) -> int:
     return view.printed.decimals if view.printed else 1
 
 
-def _count(view: CellView, cell: Cost | Layout, desk: Desk) -> Outcome:
-    ours = desk.counts.get(key(cell))
+def _count(view: CellView, cell: Cost | Layout, context: ComparisonContext) -> Outcome:
+    ours = context.counts.get(key(cell))
     if ours is None:
         return Outcome("computed", "not run")
     verdict = view.printed.verdict(ours) if view.printed else ""
@@ -177,7 +181,7 @@ def _gain(cell: CellView, base: CellView | None) -> CellView:
     return replace(cell, outcomes=outcomes, gain_printed=_printed(cell) - _printed(base))
 
 
-def with_spans(rows: tuple[RowView, ...], evidence: Evidence) -> tuple[RowView, ...]:
+def with_spans(rows: tuple[RowView, ...], evidence: Scores) -> tuple[RowView, ...]:
     """Give every score and every gain its interval, for there is no reported number to compare with."""
     return tuple(
         RowView(row.label, tuple(_spanned(cell, _base(cell, row, rows), evidence) for cell in row.cells))
@@ -185,12 +189,12 @@ def with_spans(rows: tuple[RowView, ...], evidence: Evidence) -> tuple[RowView, 
     )
 
 
-def _spanned(cell: CellView, base: CellView | None, evidence: Evidence) -> CellView:
+def _spanned(cell: CellView, base: CellView | None, evidence: Scores) -> CellView:
     starts = {outcome.place: outcome for outcome in base.outcomes} if base else {}
     return replace(cell, outcomes=tuple(_span(o, starts.get(o.place), cell.metric, evidence) for o in cell.outcomes))
 
 
-def _span(outcome: Outcome, start: Outcome | None, metric: str, evidence: Evidence) -> Outcome:
+def _span(outcome: Outcome, start: Outcome | None, metric: str, evidence: Scores) -> Outcome:
     if outcome.status != "measured":
         return outcome
     here = _draws(outcome, metric, evidence)
@@ -201,7 +205,7 @@ def _span(outcome: Outcome, start: Outcome | None, metric: str, evidence: Eviden
     return replace(outcome, gain_span=_ends(intervals.contrast(terms)))
 
 
-def _draws(outcome: Outcome, metric: str, evidence: Evidence) -> Mapping[int, intervals.Draws]:
+def _draws(outcome: Outcome, metric: str, evidence: Scores) -> Mapping[int, intervals.Draws]:
     return evidence.draws_by_seed(outcome.measurement, metric) if outcome.measurement else {}
 
 

@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from repro.config.profiles import Profile
 from repro.paper.schema import Score, Table
 from repro.report.table_view import Lack, Remaining
-from repro.results.records import Shelf
-from repro.results.scores import Evidence
+from repro.results.records import RecordStore
+from repro.results.scores import Scores
 from repro.runner import budget
 from repro.runner.budget import Estimates
 from repro.runner.plan import make_plan
@@ -21,13 +21,13 @@ SEEDS = 3
 def remaining(
     tables: Sequence[Table],
     profile: Profile,
-    shelf: Shelf | Evidence,
+    shelf: RecordStore | Scores,
     places: tuple[str, ...] = ("reference",),
     seeds: int = SEEDS,
 ) -> Remaining:
     """Return the runs that some tables of a profile lack in all of the ``places``, with their expected cost."""
-    evidence = shelf if isinstance(shelf, Evidence) else Evidence(shelf)
-    usable = Shelf(tuple(record for found in evidence.keys().values() for record in found))
+    evidence = shelf if isinstance(shelf, Scores) else Scores(shelf)
+    usable = RecordStore(tuple(record for found in evidence.keys().values() for record in found))
     by_kind = [Estimates.read(usable, kind) for kind in ("cpu", "cuda")]
     every = make_plan(tables, profile, range(seeds), usable, places).missing
     times = min(by_kind, key=lambda one: one.whole(every).unknown)  # of one kind of device: a sum of two means nothing
@@ -41,7 +41,7 @@ def _lack(
     name: str,
     tables: Sequence[Table],
     profile: Profile,
-    shelf: Shelf,
+    shelf: RecordStore,
     places: tuple[str, ...],
     seeds: int,
     times: Estimates,
@@ -70,6 +70,6 @@ def _lack(
     )
 
 
-def _filled(evidence: Evidence, places: tuple[str, ...]) -> Callable[[str, str], bool]:
+def _filled(evidence: Scores, places: tuple[str, ...]) -> Callable[[str, str], bool]:
     """Return whether a run has a number in a metric, in any of the places."""
     return lambda key, metric: any(evidence.measure(key, place, metric).status == "measured" for place in places)

@@ -18,8 +18,8 @@ from repro.report.missing import remaining
 from repro.report.table_view import Picture, Remaining, TableView
 from repro.results.claims import ClaimView
 from repro.results.counts import Counts
-from repro.results.records import Record, Shelf, load
-from repro.results.scores import Evidence
+from repro.results.records import Record, RecordStore, load
+from repro.results.scores import Scores
 from repro.runner.plan import fills
 
 
@@ -69,7 +69,7 @@ FULL_SCALE = "paper"
 """Profile whose cost is in every report, run or not."""
 
 
-def read(runs: Path, *, local: bool = False) -> Shelf:
+def read(runs: Path, *, local: bool = False) -> RecordStore:
     """Load the reference records, and the local ones where asked for."""
     roots = {"reference": runs / "reference", **({"local": runs / "local"} if local else {})}
     return load(roots)
@@ -77,13 +77,13 @@ def read(runs: Path, *, local: bool = False) -> Shelf:
 
 def build(
     profile: Profile,
-    shelf: Shelf,
+    shelf: RecordStore,
     counts: Counts,
     select: Sequence[int] = (),
     places: tuple[str, ...] = ("reference",),
 ) -> Page:
     """Compare the selected tables (all by default) of one profile with its records; the page has no figures yet."""
-    tables, evidence = all_tables(), Evidence(shelf)
+    tables, evidence = all_tables(), Scores(shelf)
     views = tuple(compare(tables[n], profile, evidence, counts, tables, places) for n in select or _usual(profile))
     records = [record for found in evidence.keys().values() for record in found]
     mine = [record for record in records if record.meta.get("profile") == profile.name]
@@ -96,7 +96,7 @@ def build(
 
 
 def _lacks(
-    profile: Profile, chosen: Sequence[Table], evidence: Evidence, places: tuple[str, ...]
+    profile: Profile, chosen: Sequence[Table], evidence: Scores, places: tuple[str, ...]
 ) -> tuple[Remaining, ...]:
     mine = remaining(chosen, profile, evidence, places)
     if profile.name == FULL_SCALE:

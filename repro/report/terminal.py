@@ -21,8 +21,8 @@ from repro.report.rows import layout, texts
 from repro.report.table_view import TableView
 from repro.results.claims import ClaimView
 from repro.results.counts import load_counts
-from repro.results.records import Shelf
-from repro.results.scores import Evidence
+from repro.results.records import RecordStore
+from repro.results.scores import Scores
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,10 +34,10 @@ UNBOUNDED = 10_000
 
 
 def show_tables(
-    out: Console, tables: list[Table], profile: Profile, shelf: Shelf, wished: Sources | None = None
+    out: Console, tables: list[Table], profile: Profile, shelf: RecordStore, wished: Sources | None = None
 ) -> None:
     """Print tables of a profile from all records; local ones of other data than ``wished`` stand apart."""
-    evidence = Evidence(shelf, wished or {})
+    evidence = Scores(shelf, wished or {})
     counts = load_counts()
     for table in tables:
         view = compare.compare(table, profile, evidence, counts, all_tables(), ("reference", "local"))

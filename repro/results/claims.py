@@ -25,7 +25,7 @@ from repro.paper.schema import (
     table_name,
 )
 from repro.results import intervals, server_scores
-from repro.results.scores import Evidence, Measurement
+from repro.results.scores import Measurement, Scores
 from repro.results.server_scores import Answer
 
 
@@ -166,11 +166,11 @@ NAMED = 3
 
 
 @dataclass(frozen=True)
-class Desk:
+class ComparisonContext:
     """The context of a comparison: a profile, the records, stored counts, every table."""
 
     profile: Profile
-    evidence: Evidence
+    evidence: Scores
     counts: Mapping[str, int | str]
     tables: Mapping[int, Table]
     _keys: dict[Score | Submitted, str | None] = field(init=False, repr=False, compare=False, default_factory=dict)
@@ -207,12 +207,12 @@ class _Term:
     missing: str = ""
 
 
-def judge(claim: Claim, table: int, desk: Desk, place: str) -> ClaimView:
+def judge(claim: Claim, table: int, context: ComparisonContext, place: str) -> ClaimView:
     """Return a claim of ``table`` with its verdict from the records of ``place``."""
-    effects = tuple(_effect(contrast, table, desk, place, len(claim.contrasts)) for contrast in claim.contrasts)
+    effects = tuple(_effect(contrast, table, context, place, len(claim.contrasts)) for contrast in claim.contrasts)
     verdict, note = _verdict(effects)
     note = "; ".join(part for part in (note, dict(claim.means).get(verdict, "")) if part)
-    own = desk.tables[table].own if table in desk.tables else ""
+    own = context.tables[table].own if table in context.tables else ""
     denied = claim.refuted_in_print
     return ClaimView(
         table, claim.name, claim.says, claim.where, place, verdict, effects, note, denied, own, claim.quote
@@ -240,9 +240,9 @@ def _verdict(effects: tuple[Effect, ...]) -> tuple[str, str]:
     return ("holds" if effects and all(effect.state == "true" for effect in effects) else "undecided"), ""
 
 
-def _effect(contrast: Contrast, table: int, desk: Desk, place: str, comparisons: int) -> Effect:
-    terms = [_term(weight, ref, table, desk, place) for weight, ref in contrast.terms]
-    effect = Effect(comparison(contrast, table, desk.tables), float("nan"), bounds=bounds(contrast))
+def _effect(contrast: Contrast, table: int, context: ComparisonContext, place: str, comparisons: int) -> Effect:
+    terms = [_term(weight, ref, table, context, place) for weight, ref in contrast.terms]
+    effect = Effect(comparison(contrast, table, context.tables), float("nan"), bounds=bounds(contrast))
     if missing := tuple(f"{term.name} ({term.missing})" for term in terms if term.missing):
         return replace(effect, missing=missing)
     fixed = sum(term.weight * term.exact for term in terms if term.exact is not None)
@@ -250,7 +250,7 @@ def _effect(contrast: Contrast, table: int, desk: Desk, place: str, comparisons:
     if not measured:
         state = "true" if _inside(fixed, fixed, contrast) else "false"
         return replace(effect, estimate=fixed, exact=True, state=state, slack=_slack(fixed, fixed, contrast))
-    drawn = [(term.weight * POINTS, desk.evidence.draws_by_seed(seeds, term.metric)) for term, seeds in measured]
+    drawn = [(term.weight * POINTS, context.evidence.draws_by_seed(seeds, term.metric)) for term, seeds in measured]
     found = intervals.contrast(drawn, comparisons=comparisons)
     ends = {name: getattr(found, name) + fixed for name in ("estimate", "low", "high", "low_all", "high_all")}
     state = _state(ends, contrast)
@@ -281,21 +281,21 @@ def _outside(low: float, high: float, contrast: Contrast) -> bool:
     return under or (contrast.below is not None and low >= contrast.below)
 
 
-def _term(weight: float, ref: Ref, table: int, desk: Desk, place: str) -> _Term:
+def _term(weight: float, ref: Ref, table: int, context: ComparisonContext, place: str) -> _Term:
     number = ref.table or table
-    term = _Term(labelled(ref, table, desk.tables), weight)
-    match cell := desk.cell(ref, table):
+    term = _Term(labelled(ref, table, context.tables), weight)
+    match cell := context.cell(ref, table):
         case Cost():
-            ours = desk.counts.get(key(cell))
+            ours = context.counts.get(key(cell))
             return replace(term, exact=float(ours)) if isinstance(ours, int) else replace(term, missing="not run")
         case Cited():
             printed = paper.printed(number, ref.row, ref.column)
             value = printed.value if printed else None
             return replace(term, exact=value) if value is not None else replace(term, missing="not printed")
         case Score():
-            return _scored(term, cell, desk, place)
+            return _scored(term, cell, context, place)
         case Submitted():
-            answer = desk.answer(cell)
+            answer = context.answer(cell)
             missing = "" if answer else "awaiting the test server"
             return replace(term, exact=POINTS * answer.miou if answer else None, missing=missing)
         case Layout():
@@ -304,11 +304,11 @@ def _term(weight: float, ref: Ref, table: int, desk: Desk, place: str) -> _Term:
             return replace(term, missing="no such cell")
 
 
-def _scored(term: _Term, cell: Score, desk: Desk, place: str) -> _Term:
-    run_key = desk.run_key(cell)
+def _scored(term: _Term, cell: Score, context: ComparisonContext, place: str) -> _Term:
+    run_key = context.run_key(cell)
     if run_key is None:
         return replace(term, missing="no data")
-    found = desk.evidence.measure(run_key, place, cell.metric)
+    found = context.evidence.measure(run_key, place, cell.metric)
     if found.status != "measured":
         return replace(term, missing=found.status)
     return replace(term, measurement=found, metric=cell.metric)

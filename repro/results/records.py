@@ -222,7 +222,7 @@ class Withdrawal:
 
 
 @dataclass(frozen=True)
-class Shelf:
+class RecordStore:
     """All records under some roots, and which were passed over and why."""
 
     records: tuple[Record, ...]
@@ -245,7 +245,7 @@ class Shelf:
         return found
 
 
-def load(roots: Mapping[str, Path]) -> Shelf:
+def load(roots: Mapping[str, Path]) -> RecordStore:
     """Read every record under ``roots`` (place -> folder), and why others were passed over.
 
     A record that was built on a withdrawn or replaced one of the same place is passed over, too.
@@ -261,7 +261,7 @@ def load(roots: Mapping[str, Path]) -> Shelf:
         withdrawals += found.withdrawn.values()
         standing[place] = found.lost
     answered, faults = server_scores.load(roots, standing)
-    return Shelf(tuple(records), (*passed_over, *faults), answered, tuple(withdrawals))
+    return RecordStore(tuple(records), (*passed_over, *faults), answered, tuple(withdrawals))
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from repro.config.errors import RecordError
 from repro.config.identity import Sources, conflicts, majority
 from repro.results import field_areas, intervals, metrics
 from repro.results.metrics import BINS
-from repro.results.records import Record, Shelf
+from repro.results.records import Record, RecordStore
 
 Array = NDArray[np.int64]
 
@@ -79,14 +79,14 @@ class Measurement:
 
 
 @dataclass(frozen=True)
-class Evidence:
+class Scores:
     """Records by key and place, each read once; ``faults`` names those that cannot be used at all.
 
     In each place, the records of one profile that agree on their data and start weights are pooled: those of the
     user's data root and weights (``wished``), else the largest set. The others are kept apart.
     """
 
-    shelf: Shelf
+    shelf: RecordStore
     wished: Sources = field(default_factory=dict)
     faults: tuple[str, ...] = field(init=False)
     _sound: Mapping[tuple[str, str], tuple[Record, ...]] = field(init=False, repr=False)

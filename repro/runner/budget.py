@@ -15,7 +15,7 @@ from repro.config import dataset_info
 from repro.config.experiment import Job, Run, Source
 from repro.config.hashing import key
 from repro.config.networks import Classifier, Model
-from repro.results.records import Record, Shelf
+from repro.results.records import Record, RecordStore
 
 NETWORKS = Path(__file__).with_name("networks.json")
 """Written by ``repro cost all --store``; a test counts a part of it anew."""
@@ -220,7 +220,7 @@ def passes(runs: Iterable[Run]) -> Iterator[Pass]:
     yield from dict.fromkeys(found)
 
 
-def measured(shelf: Shelf, runs: Iterable[Run], kind: str = "cpu") -> tuple[float, int]:
+def measured(shelf: RecordStore, runs: Iterable[Run], kind: str = "cpu") -> tuple[float, int]:
     """Return the TFLOP/s that trainings of some runs sustained here (median), and over how many; 0 for none.
 
     Only records of one kind of device count, ``cpu`` or ``cuda``.
@@ -272,7 +272,7 @@ class Estimates:
     source: str
 
     @classmethod
-    def read(cls, shelf: Shelf, kind: str = "cpu") -> Estimates:
+    def read(cls, shelf: RecordStore, kind: str = "cpu") -> Estimates:
         """Take the times of all records that ran to their end on a kind of device, ``cpu`` or ``cuda``."""
         usable = [r for r in shelf.records if r.status == "ok" and r.device_type == kind]
         reference = _times(r for r in usable if r.place == "reference")

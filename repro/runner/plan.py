@@ -10,7 +10,7 @@ from repro.config.experiment import Job, Run, folder_name, source_names
 from repro.config.identity import Sources, conflicts, majority, suffix
 from repro.config.profiles import Profile
 from repro.paper.schema import Score, Table
-from repro.results.records import Record, Shelf
+from repro.results.records import Record, RecordStore
 
 ENDED = frozenset({"ok", "diverged"})
 """Statuses of a record after which its run is not done again."""
@@ -68,7 +68,7 @@ def make_plan(
     tables: Iterable[Table],
     profile: Profile,
     seeds: Iterable[int],
-    shelf: Shelf,
+    shelf: RecordStore,
     places: tuple[str, ...] = ("local",),
     wished: Sources | None = None,
 ) -> Plan:
@@ -83,7 +83,7 @@ def plan_runs(
     profile: str,
     cells: Mapping[Place, Run | None],
     seeds: Iterable[int],
-    shelf: Shelf,
+    shelf: RecordStore,
     places: tuple[str, ...] = ("local",),
     wished: Sources | None = None,
 ) -> Plan:

@@ -18,7 +18,7 @@ from repro.config.experiment import Job, check_weights
 from repro.config.machine import Machine
 from repro.data import load
 from repro.data.cache import open_store
-from repro.results.records import Shelf
+from repro.results.records import RecordStore
 from repro.runner import budget
 from repro.runner.bundle import archive
 from repro.runner.bundle.carried import files_of
@@ -39,7 +39,7 @@ class Made:
     archives: tuple[Path, ...]
 
 
-def make(jobs: Sequence[Job], place: Machine, shelf: Shelf, target: Path, part_size: int | None = None) -> Made:
+def make(jobs: Sequence[Job], place: Machine, shelf: RecordStore, target: Path, part_size: int | None = None) -> Made:
     """Write the bundle of some jobs, which stand in order of priority.
 
     Args:
@@ -141,7 +141,7 @@ def _described(path: str, source: Path | bytes) -> File:
         raise BundleError(f"{source}: cannot be read ({error.strerror or error})") from error
 
 
-def _memory(jobs: Iterable[Job], shelf: Shelf) -> dict[str, dict[str, int]]:
+def _memory(jobs: Iterable[Job], shelf: RecordStore) -> dict[str, dict[str, int]]:
     """Return the bytes that each training takes, by kind of device and key.
 
     On a CPU: the most that a record of it shows, else one of its profile. On a GPU: the same where there is such a

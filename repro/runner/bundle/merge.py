@@ -258,7 +258,7 @@ def _settle(
     """Decide where a record goes, and note how it stands beside those of its key and seed.
 
     The usual name is for the first one. One of other data or start weights, or of another kind of device, gets a name
-    of its own beside it; what tables make of the two is ``scores.Evidence``'s to say.
+    of its own beside it; what tables make of the two is ``scores.Scores``'s to say.
     """
     target = root / record.name
     standing = _standing(target, here)
