@@ -138,7 +138,7 @@ def stress(session: nox.Session) -> None:
 @nox.session(venv_backend="none")
 def counts(session: nox.Session) -> None:
     """Check every reported parameter and multiply-add count."""
-    _pytest(session, "-k", "printed or counts", "tests/test_cost.py", *session.posargs)
+    _pytest(session, "-k", "printed or counts", "tests/models/test_flops.py", *session.posargs)
 
 
 @nox.session(venv_backend="none")

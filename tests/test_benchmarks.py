@@ -20,8 +20,9 @@ import torch
 
 from repro.config.machine import Machine
 from repro.data import load
+from tests.support import ROOT
 
-BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
+BENCHMARKS = ROOT / "benchmarks"
 SCRIPTS = sorted(path for path in BENCHMARKS.glob("*.py") if not path.name.startswith("_"))
 
 

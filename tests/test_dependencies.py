@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from repro.config.errors import EXTRAS
+from tests.support import ROOT
 
-ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRA = {name: words for name, words in PROJECT["optional-dependencies"].items() if name != "all"}
 OWNERS = packages_distributions()

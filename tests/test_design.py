@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 import tomllib
-from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
+from tests.support import ROOT
+
 DESIGN = (ROOT / "docs" / "design.md").read_text(encoding="utf-8")
 
 

@@ -12,9 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import test_fold
 import torch
-from short_runs import differences, execute, job, place, record
 from torch import Tensor
 
 from repro import models
@@ -40,6 +38,8 @@ from repro.training import trainer
 from repro.training.distributed import open_fabric, share_memory
 from repro.training.loss import loss_function
 from repro.training.step import EagerStep
+from tests.support import norms
+from tests.support.short_runs import differences, execute, job, place, record
 
 STEPS = 20
 SIDE = 64
@@ -206,11 +206,11 @@ def test_a_capture_that_fails_leaves_the_gpu_usable(tmp_path: Path, monkeypatch:
 def test_kept_constants_are_the_same_bits_on_a_gpu(monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype) -> None:
     """Output and gradients with scale and shift of frozen norms kept, and computed anew."""
     repeatable()
-    net, x = test_fold.frozen().cuda(), torch.randn(2, 3, 64, 64, device="cuda")
-    kept = [test_fold.one_step(net, x, dtype) for _ in range(2)]
+    net, x = norms.frozen().cuda(), torch.randn(2, 3, 64, 64, device="cuda")
+    kept = [norms.one_step(net, x, dtype) for _ in range(2)]
     monkeypatch.setattr(norm_module, "_state", lambda _: None)
-    expected = test_fold.one_step(net, x, dtype)
-    assert all(test_fold.equal(found, expected) for found in kept)
+    expected = norms.one_step(net, x, dtype)
+    assert all(norms.equal(found, expected) for found in kept)
 
 
 @pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=needs_gpu)])

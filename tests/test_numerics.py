@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import short_runs
 import torch
 
 from repro.config.identity import NUMERICS
 from repro.results.records import load
+from tests.support import ROOT, short_runs
 
-GOLDEN = Path(__file__).parent / "golden" / "numerics"
+GOLDEN = ROOT / "tests" / "golden" / "numerics"
 TOLERANCE = 1e-4
 """Relative difference of the mean loss of a few steps that another processor, or another torch, may bring.
 

@@ -27,9 +27,9 @@ from repro.paper.tables import all_tables
 from repro.report.build import main
 from repro.results import records
 from repro.results.restore import run_of
+from tests.support import ROOT
 
-ROOT = Path(__file__).parents[1]
-PINS = Path(__file__).parent / "golden" / "pins.json"
+PINS = ROOT / "tests" / "golden" / "pins.json"
 PLOTS = ("boundary_profile", "class_gains", "cost_curve", "field_area", "kernel_curve", "training_curves")
 """Figures of records and closed forms; the others need torch, or weights that the repository does not hold."""
 

@@ -8,10 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from data_files import read_palette
 from PIL import Image
 from pycocotools.coco import COCO
-from test_coco import pycocotools_labels
 
 from repro.config import dataset_info
 from repro.data import coco, load, voc
@@ -20,6 +18,8 @@ from repro.data.io import list_folder, ordered, plain_table, read_ids, read_list
 from repro.data.palette import VOC_PALETTE, Coding
 from repro.data.shares import Published, faults, look
 from repro.data.verify import check
+from tests.support.coco_reference import pycocotools_labels
+from tests.support.data_files import read_palette
 
 pytestmark = [
     pytest.mark.realdata,

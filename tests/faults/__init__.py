@@ -1,0 +1,1 @@
+"""Tests of faults: full disks, damaged files, killed processes."""
