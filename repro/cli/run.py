@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import signal
 import sys
 import tempfile
@@ -145,6 +146,8 @@ def start(out: Console, request: Request, how: How, arrange: Arrange = tuple) ->
     plan = request.plan(shelf, wished)
     jobs = tuple(arrange(_wanted(plan, how.only)))
     _refuse_other_wishes(how, _chosen(plan, how.only), shelf)
+    if jobs:
+        _check_packages()
     for job in jobs:
         check_weights(job.run, place.weights)
     budget = _budget(how, shelf, plan, jobs, place)
@@ -190,6 +193,17 @@ def _budget(how: How, shelf: RecordStore, plan: Plan, jobs: tuple[Job, ...], pla
             "by --only, or leave the limit out: a run that is stopped goes on from its checkpoint"
         )
     return budget
+
+
+def _check_packages() -> None:
+    """Raise ``ModuleNotFoundError`` where the packages of a training are missing; every worker would fail by it."""
+    for module in ("filelock", "lightning_fabric"):
+        if module in sys.modules:
+            found = sys.modules[module] is not None
+        else:
+            found = importlib.util.find_spec(module) is not None
+        if not found:
+            raise ModuleNotFoundError(f"No module named {module!r}", name=module)
 
 
 def _wished(request: Request, shelf: RecordStore, place: Machine) -> Sources:

@@ -74,7 +74,7 @@ def test_the_command_on_two_processes_makes_one_record_and_speaks_once(tmp_path:
     words = ["-m", "repro", "run", "table2", "--steps", "3", "--only", "gcn-k3"]
     first, second = _all(words, 2, torchrun_env, tmp_path, REPRO_CACHE=str(cache))
     assert (first[0], second[0]) == (0, 0), first[1] + second[1]
-    assert "1 of 1 runs finished" in first[1]
+    assert "1 of 1 run finished" in first[1]
     assert second[1] == ""
     found = list(tmp_path.glob("runs/local/*/record.json"))
     assert len(found) == 1
