@@ -277,6 +277,9 @@ def compared(
 
 def _differences(first: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """Return the differences from the first time in words: arithmetic, device, versions."""
-    found = identity.changes(replace(identity.read(first), parent=""), replace(identity.read(now), parent=""))
+    theirs, ours = identity.read(first), identity.read(now)
+    if "identity" not in first:  # the first schema names the sources of the last stage only
+        ours = replace(ours, sources={name: value for name, value in ours.sources.items() if name in theirs.sources})
+    found = identity.changes(replace(theirs, parent=""), replace(ours, parent=""))
     names = (name for name in ("device", "torch", "git_commit") if first.get(name) != now.get(name))
     return found + [f"{name} {first.get(name)} there, {now.get(name)} here" for name in names]

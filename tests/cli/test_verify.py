@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from safetensors.torch import load_file, save_file
 
+from repro.cli import verify
 from repro.cli.app import main
 from repro.results.records import load
 from tests.support import short_runs, simulate
@@ -97,3 +98,13 @@ def test_changed_weights_differ(
         path.write_bytes(kept)
         (trained / "record.json").write_text(meta, encoding="utf-8")
     assert row["verdict"] == "differs"
+
+
+def test_sources_that_the_first_schema_does_not_name_are_no_difference() -> None:
+    """A record without identity names the data of its last stage; that of earlier stages is unknown, not changed."""
+    made = {"precision": "32-true", "layout": "channels_last", "device_type": "cpu", "threads": 1, "world_size": 1}
+    made |= {"compile": False, "numerics": 1}
+    now = {"identity": {"sources": {"shapes/fine": "a", "shapes/mix": "b"}, "arithmetic": made, "parent": ""}}
+    old = {"data": {"shapes/fine": "a"}, **made}
+    assert verify._differences(old, now) == []
+    assert verify._differences(old | {"data": {"shapes/fine": "c"}}, now) == ["shapes/fine c there, a here"]
